@@ -1,0 +1,12 @@
+libdapk_a_SOURCES += \
+	%D%/buf.c %D%/buf.h \
+	%D%/bytes.h \
+	%D%/cancel.c %D%/cancel.h \
+	%D%/crc32c.c %D%/crc32c.h \
+	%D%/err.c %D%/err.h \
+	%D%/io.c %D%/io.h \
+	%D%/log.c %D%/log.h \
+	%D%/mem.c %D%/mem.h \
+	%D%/random.c %D%/random.h \
+	%D%/text.c %D%/text.h \
+	%D%/time.c %D%/time.h

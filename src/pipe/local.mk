@@ -1,0 +1,1 @@
+libdapk_a_SOURCES += %D%/pool.c %D%/pool.h
