@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_COMMIT_H
+#define REPO_COMMIT_H
+
+/*
+ * The commit object: what makes a backup exist (FORMAT.md section 3.2), and
+ * the list of those that do.
+ */
+#include "core/err.h"
+#include "repo/format.h"
+#include "repo/manifest.h"
+#include "repo/repo.h"
+
+#define COMMIT_DAMAGED_MAX 1000
+
+struct damaged_page {
+	char *path;
+	uint64_t block; /* within the relation */
+	uint16_t expected, found;
+	const char *reason; /* "checksum" or "header": static text */
+};
+
+struct commit_pack {
+	struct pack_id id;
+	uint64_t size;
+	uint64_t live; /* plain bytes referred to */
+};
+
+struct commit_tablespace {
+	uint32_t oid;
+	char *path;
+};
+
+struct commit {
+	char label[FORMAT_LABEL_MAX];
+	struct incarnation inc;
+	uint32_t catalog_version;
+	char *method; /* "local" */
+	bool from_standby;
+	char *program, *host;
+	char parent[FORMAT_LABEL_MAX]; /* "" for none */
+	uint32_t attempt;
+	pg_lsn start_lsn, stop_lsn;
+	uint32_t timeline;
+	int64_t start_time, stop_time; /* the server's clock */
+	char wal_first[WAL_SEGMENT_NAME_LEN + 1];
+	char wal_last[WAL_SEGMENT_NAME_LEN + 1];
+	uint32_t block_size, relation_segment_blocks, wal_segment_size;
+	bool data_checksums;
+	uint64_t files, original_bytes, stored_bytes;
+	struct commit_tablespace *tablespaces;
+	size_t n_tablespaces;
+	struct damaged_page *damaged;
+	size_t n_damaged;	/* in the list */
+	uint64_t damaged_count; /* in all */
+	struct manifest_part *parts;
+	size_t n_parts;
+	struct commit_pack *packs;
+	size_t n_packs;
+};
+
+void commit_free(struct commit *c); /* the members; also of a zeroed one */
+
+int commit_put(struct repo *repo, const struct commit *c,
+    struct err *err) ERR_USE;
+int commit_get(struct repo *repo, const struct incarnation *inc,
+    const char *label, struct commit *out, struct err *err) ERR_USE;
+
+/* JSON text of a commit, and back (pure). */
+void commit_encode(const struct commit *c, const struct repo *repo,
+    struct buf *out);
+int commit_decode(const char *json, size_t len, struct commit *out,
+    struct err *err) ERR_USE;
+
+/*
+ * Labels of the incarnation's backups that have a commit, ascending; folders
+ * without one are counted in *unfinished (may be NULL). Caller frees *out.
+ */
+int catalogue_backups(struct repo *repo, const struct incarnation *inc,
+    char (**out)[FORMAT_LABEL_MAX], size_t *n, size_t *unfinished,
+    struct err *err) ERR_USE;
+
+/* The one label that begins with this text: ERR_NOT_FOUND, or ERR_USAGE when
+ * several do. */
+int catalogue_find(struct repo *repo, const struct incarnation *inc,
+    const char *prefix, char out[FORMAT_LABEL_MAX], struct err *err) ERR_USE;
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_OBJECT_H
+#define REPO_OBJECT_H
+
+/*
+ * Binary objects (FORMAT.md section 4): making frames, and reading them back
+ * with everything checked. A struct frame_codec holds the zstd contexts of
+ * one thread and is reused for every frame.
+ */
+#include "core/buf.h"
+#include "core/err.h"
+#include "repo/format.h"
+#include "storage/storage.h"
+
+struct frame_codec;
+
+/* level: zstd's, 1..19. About 3 MiB at level 3 with frames of 1 MiB. */
+struct frame_codec *frame_codec_new(int level);
+void frame_codec_free(struct frame_codec *c);
+
+/*
+ * Append a frame (header and payload) of these plain bytes to out. Of h the
+ * caller sets type, number, block_size, position and path; the rest is
+ * filled in. On -1 out is as before.
+ */
+int frame_encode(struct frame_codec *c, struct frame_header *h,
+    const void *plain, size_t len, struct buf *out, struct err *err) ERR_USE;
+
+/*
+ * Decode the frame at data (len bytes: header and payload, as the index says)
+ * into plain, which has room for plain_max bytes. Header CRC, lengths, zstd
+ * and hash are checked. where ("PACK-KEY frame 7") is for errors.
+ */
+int frame_decode(struct frame_codec *c, const uint8_t *data, size_t len,
+    struct frame_header *h, void *plain, size_t plain_max, const char *where,
+    struct err *err) ERR_USE;
+
+/* An object being made in memory. */
+struct object_writer {
+	struct buf bytes;
+	struct index_entry *entries;
+	uint32_t n, cap;
+};
+
+/* max: ceiling of the object. The header is written at once. */
+void object_writer_init(struct object_writer *w, size_t max,
+    const struct object_header *h);
+void object_writer_free(struct object_writer *w);
+
+/* Append a frame; its number (set by this) is in h->number afterwards. */
+int object_writer_add(struct object_writer *w, struct frame_codec *c,
+    struct frame_header *h, const void *plain, size_t len,
+    struct err *err) ERR_USE;
+
+/* Append a frame that was encoded elsewhere with the right number. */
+int object_writer_add_encoded(struct object_writer *w, const uint8_t *frame,
+    size_t len, const struct frame_header *h, struct err *err) ERR_USE;
+
+/* Append the index: w->bytes is the object. */
+int object_writer_finish(struct object_writer *w, struct err *err) ERR_USE;
+
+/* An object being read by ranges. */
+struct object_reader {
+	struct storage *st; /* not owned */
+	char *key;
+	uint64_t size;
+	struct object_header header;
+	struct index_entry *entries;
+	uint32_t n;
+};
+
+/*
+ * Reads header and index and checks them: type, repository id and (unless 0)
+ * system id must be these. size 0: asks the storage.
+ */
+int object_reader_open(struct object_reader *r, struct storage *st,
+    const char *key, uint64_t size, enum object_type type,
+    const uint8_t repository_id[16], uint64_t system_id,
+    struct err *err) ERR_USE;
+void object_reader_close(struct object_reader *r);
+
+/*
+ * Read frames first .. first+n-1 in one range into raw (cleared before), at
+ * most raw's ceiling; frame i then begins at entries[i].offset -
+ * entries[first].offset in raw.
+ */
+int object_reader_fetch(struct object_reader *r, uint32_t first, uint32_t n,
+    struct buf *raw, struct err *err) ERR_USE;
+
+/* Fetch and decode one frame into out (cleared before). */
+int object_reader_frame(struct object_reader *r, struct frame_codec *c,
+    uint32_t number, struct frame_header *h, struct buf *out,
+    struct err *err) ERR_USE;
+
+#endif

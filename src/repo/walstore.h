@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_WALSTORE_H
+#define REPO_WALSTORE_H
+
+/*
+ * WAL files in the repository (FORMAT.md section 8): finding, reading and
+ * listing them. Writing is in src/wal/push.c, on top of the encoders here.
+ * One thread.
+ */
+#include "core/err.h"
+#include "pg/history.h"
+#include "pg/walname.h"
+#include "repo/object.h"
+#include "repo/repo.h"
+
+#define WAL_HASH_SIZE 16
+#define WAL_PART_LENGTH ((uint32_t)16 << 20)
+
+/* A stored WAL file. */
+struct wal_stored {
+	struct wal_file file;
+	uint8_t hash[WAL_HASH_SIZE]; /* from the name */
+	uint32_t generation;
+	uint64_t size; /* stored bytes of the object itself (part 0) */
+	int64_t mtime;
+};
+
+/* Key of an object; part 0 is the object itself. */
+void wal_store_key(const struct incarnation *inc, const struct wal_file *file,
+    const uint8_t hash[WAL_HASH_SIZE], uint32_t generation, uint32_t part,
+    char out[STORAGE_KEY_MAX]);
+
+/*
+ * All stored contents under this file's name: none, one, or several (a
+ * conflict, or generations of one). Caller frees *out; *n may be 0.
+ */
+int wal_store_find(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, struct wal_stored **out, size_t *n,
+    struct err *err) ERR_USE;
+
+/*
+ * The one to use: the highest generation; ERR_NOT_FOUND when there is none
+ * (the repository was read, so that is certain for this name);
+ * ERR_DAMAGED-free choice is the reader's: see wal_store_read(). Two
+ * different contents: ERR_REFUSED naming both.
+ */
+int wal_store_pick(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, struct wal_stored *out,
+    struct err *err) ERR_USE;
+
+/* Takes content in order. */
+typedef int (*wal_store_sink)(void *arg, const uint8_t *data, size_t len,
+    struct err *err);
+
+/*
+ * Read a stored file's content, checked frame by frame and as a whole
+ * (content hash); the sink may have got bytes when the whole turns out
+ * damaged. When a generation is damaged, a lower one that holds is not
+ * looked for: that is the caller's.
+ */
+int wal_store_read(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct frame_codec *codec,
+    wal_store_sink sink, void *arg, struct err *err) ERR_USE;
+
+/* Header tag and summary only (two small reads). summary may be NULL. */
+int wal_store_describe(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct format_wal_tag *tag,
+    struct wal_summary *summary, struct err *err) ERR_USE;
+
+/* Timelines that have anything stored, ascending. Caller frees. */
+int wal_store_timelines(struct repo *repo, const struct incarnation *inc,
+    uint32_t **out, size_t *n, struct err *err) ERR_USE;
+
+/*
+ * A timeline's stored segments (and .partial files when wanted), ascending by
+ * name, generations folded into one (the highest). Caller frees.
+ */
+int wal_store_segments(struct repo *repo, const struct incarnation *inc,
+    uint32_t timeline, bool partials, struct wal_stored **out, size_t *n,
+    struct err *err) ERR_USE;
+
+/* An unbroken range of a timeline's segments. */
+struct wal_range {
+	uint32_t timeline;
+	char first[WAL_SEGMENT_NAME_LEN + 1];
+	char last[WAL_SEGMENT_NAME_LEN + 1];
+	uint64_t segments;
+	uint64_t stored_bytes;
+};
+
+/*
+ * Ranges of all timelines, ascending: two ranges of one timeline have a gap
+ * between them. Needs the segment size (taken from any commit or WAL object
+ * when 0). Caller frees.
+ */
+int wal_store_ranges(struct repo *repo, const struct incarnation *inc,
+    uint32_t segment_size, struct wal_range **out, size_t *n,
+    struct err *err) ERR_USE;
+
+/*
+ * The history of a timeline: its stored .history file, or for timeline 1 the
+ * single entry. ERR_NOT_FOUND when the file is missing.
+ */
+int wal_store_history(struct repo *repo, const struct incarnation *inc,
+    uint32_t timeline, struct history *out, struct err *err) ERR_USE;
+
+/* The segment size of an incarnation, from a stored segment. */
+int wal_store_segment_size(struct repo *repo, const struct incarnation *inc,
+    uint32_t *out, struct err *err) ERR_USE;
+
+#endif

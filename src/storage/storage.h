@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef STORAGE_STORAGE_H
+#define STORAGE_STORAGE_H
+
+/*
+ * Where a repository lives: a flat set of immutable objects, each named by a
+ * key ("clusters/main/15-7312/wal/...") and at most STORAGE_OBJECT_MAX bytes.
+ * An object is bounded, so that any operation can be retried as a whole.
+ *
+ *	storage_open(&st, "file:///var/lib/dapk-backup", err);
+ *	storage_put(st, key, data, len, err);
+ *	storage_get(st, key, 0, len, out, err);
+ *	storage_close(st);
+ *
+ * A handle serves one thread at a time; storage_clone() gives another thread
+ * its own. Use the storage_*() functions: they check the key and put the
+ * storage's name and the key into errors.
+ *
+ * Keys: parts of 1 to 255 characters from A-Z a-z 0-9 . _ - joined by '/',
+ * no part beginning with '.', at most STORAGE_KEY_MAX in all.
+ *
+ * Errors: ERR_NOT_FOUND (no such key; only when that is certain), ERR_EXISTS,
+ * ERR_DAMAGED (shorter than asked for), ERR_STORAGE (all else, with a hint).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+
+#define STORAGE_OBJECT_MAX ((size_t)64 << 20)
+#define STORAGE_KEY_MAX 512
+
+struct storage;
+struct storage_put;
+
+/*
+ * One entry of a listing: an object, or (with delimiter) a "directory", the
+ * common start of several keys up to and including the next '/'. name is the
+ * part after the prefix given.
+ */
+struct storage_entry {
+	const char *name;
+	bool is_directory;
+	uint64_t size; /* objects */
+	int64_t mtime; /* objects: microseconds since 2000, the store's clock */
+};
+
+/* Return 0 to go on, -1 (err filled) to stop with that error. */
+typedef int (*storage_list_fn)(void *arg, const struct storage_entry *entry,
+    struct err *err);
+
+/*
+ * url: file:///absolute/path. ERR_CONFIG when it makes no sense. Opening does
+ * not prove that anything is there and never creates a repository's folder
+ * (storage_create() does).
+ */
+int storage_open(struct storage **out, const char *url, struct err *err) ERR_USE;
+int storage_clone(const struct storage *st, struct storage **out,
+    struct err *err) ERR_USE;
+void storage_close(struct storage *st); /* NULL is fine */
+
+/* The URL without secrets, for messages. */
+const char *storage_url(const struct storage *st);
+
+/* Make the place itself (posix: the directory, 0700). For `init` only. */
+int storage_create(struct storage *st, struct err *err) ERR_USE;
+
+/*
+ * Is the place there? ERR_NOT_FOUND when the root is missing (an unmounted
+ * disk). Cheap.
+ */
+int storage_probe_root(struct storage *st, struct err *err) ERR_USE;
+
+/*
+ * Create `key`. After 0 the object is complete and survives a crash of the
+ * machine that holds it. After -1 it is absent or complete, never partial.
+ * ERR_EXISTS: the key was taken, and is untouched.
+ */
+int storage_put(struct storage *st, const char *key, const void *data,
+    size_t len, struct err *err) ERR_USE;
+
+/*
+ * The same in pieces, so that a local store writes while the rest is still
+ * being made (others collect them). Exactly one of finish and abort must
+ * follow begin; both free the handle. finish has storage_put()'s contract.
+ */
+int storage_put_begin(struct storage *st, const char *key,
+    struct storage_put **out, struct err *err) ERR_USE;
+int storage_put_append(struct storage_put *put, const void *data, size_t len,
+    struct err *err) ERR_USE;
+int storage_put_finish(struct storage_put *put, struct err *err) ERR_USE;
+void storage_put_abort(struct storage_put *put); /* NULL is fine */
+
+/* Read exactly len bytes at off. Fewer there: ERR_DAMAGED. */
+int storage_get(struct storage *st, const char *key, uint64_t off, size_t len,
+    void *out, struct err *err) ERR_USE;
+
+/* Append a whole object to b; larger than b's ceiling is ERR_REFUSED. */
+int storage_get_all(struct storage *st, const char *key, struct buf *b,
+    struct err *err) ERR_USE;
+
+int storage_stat(struct storage *st, const char *key, uint64_t *size,
+    int64_t *mtime, struct err *err) ERR_USE; /* mtime may be NULL */
+
+/*
+ * Entries whose key begins with prefix, which is "" or ends with '/' or goes
+ * on into a name ("wal/00000001/00000000/000000010000000000000003-"), in no
+ * particular order. With delimiter true only one level is listed. Nothing
+ * there is not an error, but a store that is not there is.
+ */
+int storage_list(struct storage *st, const char *prefix, bool delimiter,
+    storage_list_fn fn, void *arg, struct err *err) ERR_USE;
+
+/* Remove; that it is not there is fine. */
+int storage_remove(struct storage *st, const char *key, struct err *err) ERR_USE;
+
+/*
+ * What `check` runs: put, get, range, list, create-if-absent, remove of a
+ * probe object under "tmp-probe/". Each failure says which step. For posix it
+ * also refuses a file system with neither link(2) nor
+ * renameat2(RENAME_NOREPLACE).
+ */
+int storage_check(struct storage *st, struct err *err) ERR_USE;
+
+bool storage_key_valid(const char *key);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef STORAGE_STORAGE_OPS_H
+#define STORAGE_STORAGE_OPS_H
+
+/*
+ * What a storage implements; only src/storage and its tests include this.
+ * The contracts are those of the functions of the same names in storage.h;
+ * keys have been checked. put_begin..abort may be NULL: then the pieces are
+ * collected in memory and put() is called.
+ */
+#include "storage/storage.h"
+
+struct storage_ops {
+	const char *scheme; /* "file" */
+	int (*clone)(const struct storage *st, struct storage **out,
+	    struct err *err);
+	void (*close)(struct storage *st);
+	int (*create)(struct storage *st, struct err *err);
+	int (*probe_root)(struct storage *st, struct err *err);
+	int (*put)(struct storage *st, const char *key, const void *data,
+	    size_t len, struct err *err);
+	int (*get)(struct storage *st, const char *key, uint64_t off,
+	    size_t len, void *out, struct err *err);
+	int (*stat)(struct storage *st, const char *key, uint64_t *size,
+	    int64_t *mtime, struct err *err);
+	int (*list)(struct storage *st, const char *prefix, bool delimiter,
+	    storage_list_fn fn, void *arg, struct err *err);
+	int (*remove)(struct storage *st, const char *key, struct err *err);
+	int (*put_begin)(struct storage *st, const char *key,
+	    struct storage_put **out, struct err *err);
+	int (*put_append)(struct storage_put *put, const void *data,
+	    size_t len, struct err *err);
+	int (*put_finish)(struct storage_put *put, struct err *err);
+	void (*put_abort)(struct storage_put *put);
+};
+
+/* The first member of every storage's own struct. */
+struct storage {
+	const struct storage_ops *ops;
+	char *url;
+};
+
+/* The first member of a storage's own put handle. */
+struct storage_put {
+	struct storage *st;
+	char *key;
+};
+
+int storage_posix_open(struct storage **out, const char *url,
+    struct err *err) ERR_USE;
+
+/* For tests: objects in memory; clones share them. */
+struct storage *storage_mem_new(void);
+
+/*
+ * For tests: passes on to `inner` (which it owns), and fails the n-th call of
+ * any operation (1 is the next) once with ERR_STORAGE. With `torn` the failed
+ * put has been done nevertheless (the answer was lost).
+ */
+struct storage *storage_fault_new(struct storage *inner);
+void storage_fault_at(struct storage *st, unsigned nth, bool torn);
+unsigned storage_fault_calls(const struct storage *st);
+
+#endif
