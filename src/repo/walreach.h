@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_WALREACH_H
+#define REPO_WALREACH_H
+
+/*
+ * What the archive can prove: which WAL is stored without a gap from a backup
+ * on, along a path of timelines, and where on it a recovery target lies.
+ * Summaries find the segment, the segment's records give the exact place.
+ * One thread; memory does not grow with the archive beyond its file names.
+ */
+#include "core/err.h"
+#include "repo/commit.h"
+#include "repo/walstore.h"
+
+/* Unbroken stored WAL along a path, from a backup's first segment. */
+struct wal_reach {
+	pg_lsn begin; /* the backup's start LSN */
+	pg_lsn end;   /* end of the last whole record that is stored */
+	uint32_t end_timeline;
+	char last_segment[WAL_SEGMENT_NAME_LEN + 1];
+	bool ends_in_partial; /* the last piece is a .partial file */
+	char missing[WAL_SEGMENT_NAME_LEN + 1]; /* first absent one */
+	bool gap; /* later segments exist after `missing` */
+	int64_t max_commit_time; /* 0: no commit seen after the backup's stop */
+	int64_t proven_time; /* latest time of any record or backup stop */
+	pg_lsn proven_lsn;   /* where that is */
+};
+
+/*
+ * The path of a timeline target: "latest" (the highest timeline that has a
+ * stored history file and descends from `from` at `lsn`; PostgreSQL's own
+ * rule of probing upwards, TRAPS T28), "current", or a number. ERR_REFUSED
+ * when that timeline does not descend from the backup (T89).
+ */
+int wal_reach_path(struct repo *repo, const struct incarnation *inc,
+    const char *timeline, uint32_t from, pg_lsn lsn, struct history *out,
+    struct err *err) ERR_USE;
+
+int wal_reach(struct repo *repo, const struct commit *backup,
+    const struct history *path, struct wal_reach *out,
+    struct err *err) ERR_USE;
+
+/* What to look for, as PostgreSQL's recovery looks (xlogrecovery.c). */
+enum wal_target_type {
+	WAL_TARGET_TIME,
+	WAL_TARGET_XID,
+	WAL_TARGET_LSN,
+	WAL_TARGET_NAME
+};
+
+struct wal_target {
+	enum wal_target_type type;
+	bool inclusive;
+	int64_t time;
+	uint32_t xid;
+	pg_lsn lsn;
+	const char *name;
+};
+
+struct wal_found {
+	bool found;
+	/*
+	 * TIME only: no commit is past the target, but WAL up to `lsn` is
+	 * proved to be later: recover to this LSN (exclusive) instead.
+	 */
+	bool use_lsn;
+	struct wal_event event; /* the record that decides */
+	uint32_t timeline;
+	char segment[WAL_SEGMENT_NAME_LEN + 1];
+};
+
+/*
+ * The first place after the backup's stop LSN where recovery would stop.
+ * Not there: 0 with found = false.
+ */
+int wal_reach_find(struct repo *repo, const struct commit *backup,
+    const struct history *path, const struct wal_reach *reach,
+    const struct wal_target *target, struct wal_found *out,
+    struct err *err) ERR_USE;
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef RESTORE_RESTORE_H
+#define RESTORE_RESTORE_H
+
+/*
+ * Restoring a physical backup and setting up recovery to a target.
+ *
+ *	restore_plan(&plan, &params, err)	proves that the target can be
+ *						reached, or says why not
+ *	restore_plan_print(plan, stdout)	the proof, for people
+ *	restore_apply(plan, err)		copies, syncs, sets up recovery
+ *	restore_start(plan, &reached, err)	with --start
+ *	restore_plan_free(plan)
+ *
+ * Called by one thread; makes its own workers.
+ */
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "config/config.h"
+#include "core/err.h"
+#include "repo/commit.h"
+#include "repo/repo.h"
+
+struct restore_progress {
+	atomic_ullong done_bytes;
+	atomic_ullong total_bytes;
+};
+
+struct restore_params {
+	struct repo *repo;
+	const struct config *config; /* target, timeline, maps, ... */
+	const char *program; /* absolute path for restore_command */
+	struct restore_progress *progress; /* never NULL */
+	void (*tick)(void *arg);
+	void *tick_arg;
+};
+
+struct restore_plan;
+
+/*
+ * ERR_REFUSED: the target cannot be reached; the message says why and the
+ * hint the nearest targets that can. Nothing has been written.
+ */
+int restore_plan(struct restore_plan **out,
+    const struct restore_params *params, struct err *err) ERR_USE;
+void restore_plan_print(const struct restore_plan *plan, FILE *out);
+void restore_plan_free(struct restore_plan *plan); /* NULL is fine */
+
+/* The chosen backup. */
+const struct commit *restore_plan_backup(const struct restore_plan *plan);
+
+int restore_apply(struct restore_plan *plan, struct err *err) ERR_USE;
+
+struct restore_reached {
+	bool promoted; /* or paused, or shut down, as asked */
+	uint32_t timeline;
+	pg_lsn lsn;
+	int64_t last_commit_time; /* 0: none replayed */
+	unsigned port;
+	char socket_directory[256];
+};
+
+/* Starts PostgreSQL in the restored directory and waits for the target. */
+int restore_start(struct restore_plan *plan, struct restore_reached *out,
+    struct err *err) ERR_USE;
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef WAL_GET_H
+#define WAL_GET_H
+
+/*
+ * archive-get: one WAL file out of the repository, for restore_command, with
+ * the next ones decompressed ahead by a process of its own.
+ */
+#include "core/err.h"
+#include "repo/repo.h"
+
+struct wal_get_params {
+	struct repo *repo;
+	const char *repository_id; /* expected, or NULL */
+	const char *cluster;
+	const char *pgdata; /* NULL: the current directory */
+	const char *name;   /* %f */
+	const char *dest;   /* %p: absolute, or relative to pgdata */
+	const char *state_directory; /* spool below it; unusable: no prefetch */
+	uint64_t prefetch;	     /* bytes ahead, 0: none */
+};
+
+/*
+ * 0: delivered. ERR_NOT_FOUND: proved absent (the identity is the expected
+ * one, the incarnation is pg_control's, and no later segment exists on the
+ * timeline or its descendants). Anything else is an error: the caller turns
+ * it into an exit code that stops recovery, or a plain one on a standby.
+ */
+int wal_get(const struct wal_get_params *params, struct err *err) ERR_USE;
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef WAL_PUSH_H
+#define WAL_PUSH_H
+
+/*
+ * archive-push: one WAL file into the repository. Needs no database
+ * connection, reads no catalogue, and returns 0 only when the file is durable
+ * there. One thread calls; pieces are compressed by a few of its own.
+ */
+#include "core/err.h"
+#include "repo/repo.h"
+
+struct wal_push_params {
+	struct repo *repo;
+	const char *cluster;
+	const char *pgdata; /* NULL: the current directory, or the path's */
+	const char *path;   /* %p: absolute, or relative to pgdata */
+	int compress_level;
+	unsigned jobs;
+	bool header_check;
+};
+
+struct wal_push_result {
+	bool already; /* the same content was stored before */
+	uint64_t original_bytes, stored_bytes;
+};
+
+/*
+ * ERR_EXISTS: another content is stored under this name; the message tells
+ * both LSN ranges, system ids, timelines, the first differing offset and the
+ * usual cause. ERR_DAMAGED/ERR_REFUSED: the file is not what its name says.
+ */
+int wal_push(const struct wal_push_params *params,
+    struct wal_push_result *out, struct err *err) ERR_USE;
+
+/*
+ * Salvage: everything in a dead server's pg_wal directory that is not stored
+ * yet, the segment being written last as .partial. *reached: the end of valid
+ * WAL on the newest timeline. params->path is the directory.
+ */
+struct wal_salvage_result {
+	uint64_t pushed, already, failed;
+	uint32_t timeline;
+	pg_lsn reached;
+	int64_t last_commit_time; /* 0: none seen */
+};
+
+int wal_push_all(const struct wal_push_params *params,
+    struct wal_salvage_result *out, struct err *err) ERR_USE;
+
+#endif
