@@ -1,0 +1,7 @@
+libdapk_a_SOURCES += \
+	%D%/storage.c %D%/storage.h \
+	%D%/storage_check.c \
+	%D%/storage_fault.c \
+	%D%/storage_mem.c \
+	%D%/storage_ops.h \
+	%D%/storage_posix.c

@@ -113,7 +113,14 @@ int storage_stat(struct storage *st, const char *key, uint64_t *size,
 int storage_list(struct storage *st, const char *prefix, bool delimiter,
     storage_list_fn fn, void *arg, struct err *err) ERR_USE;
 
-/* Remove; that it is not there is fine. */
+/*
+ * For an object that was found, or was in the way of a put, and that now
+ * counts as stored: makes sure that its name survives a crash too, in case
+ * whoever put it died before that. (A put that gives ERR_EXISTS has done it.)
+ */
+int storage_settle(struct storage *st, const char *key, struct err *err) ERR_USE;
+
+/* Remove; that it is not there is fine. Durable, so that order counts. */
 int storage_remove(struct storage *st, const char *key, struct err *err) ERR_USE;
 
 /*

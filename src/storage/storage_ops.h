@@ -26,6 +26,8 @@ struct storage_ops {
 	int (*list)(struct storage *st, const char *prefix, bool delimiter,
 	    storage_list_fn fn, void *arg, struct err *err);
 	int (*remove)(struct storage *st, const char *key, struct err *err);
+	int (*settle)(struct storage *st, const char *key,
+	    struct err *err); /* NULL: a key that is seen is durable */
 	int (*put_begin)(struct storage *st, const char *key,
 	    struct storage_put **out, struct err *err);
 	int (*put_append)(struct storage_put *put, const void *data,
@@ -40,10 +42,16 @@ struct storage {
 	char *url;
 };
 
-/* The first member of a storage's own put handle. */
+/*
+ * The first member of a storage's own put handle. put_begin() makes the
+ * handle zeroed, storage.c fills these members and frees key; put_finish()
+ * and put_abort() free the rest.
+ */
 struct storage_put {
 	struct storage *st;
 	char *key;
+	size_t len;  /* appended so far */
+	bool failed; /* an append failed: finish may not succeed */
 };
 
 int storage_posix_open(struct storage **out, const char *url,
