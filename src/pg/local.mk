@@ -1,0 +1,9 @@
+libdapk_a_SOURCES += \
+	%D%/control.c %D%/control.h \
+	%D%/datafile.c %D%/datafile.h \
+	%D%/history.c %D%/history.h \
+	%D%/page.c %D%/page.h \
+	%D%/walevent.c %D%/walevent.h \
+	%D%/walname.c %D%/walname.h \
+	%D%/walread.c %D%/walread.h \
+	%D%/walsummary.c

@@ -9,7 +9,7 @@
  * src/include/catalog/pg_control.h, of 13 to 18 (the record header is the
  * same on all). Pure: works on bytes in memory. One reader, one thread.
  *
- *	struct walread *r = walread_new(segment_size, timeline_hint);
+ *	struct walread *r = walread_new(segment_size, 0);
  *	walread_feed(r, start_lsn, bytes, len);	 consecutive pieces
  *	while (walread_next(r, &record))
  *		...
@@ -74,8 +74,9 @@ struct wal_event {
 struct walread;
 
 /*
- * block_size 0: WAL_PAGE_SIZE_DEFAULT. system_id and timeline are checked in
- * each page header when not 0.
+ * block_size 0: what the first page's long header says, or without one
+ * WAL_PAGE_SIZE_DEFAULT. Version, system identifier and timeline of each page
+ * must agree with those before.
  */
 struct walread *walread_new(uint32_t segment_size, uint32_t block_size);
 void walread_free(struct walread *r);
@@ -83,7 +84,7 @@ void walread_free(struct walread *r);
 /*
  * Feed bytes that follow those fed before; the first piece must begin at a
  * page boundary and sets the position. The bytes must stay valid until
- * walread_next() has returned false.
+ * walread_next() has returned false; it must, before more is fed.
  */
 void walread_feed(struct walread *r, pg_lsn lsn, const uint8_t *data,
     size_t len);
@@ -102,6 +103,9 @@ bool walread_ended(const struct walread *r, pg_lsn *end, const char **reason);
 
 /* Start of the record that is not complete yet, or 0. */
 pg_lsn walread_unfinished(const struct walread *r);
+
+/* Was there at least one valid page header? */
+bool walread_page_seen(const struct walread *r);
 
 /* A segment's summary, kept in its WAL object (FORMAT.md, "WAL summary"). */
 #define WAL_SUMMARY_RESTORE_POINTS_MAX 16
@@ -139,7 +143,10 @@ struct wal_summary {
 void wal_summarise(const uint8_t *data, size_t len, pg_lsn start,
     uint32_t segment_size, struct wal_summary *out);
 
-/* The same in pieces, for segments larger than memory: new, feed.., finish. */
+/*
+ * The same in pieces of any size, for segments larger than memory: new,
+ * feed.., finish (which also frees).
+ */
 struct wal_summariser;
 struct wal_summariser *wal_summariser_new(pg_lsn start, uint32_t segment_size);
 void wal_summariser_feed(struct wal_summariser *s, const uint8_t *data,
