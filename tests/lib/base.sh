@@ -41,7 +41,7 @@ trap 'fail "unexpected exit code $? of: $BASH_COMMAND"' ERR
 # background write "${AS_USER[@]}" COMMAND &, so that $! is the command's pid.
 T=$(mktemp -d "${TMPDIR:-/tmp}/dapk-$TEST_NAME.XXXXXX")
 chmod 755 "$T"
-AS_USER=(env --default-signal=INT,QUIT)
+AS_USER=(env --default-signal=INT --default-signal=QUIT)
 CLUSTER_USER=$(id -un)
 if [ "$(id -u)" = 0 ]; then
 	CLUSTER_USER=postgres
