@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include <config.h>
+
+#include "config/option.h"
+
+#include <string.h>
+
+#include "core/mem.h"
+
+#define AT(member) .offset = offsetof(struct config, member)
+#define CONNECTING (COMMAND_CHECK | COMMAND_BACKUP)
+#define MINUTE_MS UINT64_C(60000)
+#define DAY_MS (24 * 60 * MINUTE_MS)
+
+static const char *const checkpoint_choices[] = { "fast", "spread", NULL };
+static const char *const progress_choices[] = { "auto", "always", "never",
+	NULL };
+static const char *const format_choices[] = { "text", "json", NULL };
+static const char *const action_choices[] = { "promote", "pause", "shutdown",
+	NULL };
+static const char *const target_choices[] = { "immediate", "latest", NULL };
+
+const struct option option_table[] = {
+	/* where things are */
+	{ .name = "config", .type = OPTION_PATH, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_CONFIG", .value = "FILE", AT(config_file),
+	    .help = "read this configuration file; without it "
+		    CONFIG_FILE_DEFAULT ", if it exists" },
+	{ .name = "cluster", .type = OPTION_NAME,
+	    .commands = COMMAND_ANY & ~(unsigned)COMMAND_INIT,
+	    .env = "DAPK_BACKUP_CLUSTER", .value = "NAME", AT(cluster),
+	    .default_value = "main",
+	    .help = "the database cluster, as the repository names it; "
+		    "info shows all of them without this" },
+	{ .name = "pgdata", .short_name = 'D', .type = OPTION_PATH,
+	    .section = SECTION_CLUSTER, .env = "DAPK_BACKUP_PGDATA",
+	    .commands = CONNECTING | COMMAND_ARCHIVE_PUSH |
+		COMMAND_ARCHIVE_GET, .value = "DIR", AT(pgdata),
+	    .help = "the cluster's data directory; without it PGDATA, then "
+		    "what the server says or the current directory" },
+	{ .name = "conninfo", .short_name = 'd', .type = OPTION_CONNINFO,
+	    .section = SECTION_CLUSTER, .env = "DAPK_BACKUP_CONNINFO",
+	    .commands = CONNECTING, .value = "STRING", AT(conninfo),
+	    .help = "how to connect: a libpq connection string; what it "
+		    "does not say comes from libpq's own environment" },
+	{ .name = "host", .short_name = 'h', .type = OPTION_TEXT,
+	    .commands = CONNECTING, .value = "HOST", AT(host),
+	    .help = "server's host or socket directory" },
+	{ .name = "port", .short_name = 'p', .type = OPTION_UNSIGNED,
+	    .commands = CONNECTING | COMMAND_RESTORE, .value = "PORT",
+	    .min = 1, .max = 65535, AT(port),
+	    .help = "server's port; with restore --start the port that the "
+		    "restored server gets" },
+	{ .name = "username", .short_name = 'U', .type = OPTION_TEXT,
+	    .commands = CONNECTING, .value = "NAME", AT(username),
+	    .help = "database user to connect as" },
+	{ .name = "repository", .key = "repositories", .type = OPTION_NAME,
+	    .section = SECTION_CLUSTER, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_REPOSITORY_NAME", .value = "NAME",
+	    AT(repository),
+	    .help = "use the repository that the file calls so" },
+	{ .name = "repository-url", .key = "url", .type = OPTION_URL,
+	    .section = SECTION_REPOSITORY, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_REPOSITORY", .value = "URL",
+	    AT(repository_url), .default_value = CONFIG_REPOSITORY_DEFAULT,
+	    .help = "where the repository is: file:///path or an absolute "
+		    "path" },
+	{ .name = "repository-id", .key = "id", .type = OPTION_ID,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_ANY & ~(unsigned)COMMAND_INIT,
+	    .env = "DAPK_BACKUP_REPOSITORY_ID", .value = "ID",
+	    AT(repository_id),
+	    .help = "refuse a repository that has another id; "
+		    "restore writes this into restore_command" },
+	{ .name = "state-directory", .type = OPTION_PATH,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_GET |
+		COMMAND_RESTORE,
+	    .env = "DAPK_BACKUP_STATE_DIRECTORY", .value = "DIR",
+	    AT(state_directory), .default_value = CONFIG_STATE_DEFAULT,
+	    .help = "keep WAL that was fetched ahead here; "
+		    "may be lost at any time" },
+
+	/* how it is done */
+	{ .name = "jobs", .short_name = 'j', .type = OPTION_JOBS,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH |
+		COMMAND_BACKUP | COMMAND_RESTORE,
+	    .env = "DAPK_BACKUP_JOBS", .value = "N", .default_value = "auto",
+	    .min = 1, .max = CONFIG_JOBS_MAX, AT(jobs),
+	    .help = "threads that copy and compress; "
+		    "auto: one a processor, at most 8" },
+	{ .name = "compress-level", .type = OPTION_INT,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
+	    .env = "DAPK_BACKUP_COMPRESS_LEVEL", .value = "N",
+	    .default_value = "3", .min = 1, .max = 19, AT(compress_level),
+	    .help = "zstd level of backups" },
+	{ .name = "wal-compress-level", .type = OPTION_INT,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH,
+	    .env = "DAPK_BACKUP_WAL_COMPRESS_LEVEL", .value = "N",
+	    .default_value = "1", .min = 1, .max = 19, AT(wal_compress_level),
+	    .help = "zstd level of WAL" },
+	{ .name = "max-rate", .type = OPTION_SIZE, .section = SECTION_GLOBAL,
+	    .commands = COMMAND_BACKUP, .env = "DAPK_BACKUP_MAX_RATE",
+	    .value = "SIZE", .default_value = "0", .max = (uint64_t)1 << 40,
+	    AT(max_rate),
+	    .help = "read at most this much a second (100MB); 0: no limit" },
+	{ .name = "checkpoint", .type = OPTION_CHOICE,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
+	    .env = "DAPK_BACKUP_CHECKPOINT", .value = "MODE",
+	    .default_value = "fast", .choices = checkpoint_choices,
+	    AT(checkpoint),
+	    .help = "begin with a checkpoint at once, or one spread over "
+		    "time that disturbs the server less" },
+	{ .name = "archive-timeout", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL, .commands = CONNECTING,
+	    .env = "DAPK_BACKUP_ARCHIVE_TIMEOUT", .value = "TIME",
+	    .default_value = "2min", .min = 1000, .max = 7 * DAY_MS,
+	    AT(archive_timeout_ms),
+	    .help = "wait this long for WAL to arrive in the repository, "
+		    "counted anew whenever a segment arrives" },
+	{ .name = "wal-header-check", .type = OPTION_BOOL,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH,
+	    .env = "DAPK_BACKUP_WAL_HEADER_CHECK", .default_value = "yes",
+	    AT(wal_header_check),
+	    .help = "refuse WAL whose page header does not agree with its "
+		    "name and cluster; no: for servers that encrypt WAL" },
+	{ .name = "prefetch", .type = OPTION_SIZE, .section = SECTION_GLOBAL,
+	    .commands = COMMAND_ARCHIVE_GET | COMMAND_RESTORE,
+	    .env = "DAPK_BACKUP_PREFETCH",
+	    .value = "SIZE", .default_value = "128MB",
+	    .max = (uint64_t)64 << 30, AT(prefetch),
+	    .help = "fetch this much WAL ahead of recovery; 0: none" },
+
+	/* what is asked for */
+	{ .name = "all", .type = OPTION_BOOL, .commands = COMMAND_ARCHIVE_PUSH,
+	    AT(push_all),
+	    .help = "PATH is the pg_wal of a server that is down: store all "
+		    "of it that is not stored yet" },
+	{ .name = "directory", .short_name = 'D', .type = OPTION_PATH,
+	    .commands = COMMAND_RESTORE, .value = "DIR", AT(restore_dir),
+	    .help = "restore into this directory, which is empty or does "
+		    "not exist" },
+	{ .name = "target-time", .type = OPTION_TARGET,
+	    .commands = COMMAND_RESTORE, .value = "TIME", .min = TARGET_TIME,
+	    AT(target_value),
+	    .help = "recover to this time: '2026-11-22 14:31:07+01'; the "
+		    "local time zone when none is said" },
+	{ .name = "target-xid", .type = OPTION_TARGET,
+	    .commands = COMMAND_RESTORE, .value = "XID", .min = TARGET_XID,
+	    AT(target_value), .help = "recover up to this transaction" },
+	{ .name = "target-lsn", .type = OPTION_TARGET,
+	    .commands = COMMAND_RESTORE, .value = "LSN", .min = TARGET_LSN,
+	    AT(target_value), .help = "recover up to this WAL location" },
+	{ .name = "target-name", .type = OPTION_TARGET,
+	    .commands = COMMAND_RESTORE, .value = "NAME", .min = TARGET_NAME,
+	    AT(target_value),
+	    .help = "recover to this restore point "
+		    "(pg_create_restore_point)" },
+	{ .name = "target", .type = OPTION_TARGET_WORD,
+	    .commands = COMMAND_RESTORE, .value = "WHAT",
+	    .choices = target_choices, AT(target),
+	    .help = "immediate: stop as soon as the backup is consistent; "
+		    "latest: all WAL there is (what is done without a "
+		    "target)" },
+	{ .name = "exclusive", .type = OPTION_BOOL,
+	    .commands = COMMAND_RESTORE, AT(exclusive),
+	    .help = "stop just before the target instead of just after" },
+	{ .name = "timeline", .type = OPTION_TIMELINE,
+	    .commands = COMMAND_RESTORE, .value = "TIMELINE", AT(timeline),
+	    .default_value = "latest",
+	    .help = "recover along this timeline: latest, current (the "
+		    "backup's) or a number" },
+	{ .name = "action", .type = OPTION_CHOICE,
+	    .commands = COMMAND_RESTORE, .value = "ACTION",
+	    .default_value = "promote", .choices = action_choices, AT(action),
+	    .help = "what the server does at the target" },
+	{ .name = "backup", .type = OPTION_TEXT, .commands = COMMAND_RESTORE,
+	    .value = "LABEL", AT(backup),
+	    .help = "restore this backup (the beginning of its label is "
+		    "enough) instead of the one that fits best" },
+	{ .name = "tablespace-map", .short_name = 'T', .type = OPTION_MAP,
+	    .commands = COMMAND_RESTORE, .value = "OLD=NEW",
+	    AT(tablespace_maps),
+	    .help = "put the tablespace of directory (or oid) OLD into NEW; "
+		    "may be repeated; \\= is an = in a directory's name" },
+	{ .name = "start", .type = OPTION_BOOL, .commands = COMMAND_RESTORE,
+	    AT(start),
+	    .help = "start the restored server, wait for the target and say "
+		    "what was reached" },
+	{ .name = "start-timeout", .type = OPTION_DURATION,
+	    .commands = COMMAND_RESTORE, .value = "TIME", .min = 1000,
+	    .max = 7 * DAY_MS, .default_value = "1d", AT(start_timeout_ms),
+	    .help = "with --start: wait this long for the target" },
+	{ .name = "standby", .type = OPTION_BOOL, .commands = COMMAND_RESTORE,
+	    AT(standby), .help = "make a standby server" },
+	{ .name = "primary-conninfo", .type = OPTION_CONNINFO,
+	    .commands = COMMAND_RESTORE, .value = "STRING",
+	    AT(primary_conninfo),
+	    .help = "with --standby: how the standby reaches its primary; "
+		    "without it WAL comes from the repository only" },
+	{ .name = "keep-archiving", .type = OPTION_BOOL,
+	    .commands = COMMAND_RESTORE, AT(keep_archiving),
+	    .help = "let the restored server archive into this repository; "
+		    "only for a server that takes the old one's place" },
+	{ .name = "dry-run", .short_name = 'n', .type = OPTION_BOOL,
+	    .commands = COMMAND_BACKUP | COMMAND_RESTORE, AT(dry_run),
+	    .help = "say what would be done and do nothing" },
+
+	/* output */
+	{ .name = "json", .type = OPTION_BOOL, .commands = COMMAND_INFO,
+	    AT(json), .help = "print the catalogue as JSON" },
+	{ .name = "quiet", .short_name = 'q', .type = OPTION_BOOL,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_QUIET", AT(quiet),
+	    .help = "print warnings and errors only" },
+	{ .name = "verbose", .short_name = 'v', .type = OPTION_BOOL,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_VERBOSE", AT(verbose),
+	    .help = "print details too" },
+	{ .name = "log-format", .type = OPTION_CHOICE,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_LOG_FORMAT", .value = "FORMAT",
+	    .default_value = "text", .choices = format_choices,
+	    AT(log_format),
+	    .help = "messages on standard error as text or as one JSON "
+		    "object a line" },
+	{ .name = "progress", .type = OPTION_CHOICE,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_BACKUP | COMMAND_RESTORE,
+	    .env = "DAPK_BACKUP_PROGRESS", .value = "WHEN",
+	    .default_value = "auto", .choices = progress_choices,
+	    AT(progress),
+	    .help = "show a progress bar; auto: on a terminal" },
+	{ .name = "help", .short_name = '?', .type = OPTION_META,
+	    .commands = COMMAND_ANY, .help = "show this help" },
+	{ .name = "version", .short_name = 'V', .type = OPTION_META,
+	    .commands = COMMAND_ANY, .help = "show the version" },
+	{ .name = NULL },
+};
+
+const char *
+option_key(const struct option *opt)
+{
+	return opt->key != NULL ? opt->key : opt->name;
+}
+
+bool
+option_takes_value(const struct option *opt)
+{
+	return opt->type != OPTION_BOOL && opt->type != OPTION_META;
+}
+
+const struct option *
+option_find(const char *name, size_t len, unsigned commands)
+{
+	const struct option *o;
+
+	for (o = option_table; o->name != NULL; o++) {
+		if ((o->commands & commands) != 0 && strlen(o->name) == len &&
+		    memcmp(o->name, name, len) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+const struct option *
+option_find_short(char c, unsigned commands)
+{
+	const struct option *o;
+
+	for (o = option_table; o->name != NULL; o++) {
+		if ((o->commands & commands) != 0 && o->short_name == c)
+			return o;
+	}
+	return NULL;
+}
+
+const struct option *
+option_find_env(const char *name)
+{
+	const struct option *o;
+
+	for (o = option_table; o->name != NULL; o++) {
+		if (o->env != NULL && strcmp(o->env, name) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+const struct option *
+option_find_key(const char *key, enum option_section section,
+    enum option_section *elsewhere)
+{
+	const struct option *o;
+
+	if (elsewhere != NULL)
+		*elsewhere = SECTION_NONE;
+	for (o = option_table; o->name != NULL; o++) {
+		if (o->section == SECTION_NONE ||
+		    strcmp(option_key(o), key) != 0)
+			continue;
+		if (o->section == section)
+			return o;
+		if (elsewhere != NULL)
+			*elsewhere = o->section;
+	}
+	return NULL;
+}
+
+#define NEAREST_MAX 64
+
+static unsigned
+min3(unsigned a, unsigned b, unsigned c)
+{
+	a = a < b ? a : b;
+	return a < c ? a : c;
+}
+
+/* Edits that lead from a to b; two neighbours swapped count as one. */
+static unsigned
+distance(const char *a, const char *b)
+{
+	unsigned rows[3][NEAREST_MAX + 1];
+	unsigned *before = rows[0], *last = rows[1], *row = rows[2], *spare;
+	size_t la = strlen(a), lb = strlen(b), i, j;
+
+	if (la > NEAREST_MAX || lb > NEAREST_MAX)
+		return NEAREST_MAX;
+	for (j = 0; j <= lb; j++)
+		last[j] = (unsigned)j;
+	for (i = 1; i <= la; i++) {
+		row[0] = (unsigned)i;
+		for (j = 1; j <= lb; j++) {
+			row[j] = min3(last[j] + 1, row[j - 1] + 1,
+			    last[j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1] && before[j - 2] + 1 < row[j])
+				row[j] = before[j - 2] + 1;
+		}
+		spare = before;
+		before = last;
+		last = row;
+		row = spare;
+	}
+	return last[lb];
+}
+
+const char *
+option_nearest(const char *typed, const char *const *names, size_t n)
+{
+	const char *best = NULL;
+	size_t len = strlen(typed), i;
+	unsigned d, best_d = (unsigned)(len / 3) + 2;
+
+	for (i = 0; i < n; i++) {
+		d = distance(typed, names[i]);
+		/* A beginning is what a hasty hand leaves. */
+		if (len >= 3 && strncmp(typed, names[i], len) == 0)
+			d = d < 2 ? d : 1;
+		if (d < best_d && d < strlen(names[i])) {
+			best = names[i];
+			best_d = d;
+		}
+	}
+	return best;
+}
