@@ -97,6 +97,9 @@ struct frame_header {
 	size_t path_len;
 };
 
+/* Bytes of the encoded header; written to p, which has room for them. */
+size_t frame_header_size(const struct frame_header *h);
+void frame_header_write(const struct frame_header *h, uint8_t *p);
 void frame_header_encode(const struct frame_header *h, struct buf *out);
 int frame_header_decode(const uint8_t *data, size_t len,
     struct frame_header *out, size_t *used, struct err *err) ERR_USE;
@@ -129,10 +132,13 @@ struct pack_id {
 	uint32_t number;
 };
 
+/* As a run's pack: blocks of zeros, which are stored nowhere. */
+#define MAP_PACK_ZEROS UINT32_MAX
+
 /* A run of a map: blocks (>= 1) from `block` on in `frame` of pack `pack`. */
 struct map_run {
 	uint64_t blocks;
-	uint32_t pack; /* index into a list of struct pack_id */
+	uint32_t pack; /* index into a list of struct pack_id, or zeros */
 	uint32_t frame;
 	uint32_t block;
 };

@@ -1,0 +1,20 @@
+libdapk_a_SOURCES += \
+	%D%/catalogue.c \
+	%D%/commit.c %D%/commit.h \
+	%D%/cursor.h \
+	%D%/format.h \
+	%D%/format_header.c \
+	%D%/format_index.c \
+	%D%/format_text.c \
+	%D%/hash.c %D%/hash.h \
+	%D%/json.c %D%/json.h \
+	%D%/manifest.h \
+	%D%/manifest_names.c %D%/manifest_names.h \
+	%D%/manifest_reader.c \
+	%D%/manifest_writer.c \
+	%D%/object.c %D%/object.h \
+	%D%/pack.c %D%/pack.h \
+	%D%/repo.c %D%/repo.h \
+	%D%/sha256.c %D%/sha256.h \
+	%D%/walstore.c %D%/walstore.h \
+	%D%/walstore_read.c

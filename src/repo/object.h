@@ -47,6 +47,13 @@ void object_writer_init(struct object_writer *w, size_t max,
     const struct object_header *h);
 void object_writer_free(struct object_writer *w);
 
+/* Begin another object; bytes may have been swapped for an empty buffer. */
+void object_writer_reset(struct object_writer *w,
+    const struct object_header *h);
+
+/* Bytes the finished object would have if it were finished now. */
+size_t object_writer_size(const struct object_writer *w);
+
 /* Append a frame; its number (set by this) is in h->number afterwards. */
 int object_writer_add(struct object_writer *w, struct frame_codec *c,
     struct frame_header *h, const void *plain, size_t len,
@@ -67,6 +74,8 @@ struct object_reader {
 	struct object_header header;
 	struct index_entry *entries;
 	uint32_t n;
+	const uint8_t *bytes; /* of object_reader_open_bytes(), else NULL */
+	struct buf scratch;   /* the frame read last */
 };
 
 /*
@@ -77,7 +86,21 @@ int object_reader_open(struct object_reader *r, struct storage *st,
     const char *key, uint64_t size, enum object_type type,
     const uint8_t repository_id[16], uint64_t system_id,
     struct err *err) ERR_USE;
-void object_reader_close(struct object_reader *r);
+
+/* The same over a whole object in memory, which stays the caller's. */
+int object_reader_open_bytes(struct object_reader *r, const uint8_t *bytes,
+    size_t size, const char *name, enum object_type type,
+    const uint8_t repository_id[16], uint64_t system_id,
+    struct err *err) ERR_USE;
+void object_reader_close(struct object_reader *r); /* also a zeroed one */
+
+/*
+ * frame_decode() for bytes that object_reader_fetch() gave: also checks that
+ * they are the frame that the index means.
+ */
+int object_reader_decode(const struct object_reader *r, struct frame_codec *c,
+    uint32_t number, const uint8_t *data, struct frame_header *h, void *plain,
+    size_t plain_max, struct err *err) ERR_USE;
 
 /*
  * Read frames first .. first+n-1 in one range into raw (cleared before), at
@@ -87,7 +110,10 @@ void object_reader_close(struct object_reader *r);
 int object_reader_fetch(struct object_reader *r, uint32_t first, uint32_t n,
     struct buf *raw, struct err *err) ERR_USE;
 
-/* Fetch and decode one frame into out (cleared before). */
+/*
+ * Fetch and decode one frame into out (cleared before). h->path is valid
+ * until the next call with this reader.
+ */
 int object_reader_frame(struct object_reader *r, struct frame_codec *c,
     uint32_t number, struct frame_header *h, struct buf *out,
     struct err *err) ERR_USE;

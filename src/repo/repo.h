@@ -49,6 +49,12 @@ int repo_init(struct repo **out, const char *url, bool *created,
  * here; ERR_UNSUPPORTED for a newer version; ERR_DAMAGED.
  */
 int repo_open(struct repo **out, const char *url, struct err *err) ERR_USE;
+
+/* The same on a storage, which is the repository's (closed) in any case. */
+int repo_init_storage(struct repo **out, struct storage *st, bool *created,
+    struct err *err) ERR_USE;
+int repo_open_storage(struct repo **out, struct storage *st,
+    struct err *err) ERR_USE;
 int repo_clone(const struct repo *repo, struct repo **out,
     struct err *err) ERR_USE;
 void repo_close(struct repo *repo); /* NULL is fine */

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * The text is printed one member or list item a line, so that a person with
+ * a pager can read it; jansson reads it back.
+ */
+#include "config.h"
+
+#include "repo/commit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/text.h"
+#include "core/time.h"
+#include "repo/json.h"
+
+#define KIND "commit"
+#define TABLESPACES_MAX 100000
+#define PACKS_MAX ((size_t)1 << 20)
+#define COMMIT_BLOCK_MAX 1048576
+
+void
+commit_free(struct commit *c)
+{
+	size_t i;
+
+	free(c->method);
+	free(c->program);
+	free(c->host);
+	for (i = 0; i < c->n_tablespaces; i++)
+		free(c->tablespaces[i].path);
+	free(c->tablespaces);
+	for (i = 0; i < c->n_damaged; i++)
+		free(c->damaged[i].path);
+	free(c->damaged);
+	free(c->parts);
+	free(c->packs);
+	memset(c, 0, sizeof(*c));
+}
+
+static void
+add_text(struct buf *b, const char *name, const char *value)
+{
+	buf_printf(b, "\"%s\": \"", name);
+	if (value != NULL)
+		text_escape(b, value, strlen(value));
+	buf_add_str(b, "\"");
+}
+
+static void
+add_tablespaces(struct buf *b, const struct commit *c)
+{
+	size_t i;
+
+	buf_add_str(b, "\"tablespaces\": [");
+	for (i = 0; i < c->n_tablespaces; i++) {
+		buf_printf(b, "%s\n  {\"oid\": %u, ", i == 0 ? "" : ",",
+		    c->tablespaces[i].oid);
+		add_text(b, "path", c->tablespaces[i].path);
+		buf_add_str(b, "}");
+	}
+	buf_add_str(b, "],\n");
+}
+
+static void
+add_damaged(struct buf *b, const struct commit *c)
+{
+	const struct damaged_page *d;
+	size_t i;
+
+	buf_add_str(b, "\"damaged\": [");
+	for (i = 0; i < c->n_damaged && i < COMMIT_DAMAGED_MAX; i++) {
+		d = &c->damaged[i];
+		buf_add_str(b, i == 0 ? "\n  {" : ",\n  {");
+		add_text(b, "path", d->path);
+		buf_printf(b, ", \"block\": %" PRIu64 ", \"expected\": %u, "
+		    "\"found\": %u, \"reason\": \"%s\"}", d->block,
+		    d->expected, d->found, d->reason);
+	}
+	buf_printf(b, "],\n\"damaged_count\": %" PRIu64 ",\n",
+	    c->damaged_count);
+}
+
+static void
+add_objects(struct buf *b, const struct commit *c)
+{
+	const struct commit_pack *p;
+	char hex[2 * sizeof(c->parts->sha256) + 1];
+	size_t i;
+
+	buf_add_str(b, "\"manifest\": [");
+	for (i = 0; i < c->n_parts; i++) {
+		text_hex(c->parts[i].sha256, sizeof(c->parts[i].sha256), hex);
+		buf_printf(b, "%s\n  {\"part\": %zu, \"size\": %" PRIu64
+		    ", \"sha256\": \"%s\"}", i == 0 ? "" : ",", i,
+		    c->parts[i].size, hex);
+	}
+	buf_add_str(b, "],\n\"packs\": [");
+	for (i = 0; i < c->n_packs; i++) {
+		p = &c->packs[i];
+		buf_printf(b, "%s\n  {\"label\": \"%s\", \"attempt\": %u, "
+		    "\"number\": %u, \"size\": %" PRIu64 ", \"live\": %" PRIu64
+		    "}", i == 0 ? "" : ",", p->id.label, p->id.attempt,
+		    p->id.number, p->size, p->live);
+	}
+	buf_add_str(b, "],\n");
+}
+
+static void
+add_where(struct buf *b, const struct commit *c)
+{
+	char start[LSN_TEXT_MAX], stop[LSN_TEXT_MAX];
+	char began[TIME_TEXT_MAX], ended[TIME_TEXT_MAX];
+
+	buf_printf(b, "\"start_lsn\": \"%s\",\n\"stop_lsn\": \"%s\",\n"
+	    "\"timeline\": %u,\n\"start_time\": \"%s\",\n"
+	    "\"stop_time\": \"%s\",\n", lsn_format(c->start_lsn, start),
+	    lsn_format(c->stop_lsn, stop), c->timeline,
+	    time_format(c->start_time, began),
+	    time_format(c->stop_time, ended));
+	buf_printf(b, "\"wal\": {\"timeline\": %u, \"first\": \"%s\", "
+	    "\"last\": \"%s\"},\n", c->timeline, c->wal_first, c->wal_last);
+}
+
+void
+commit_encode(const struct commit *c, const struct repo *repo,
+    struct buf *out)
+{
+	buf_printf(out, "{\n\"kind\": \"backup\",\n\"label\": \"%s\",\n"
+	    "\"cluster\": \"%s\",\n\"must_know\": [],\n"
+	    "\"repository_id\": \"%s\",\n\"system_id\": \"%" PRIu64 "\",\n"
+	    "\"major\": %d,\n\"catalog_version\": %u,\n", c->label,
+	    c->inc.cluster, repo->id_text, c->inc.system_id, c->inc.major,
+	    c->catalog_version);
+	add_text(out, "method", c->method);
+	buf_printf(out, ",\n\"from_standby\": %s,\n",
+	    c->from_standby ? "true" : "false");
+	add_text(out, "program", c->program);
+	buf_add_str(out, ",\n");
+	add_text(out, "host", c->host);
+	if (c->parent[0] == '\0')
+		buf_add_str(out, ",\n\"parent\": null,\n");
+	else
+		buf_printf(out, ",\n\"parent\": \"%s\",\n", c->parent);
+	buf_printf(out, "\"attempt\": %u,\n", c->attempt);
+	add_where(out, c);
+	buf_printf(out, "\"block_size\": %u,\n"
+	    "\"relation_segment_blocks\": %u,\n\"wal_segment_size\": %u,\n"
+	    "\"data_checksums\": %s,\n", c->block_size,
+	    c->relation_segment_blocks, c->wal_segment_size,
+	    c->data_checksums ? "true" : "false");
+	buf_printf(out, "\"files\": %" PRIu64 ",\n\"original_bytes\": %" PRIu64
+	    ",\n\"stored_bytes\": %" PRIu64 ",\n", c->files,
+	    c->original_bytes, c->stored_bytes);
+	add_tablespaces(out, c);
+	add_damaged(out, c);
+	add_objects(out, c);
+	buf_add_str(out, "\"key_ids\": [],\n\"lock_until\": null\n}");
+}
+
+static void
+get_tablespaces(struct json_reader *j, struct commit *c)
+{
+	const json_t *list = json_get_list(j, j->root, "tablespaces",
+	    TABLESPACES_MAX);
+	const json_t *item;
+	size_t i;
+
+	c->tablespaces = xcalloc(json_array_size(list),
+	    sizeof(*c->tablespaces));
+	for (i = 0; i < json_array_size(list); i++) {
+		item = json_array_get(list, i);
+		c->tablespaces[i].oid = (uint32_t)json_get_u64(j, item, "oid",
+		    UINT32_MAX);
+		c->tablespaces[i].path = json_get_escaped(j, item, "path");
+		c->n_tablespaces++;
+	}
+}
+
+/* The static text that stands for a reason. */
+static const char *
+reason_of(const char *text)
+{
+	static const char *const known[] = { "checksum", "header" };
+	size_t i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(text, known[i]) == 0)
+			return known[i];
+	return "other";
+}
+
+static void
+get_damaged(struct json_reader *j, struct commit *c)
+{
+	const json_t *list = json_get_list(j, j->root, "damaged",
+	    COMMIT_DAMAGED_MAX);
+	const json_t *item;
+	struct damaged_page *d;
+	size_t i;
+
+	c->damaged = xcalloc(json_array_size(list), sizeof(*c->damaged));
+	for (i = 0; i < json_array_size(list); i++) {
+		item = json_array_get(list, i);
+		d = &c->damaged[c->n_damaged++];
+		d->path = json_get_escaped(j, item, "path");
+		d->block = json_get_u64(j, item, "block", INT64_MAX);
+		d->expected = (uint16_t)json_get_u64(j, item, "expected",
+		    UINT16_MAX);
+		d->found = (uint16_t)json_get_u64(j, item, "found",
+		    UINT16_MAX);
+		d->reason = reason_of(json_get_text(j, item, "reason"));
+	}
+	c->damaged_count = json_get_u64(j, j->root, "damaged_count",
+	    INT64_MAX);
+	if (c->damaged_count < c->n_damaged)
+		json_note(j, "damaged_count");
+}
+
+static void
+get_parts(struct json_reader *j, struct commit *c)
+{
+	const json_t *list = json_get_list(j, j->root, "manifest",
+	    MANIFEST_PARTS_MAX);
+	const json_t *item;
+	struct manifest_part *p;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		json_note(j, "manifest");
+	c->parts = xcalloc(json_array_size(list), sizeof(*c->parts));
+	for (i = 0; i < json_array_size(list); i++) {
+		item = json_array_get(list, i);
+		p = &c->parts[c->n_parts++];
+		if (json_get_u64(j, item, "part", MANIFEST_PARTS_MAX) != i)
+			json_note(j, "part");
+		p->size = json_get_u64(j, item, "size", STORAGE_OBJECT_MAX);
+		json_get_hex(j, item, "sha256", p->sha256, sizeof(p->sha256));
+	}
+}
+
+static void
+get_packs(struct json_reader *j, struct commit *c)
+{
+	const json_t *list = json_get_list(j, j->root, "packs", PACKS_MAX);
+	const json_t *item;
+	struct commit_pack *p;
+	size_t i;
+
+	c->packs = xcalloc(json_array_size(list), sizeof(*c->packs));
+	for (i = 0; i < json_array_size(list); i++) {
+		item = json_array_get(list, i);
+		p = &c->packs[c->n_packs++];
+		json_copy_text(j, item, "label", p->id.label,
+		    sizeof(p->id.label));
+		if (!label_valid(p->id.label))
+			json_note(j, "label");
+		p->id.attempt = (uint32_t)json_get_u64(j, item, "attempt",
+		    UINT32_MAX);
+		p->id.number = (uint32_t)json_get_u64(j, item, "number",
+		    UINT32_MAX);
+		p->size = json_get_u64(j, item, "size", STORAGE_OBJECT_MAX);
+		p->live = json_get_u64(j, item, "live", INT64_MAX);
+	}
+}
+
+static void
+get_segment(struct json_reader *j, const json_t *wal, const char *member,
+    char out[WAL_SEGMENT_NAME_LEN + 1])
+{
+	struct err ignored = ERR_INIT;
+	struct wal_file f;
+
+	json_copy_text(j, wal, member, out, WAL_SEGMENT_NAME_LEN + 1);
+	/* Only that it is wrong counts here. */
+	if (wal_file_parse(out, &f, &ignored) != 0 ||
+	    f.type != WAL_FILE_SEGMENT)
+		json_note(j, member);
+}
+
+static void
+get_identity(struct json_reader *j, struct commit *c)
+{
+	const json_t *root = j->root;
+
+	json_copy_text(j, root, "label", c->label, sizeof(c->label));
+	if (!label_valid(c->label))
+		json_note(j, "label");
+	json_copy_text(j, root, "cluster", c->inc.cluster,
+	    sizeof(c->inc.cluster));
+	if (!cluster_name_valid(c->inc.cluster))
+		json_note(j, "cluster");
+	if (!text_u64(json_get_text(j, root, "system_id"), UINT64_MAX,
+		&c->inc.system_id))
+		json_note(j, "system_id");
+	c->inc.major = (int)json_get_u64(j, root, "major", 1000);
+	c->catalog_version = (uint32_t)json_get_u64(j, root,
+	    "catalog_version", UINT32_MAX);
+	c->method = json_get_escaped(j, root, "method");
+	c->from_standby = json_get_bool(j, root, "from_standby");
+	c->program = json_get_escaped(j, root, "program");
+	c->host = json_get_escaped(j, root, "host");
+	(void)snprintf(c->parent, sizeof(c->parent), "%s",
+	    json_get_text_or_null(j, root, "parent"));
+	if (c->parent[0] != '\0' && !label_valid(c->parent))
+		json_note(j, "parent");
+	c->attempt = (uint32_t)json_get_u64(j, root, "attempt", UINT32_MAX);
+}
+
+static void
+get_where(struct json_reader *j, struct commit *c)
+{
+	const json_t *root = j->root, *wal = json_object_get(root, "wal");
+
+	c->start_lsn = json_get_lsn(j, root, "start_lsn");
+	c->stop_lsn = json_get_lsn(j, root, "stop_lsn");
+	c->timeline = (uint32_t)json_get_u64(j, root, "timeline", UINT32_MAX);
+	c->start_time = json_get_time(j, root, "start_time");
+	c->stop_time = json_get_time(j, root, "stop_time");
+	get_segment(j, wal, "first", c->wal_first);
+	get_segment(j, wal, "last", c->wal_last);
+	if (json_get_u64(j, wal, "timeline", UINT32_MAX) != c->timeline)
+		json_note(j, "wal");
+	if (c->stop_lsn < c->start_lsn)
+		json_note(j, "stop_lsn");
+}
+
+static void
+get_sizes(struct json_reader *j, struct commit *c)
+{
+	const json_t *root = j->root;
+
+	c->block_size = (uint32_t)json_get_u64(j, root, "block_size",
+	    COMMIT_BLOCK_MAX);
+	if (c->block_size == 0)
+		json_note(j, "block_size");
+	c->relation_segment_blocks = (uint32_t)json_get_u64(j, root,
+	    "relation_segment_blocks", UINT32_MAX);
+	c->wal_segment_size = (uint32_t)json_get_u64(j, root,
+	    "wal_segment_size", UINT32_MAX);
+	if (!wal_segment_size_valid(c->wal_segment_size))
+		json_note(j, "wal_segment_size");
+	c->data_checksums = json_get_bool(j, root, "data_checksums");
+	c->files = json_get_u64(j, root, "files", INT64_MAX);
+	c->original_bytes = json_get_u64(j, root, "original_bytes", INT64_MAX);
+	c->stored_bytes = json_get_u64(j, root, "stored_bytes", INT64_MAX);
+}
+
+int
+commit_decode(const char *json, size_t len, struct commit *out,
+    struct err *err)
+{
+	struct json_reader j;
+	int ret = -1;
+
+	memset(out, 0, sizeof(*out));
+	if (json_open(&j, json, len, err) != 0)
+		return -1;
+	if (json_check_must_know(&j, err) != 0)
+		goto out;
+	if (strcmp(json_get_text(&j, j.root, "kind"), "backup") != 0) {
+		err_set(err, ERR_UNSUPPORTED, "is not a backup but a '%.40s'",
+		    json_get_text(&j, j.root, "kind"));
+		goto out;
+	}
+	get_identity(&j, out);
+	get_where(&j, out);
+	get_sizes(&j, out);
+	get_tablespaces(&j, out);
+	get_damaged(&j, out);
+	get_parts(&j, out);
+	get_packs(&j, out);
+	ret = json_check(&j, err);
+out:
+	json_close(&j);
+	if (ret != 0)
+		commit_free(out);
+	return ret;
+}
+
+static void
+commit_key(const struct incarnation *inc, const char *label,
+    char out[STORAGE_KEY_MAX])
+{
+	char tail[128];
+
+	(void)snprintf(tail, sizeof(tail), "backups/%s/commit", label);
+	repo_key(inc, tail, out);
+}
+
+int
+commit_put(struct repo *repo, const struct commit *c, struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+	struct commit again;
+	struct buf b;
+	int ret = -1;
+
+	buf_init(&b, FORMAT_TEXT_MAX);
+	commit_encode(c, repo, &b);
+	/*
+	 * What could not be read back must not become a backup: this is the
+	 * last moment at which it only costs the attempt.
+	 */
+	if (buf_check(&b, "the commit", err) != 0)
+		goto out;
+	if (commit_decode(buf_str(&b), b.len, &again, err) != 0) {
+		err->code = ERR_BUG;
+		err_wrap(err, "commit of backup %s", c->label);
+		goto out;
+	}
+	commit_free(&again);
+	commit_key(&c->inc, c->label, key);
+	ret = repo_put_text(repo, key, KIND, buf_str(&b), b.len, err);
+out:
+	buf_free(&b);
+	return ret;
+}
+
+static int
+check_identity(struct repo *repo, const struct incarnation *inc,
+    const char *label, const char *json, size_t len, const struct commit *c,
+    struct err *err)
+{
+	struct json_reader j;
+	uint8_t id[16];
+
+	if (json_open(&j, json, len, err) != 0)
+		return -1;
+	json_get_hex(&j, j.root, "repository_id", id, sizeof(id));
+	json_close(&j);
+	if (memcmp(id, repo->id, sizeof(id)) != 0)
+		return err_set(err, ERR_DAMAGED,
+		    "it belongs to another repository");
+	if (strcmp(c->label, label) != 0 ||
+	    c->inc.system_id != inc->system_id ||
+	    c->inc.major != inc->major ||
+	    strcmp(c->inc.cluster, inc->cluster) != 0)
+		return err_set(err, ERR_DAMAGED,
+		    "it belongs to backup %s of cluster %s", c->label,
+		    c->inc.cluster);
+	return 0;
+}
+
+int
+commit_get(struct repo *repo, const struct incarnation *inc,
+    const char *label, struct commit *out, struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+	const char *json;
+	struct buf b;
+	size_t len;
+	int ret = -1;
+
+	memset(out, 0, sizeof(*out));
+	buf_init(&b, STORAGE_OBJECT_MAX);
+	commit_key(inc, label, key);
+	if (repo_get_text(repo, key, KIND, &b, &json, &len, err) != 0)
+		goto out;
+	if (commit_decode(json, len, out, err) != 0) {
+		err_wrap(err, "%s/%s", storage_url(repo->st), key);
+		goto out;
+	}
+	ret = check_identity(repo, inc, label, json, len, out, err);
+	if (ret != 0) {
+		commit_free(out);
+		err_wrap(err, "%s/%s", storage_url(repo->st), key);
+	}
+out:
+	buf_free(&b);
+	return ret;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "repo/manifest_names.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	enum manifest_rank rank;
+} types[] = {
+	[MANIFEST_HEAD] = { "manifest", RANK_HEAD },
+	[MANIFEST_TABLESPACE] = { "tablespace", RANK_TABLESPACE },
+	[MANIFEST_DIR] = { "dir", RANK_PATHS },
+	[MANIFEST_LINK] = { "link", RANK_PATHS },
+	[MANIFEST_FILE] = { "file", RANK_PATHS },
+	[MANIFEST_CONFIG] = { "config", RANK_CONFIG },
+	[MANIFEST_CONTROL] = { "control", RANK_CONTROL },
+	[MANIFEST_BACKUP_LABEL] = { "backup_label", RANK_BACKUP_LABEL },
+	[MANIFEST_TABLESPACE_MAP] = { "tablespace_map", RANK_TABLESPACE_MAP },
+	[MANIFEST_SETTING] = { "setting", RANK_SETTING },
+	[MANIFEST_END] = { "end", RANK_END },
+};
+
+const char *
+manifest_type_name(enum manifest_type type)
+{
+	return types[type].name;
+}
+
+enum manifest_rank
+manifest_rank(enum manifest_type type)
+{
+	return types[type].rank;
+}
+
+bool
+manifest_type_parse(const char *name, enum manifest_type *out)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(name, types[i].name) == 0) {
+			*out = (enum manifest_type)i;
+			return true;
+		}
+	return false;
+}
+
+void
+manifest_part_key(const struct incarnation *inc, const char *label,
+    size_t part, char out[STORAGE_KEY_MAX])
+{
+	char tail[128];
+
+	(void)snprintf(tail, sizeof(tail), "backups/%s/manifest-%02zu.zst",
+	    label, part);
+	repo_key(inc, tail, out);
+}

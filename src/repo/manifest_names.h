@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_MANIFEST_NAMES_H
+#define REPO_MANIFEST_NAMES_H
+
+/* What the manifest's writer and reader share: names and the lines' order. */
+#include "repo/manifest.h"
+
+enum manifest_rank {
+	RANK_HEAD,
+	RANK_TABLESPACE,
+	RANK_PATHS, /* dir, link, file: ascending by path */
+	RANK_CONFIG,
+	RANK_CONTROL,
+	RANK_BACKUP_LABEL,
+	RANK_TABLESPACE_MAP,
+	RANK_SETTING,
+	RANK_END
+};
+
+const char *manifest_type_name(enum manifest_type type);
+enum manifest_rank manifest_rank(enum manifest_type type);
+
+/* False when the name is not a type's (also for "pack"). */
+bool manifest_type_parse(const char *name, enum manifest_type *out);
+
+void manifest_part_key(const struct incarnation *inc, const char *label,
+    size_t part, char out[STORAGE_KEY_MAX]);
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * A writer fills one object in a buffer that is allocated once: the ceiling
+ * is the target, one more frame, and what sealing adds. The size that counts
+ * for the target is that of the sealed pack.
+ */
+#include "config.h"
+
+#include "repo/pack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/crc32c.h"
+#include "core/mem.h"
+#include "repo/hash.h"
+
+#define SUM_SIZE 12 /* in a page-sum frame */
+#define PACK_SLACK ((size_t)2 << 20)
+#define PACK_TARGET_MIN ((size_t)64 << 10)
+#define BLOCK_MIN 512
+
+struct pack_writer {
+	struct pack_shared *shared;
+	struct frame_codec *codec;
+	size_t target;
+	bool open; /* object is being filled as pack `number` */
+	uint32_t number;
+	struct object_writer object;
+	struct buf sums; /* content of the page-sum frame */
+	struct page_sum *computed; /* room for a frame's */
+};
+
+size_t
+page_sums(const void *plain, size_t len, uint32_t block_size, uint64_t seed,
+    struct page_sum *out)
+{
+	const uint8_t *p = plain;
+	size_t n = 0, step;
+
+	for (; len > 0; p += step, len -= step, n++) {
+		step = len < block_size ? len : block_size;
+		out[n].fingerprint = hash_64(p, step, seed);
+		out[n].crc = crc32c(p, step);
+	}
+	return n;
+}
+
+static size_t
+clamp_target(size_t target)
+{
+	if (target < PACK_TARGET_MIN)
+		return PACK_TARGET_MIN;
+	if (target > STORAGE_OBJECT_MAX - PACK_SLACK)
+		return STORAGE_OBJECT_MAX - PACK_SLACK;
+	return target;
+}
+
+int
+pack_writer_new(struct pack_writer **out, struct pack_shared *shared,
+    int level, struct err *err)
+{
+	struct pack_writer *w;
+	size_t max;
+
+	if (shared->block_size < BLOCK_MIN ||
+	    shared->block_size > FORMAT_FRAME_PLAIN_MAX)
+		return err_set(err, ERR_BUG, "block size %u",
+		    shared->block_size);
+	w = xcalloc(1, sizeof(*w));
+	w->shared = shared;
+	w->codec = frame_codec_new(level);
+	w->target = clamp_target(shared->target);
+	max = w->target + PACK_SLACK;
+	buf_init(&w->object.bytes, max);
+	(void)buf_reserve(&w->object.bytes, max); /* once, below the ceiling */
+	buf_init(&w->sums, FORMAT_FRAME_PLAIN_MAX);
+	w->computed = xcalloc(FORMAT_FRAME_PLAIN_MAX / shared->block_size + 1,
+	    sizeof(*w->computed));
+	*out = w;
+	return 0;
+}
+
+void
+pack_writer_free(struct pack_writer *w)
+{
+	if (w == NULL)
+		return;
+	frame_codec_free(w->codec);
+	object_writer_free(&w->object);
+	buf_free(&w->sums);
+	free(w->computed);
+	free(w);
+}
+
+static void
+open_pack(struct pack_writer *w)
+{
+	const struct pack_shared *s = w->shared;
+	struct object_header h;
+
+	if (w->open)
+		return;
+	w->number = atomic_fetch_add(&w->shared->next_number, 1);
+	memset(&h, 0, sizeof(h));
+	h.type = OBJECT_PACK;
+	memcpy(h.repository_id, s->repo->id, sizeof(h.repository_id));
+	h.system_id = s->inc.system_id;
+	(void)snprintf(h.name, sizeof(h.name), "%s", s->label);
+	h.has_pack = true;
+	h.attempt = s->attempt;
+	h.number = w->number;
+	object_writer_reset(&w->object, &h);
+	buf_clear(&w->sums);
+	w->open = true;
+}
+
+int
+pack_writer_flush(struct pack_writer *w, struct err *err)
+{
+	struct frame_header h = { .type = FRAME_SUMS };
+	struct pack_id id;
+
+	if (!w->open)
+		return 0;
+	if (w->sums.len > 0 &&
+	    object_writer_add(&w->object, w->codec, &h, w->sums.data,
+		w->sums.len, err) != 0)
+		return -1;
+	if (object_writer_finish(&w->object, err) != 0)
+		return -1;
+	memset(&id, 0, sizeof(id));
+	memcpy(id.label, w->shared->label, sizeof(id.label));
+	id.attempt = w->shared->attempt;
+	id.number = w->number;
+	w->open = false;
+	return w->shared->put(w->shared->put_arg, &id, &w->object, err);
+}
+
+/* Is the pack full, counting what sealing will add? */
+static bool
+full(const struct pack_writer *w)
+{
+	size_t frame_sums = 8 + SUM_SIZE *
+	    (FORMAT_FRAME_PLAIN_MAX / w->shared->block_size + 1);
+
+	return object_writer_size(&w->object) + w->sums.len >= w->target ||
+	    w->sums.len + frame_sums > FORMAT_FRAME_PLAIN_MAX;
+}
+
+static int
+add_frame(struct pack_writer *w, struct frame_header *h, const void *plain,
+    size_t len, struct frame_ref *ref, struct err *err)
+{
+	open_pack(w);
+	if (object_writer_add(&w->object, w->codec, h, plain, len, err) != 0)
+		return -1;
+	ref->pack = w->number;
+	ref->frame = h->number;
+	return 0;
+}
+
+static void
+keep_sums(struct pack_writer *w, uint32_t frame, const struct page_sum *sums,
+    size_t n)
+{
+	uint8_t *p = buf_reserve(&w->sums, 8 + n * SUM_SIZE);
+	size_t i;
+
+	if (p == NULL)
+		return; /* full() has left room: the add checks all the same */
+	put_le32(p, frame);
+	put_le32(p + 4, (uint32_t)n);
+	p += 8;
+	for (i = 0; i < n; i++, p += SUM_SIZE) {
+		put_le64(p, sums[i].fingerprint);
+		put_le32(p + 8, sums[i].crc);
+	}
+	w->sums.len += 8 + n * SUM_SIZE;
+}
+
+int
+pack_writer_add(struct pack_writer *w, const char *path, uint64_t first_block,
+    const void *plain, size_t len, const struct page_sum *sums,
+    struct frame_ref *ref, struct err *err)
+{
+	uint32_t block_size = w->shared->block_size;
+	struct frame_header h = { .type = FRAME_FILE, .block_size = block_size,
+		.position = first_block, .path = path,
+		.path_len = strlen(path) };
+	size_t n;
+
+	if (len == 0 || len > FORMAT_FRAME_PLAIN_MAX)
+		return err_set(err, ERR_BUG, "%s: a frame of %zu bytes", path,
+		    len);
+	if (add_frame(w, &h, plain, len, ref, err) != 0)
+		return -1;
+	n = (len + block_size - 1) / block_size;
+	if (sums == NULL) {
+		n = page_sums(plain, len, block_size,
+		    w->shared->repo->fingerprint_seed, w->computed);
+		sums = w->computed;
+	}
+	keep_sums(w, h.number, sums, n);
+	if (buf_check(&w->sums, "the page sums", err) != 0)
+		return -1;
+	return full(w) ? pack_writer_flush(w, err) : 0;
+}
+
+int
+pack_writer_add_map(struct pack_writer *w, const void *plain, size_t len,
+    struct frame_ref *ref, struct err *err)
+{
+	struct frame_header h = { .type = FRAME_MAP };
+
+	if (add_frame(w, &h, plain, len, ref, err) != 0)
+		return -1;
+	return full(w) ? pack_writer_flush(w, err) : 0;
+}
+
+struct slot {
+	struct pack_id id;
+	struct object_reader reader;
+	uint64_t used; /* when; 0: empty */
+};
+
+struct pack_cache {
+	struct repo *repo;
+	struct incarnation inc;
+	struct frame_codec *codec;
+	struct slot *slots;
+	size_t capacity;
+	uint64_t clock;
+};
+
+struct pack_cache *
+pack_cache_new(struct repo *repo, const struct incarnation *inc,
+    size_t capacity)
+{
+	struct pack_cache *c = xcalloc(1, sizeof(*c));
+
+	c->repo = repo;
+	c->inc = *inc;
+	c->codec = frame_codec_new(1);
+	c->capacity = capacity == 0 ? 1 : capacity;
+	c->slots = xcalloc(c->capacity, sizeof(*c->slots));
+	return c;
+}
+
+void
+pack_cache_free(struct pack_cache *c)
+{
+	size_t i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < c->capacity; i++)
+		object_reader_close(&c->slots[i].reader);
+	frame_codec_free(c->codec);
+	free(c->slots);
+	free(c);
+}
+
+static bool
+same_pack(const struct pack_id *a, const struct pack_id *b)
+{
+	return a->number == b->number && a->attempt == b->attempt &&
+	    strcmp(a->label, b->label) == 0;
+}
+
+static int
+open_slot(struct pack_cache *c, struct slot *slot, const struct pack_id *id,
+    uint64_t size, struct err *err)
+{
+	const struct object_header *h = &slot->reader.header;
+	char key[STORAGE_KEY_MAX];
+
+	object_reader_close(&slot->reader);
+	slot->used = 0;
+	repo_pack_key(&c->inc, id, key);
+	if (object_reader_open(&slot->reader, c->repo->st, key, size,
+		OBJECT_PACK, c->repo->id, c->inc.system_id, err) != 0)
+		return -1;
+	if (!h->has_pack || h->attempt != id->attempt ||
+	    h->number != id->number || strcmp(h->name, id->label) != 0) {
+		object_reader_close(&slot->reader);
+		return err_set(err, ERR_DAMAGED,
+		    "%s holds another pack: %s, attempt %u, number %u", key,
+		    h->name, h->attempt, h->number);
+	}
+	slot->id = *id;
+	return 0;
+}
+
+int
+pack_cache_open(struct pack_cache *c, const struct pack_id *id, uint64_t size,
+    struct object_reader **out, struct err *err)
+{
+	struct slot *s, *oldest = c->slots;
+
+	for (s = c->slots; s < c->slots + c->capacity; s++) {
+		if (s->used != 0 && same_pack(&s->id, id))
+			break;
+		if (s->used < oldest->used)
+			oldest = s;
+	}
+	if (s == c->slots + c->capacity) {
+		s = oldest;
+		if (open_slot(c, s, id, size, err) != 0)
+			return -1;
+	}
+	s->used = ++c->clock;
+	*out = &s->reader;
+	return 0;
+}
+
+int
+pack_cache_frame(struct pack_cache *c, const struct pack_id *id,
+    uint32_t frame, struct frame_header *h, struct buf *out, struct err *err)
+{
+	struct object_reader *r;
+
+	if (pack_cache_open(c, id, 0, &r, err) != 0)
+		return -1;
+	return object_reader_frame(r, c->codec, frame, h, out, err);
+}

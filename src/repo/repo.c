@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "repo/repo.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/mem.h"
+#include "core/random.h"
+#include "core/text.h"
+#include "core/time.h"
+#include "repo/json.h"
+
+#define IDENTITY_KEY "dapk-repository"
+#define IDENTITY_KIND "repository"
+#define README_KEY "README.recovery"
+#define IDENTITY_MAX ((size_t)64 << 10)
+
+static const char readme[] =
+    "This directory is a repository of dapk-backup: backups of PostgreSQL\n"
+    "clusters and their write-ahead log (WAL). Nothing in it is to be edited,\n"
+    "renamed or removed by hand. Copying the whole of it is fine.\n"
+    "\n"
+    "What is here\n"
+    "\n"
+    "  dapk-repository              what makes this a repository\n"
+    "  clusters/NAME/MAJOR-SYSTEM/  one PostgreSQL cluster: its major version\n"
+    "                               and system identifier\n"
+    "    backups/LABEL/commit       a backup exists when this file does; it is\n"
+    "                               text and can be read\n"
+    "    backups/LABEL/pack-*.zst   the files' content\n"
+    "    backups/LABEL/manifest-*   which files there are, and where in packs\n"
+    "    wal/TIMELINE/...           archived WAL, one file a segment\n"
+    "\n"
+    "How to restore\n"
+    "\n"
+    "  Install dapk-backup on a machine that has the same major version of\n"
+    "  PostgreSQL, and type, with the path of this directory for PATH:\n"
+    "\n"
+    "    dapk-backup info --repo=file://PATH\n"
+    "    dapk-backup restore --repo=file://PATH --help\n"
+    "\n"
+    "Without the program\n"
+    "\n"
+    "  Every .zst file is a normal zstd file: 'zstd -t FILE' checks it. A WAL\n"
+    "  file comes back with\n"
+    "\n"
+    "    zstd -dc wal/TIMELINE/LOG/SEGMENT-HASH.zst > SEGMENT\n"
+    "\n"
+    "  (if SEGMENT-HASH.part-NNNN.zst files are beside it, give them too, in\n"
+    "  order). 'zstd -dc' of a manifest shows one line a file, with its size,\n"
+    "  mode and the places of its blocks in the packs; 'zstd -dc' of a pack\n"
+    "  shows its blocks one after another. How all of it is laid out, byte by\n"
+    "  byte, is in FORMAT.md of dapk-backup's source: enough to write a\n"
+    "  program that restores.\n";
+
+bool
+cluster_name_valid(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name[i] != '\0'; i++) {
+		char c = name[i];
+		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    (c >= '0' && c <= '9');
+
+		if (!alnum && (i == 0 || (c != '_' && c != '.' && c != '-')))
+			return false;
+	}
+	return i > 0 && i < CLUSTER_NAME_MAX;
+}
+
+void
+repo_key(const struct incarnation *inc, const char *tail,
+    char out[STORAGE_KEY_MAX])
+{
+	(void)snprintf(out, STORAGE_KEY_MAX, "clusters/%s/%d-%llu/%s",
+	    inc->cluster, inc->major, (unsigned long long)inc->system_id,
+	    tail);
+}
+
+void
+repo_pack_key(const struct incarnation *inc, const struct pack_id *pack,
+    char out[STORAGE_KEY_MAX])
+{
+	char tail[128];
+
+	(void)snprintf(tail, sizeof(tail), "backups/%s/pack-%02u-%06u.zst",
+	    pack->label, pack->attempt, pack->number);
+	repo_key(inc, tail, out);
+}
+
+int
+repo_get_text(struct repo *repo, const char *key, const char *kind,
+    struct buf *b, const char **json, size_t *json_len, struct err *err)
+{
+	struct json_reader r;
+	size_t start = b->len;
+	int rc;
+
+	if (storage_get_all(repo->st, key, b, err) != 0)
+		return -1;
+	if (text_object_decode(b->data == NULL ? NULL : b->data + start,
+		b->len - start, kind, json, json_len, err) != 0)
+		goto bad;
+	/* Here, so that no reader of a text object can forget it. */
+	if (json_open(&r, *json, *json_len, err) != 0)
+		goto bad;
+	rc = json_check_must_know(&r, err);
+	json_close(&r);
+	if (rc == 0)
+		return 0;
+bad:
+	return err_wrap(err, "%s/%s", storage_url(repo->st), key);
+}
+
+int
+repo_put_text(struct repo *repo, const char *key, const char *kind,
+    const char *json, size_t len, struct err *err)
+{
+	struct buf b;
+	int ret = -1;
+
+	buf_init(&b, FORMAT_TEXT_MAX + 256);
+	text_object_encode(kind, json, len, &b);
+	if (buf_check(&b, key, err) == 0)
+		ret = storage_put(repo->st, key, b.data, b.len, err);
+	buf_free(&b);
+	return ret;
+}
+
+static int
+decode_identity(struct repo *repo, const char *json, size_t len,
+    struct err *err)
+{
+	struct json_reader r;
+	uint8_t seed[8];
+	const char *cipher;
+	int ret = -1;
+
+	if (json_open(&r, json, len, err) != 0)
+		return -1;
+	json_get_hex(&r, r.root, "id", repo->id, sizeof(repo->id));
+	repo->created = json_get_time(&r, r.root, "created");
+	cipher = json_get_text(&r, r.root, "cipher");
+	if (cipher[0] != '\0' && strcmp(cipher, "none") != 0) {
+		err_set(err, ERR_UNSUPPORTED,
+		    "the repository is encrypted (%s)", cipher);
+		err_hint(err, "use a newer dapk-backup");
+		goto out;
+	}
+	json_get_hex(&r, r.root, "fingerprint_seed", seed, sizeof(seed));
+	if (json_check(&r, err) != 0)
+		goto out;
+	text_hex(repo->id, sizeof(repo->id), repo->id_text);
+	/* Written as one number, so the first digits are the highest. */
+	repo->fingerprint_seed = __builtin_bswap64(get_le64(seed));
+	ret = 0;
+out:
+	json_close(&r);
+	return ret;
+}
+
+static int
+read_identity(struct repo *repo, struct err *err)
+{
+	struct buf b;
+	const char *json;
+	size_t len;
+	int ret = -1;
+
+	buf_init(&b, IDENTITY_MAX);
+	if (repo_get_text(repo, IDENTITY_KEY, IDENTITY_KIND, &b, &json, &len,
+		err) != 0)
+		goto out;
+	ret = decode_identity(repo, json, len, err);
+	if (ret != 0)
+		err_wrap(err, "%s/" IDENTITY_KEY, storage_url(repo->st));
+out:
+	buf_free(&b);
+	return ret;
+}
+
+static struct repo *
+repo_new(struct storage *st)
+{
+	struct repo *repo = xcalloc(1, sizeof(*repo));
+
+	repo->st = st;
+	return repo;
+}
+
+/* ERR_CONFIG, if that is why: nothing is here, or no repository. */
+static int
+explain_absence(struct storage *st, struct err *err)
+{
+	struct err probe = ERR_INIT;
+
+	if (err->code != ERR_NOT_FOUND && err->code != ERR_STORAGE)
+		return -1;
+	if (storage_probe_root(st, &probe) == 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		err_set(err, ERR_CONFIG, "%s is not a repository",
+		    storage_url(st));
+		return err_hint(err, "is the path right, and the disk mounted?"
+		    " A new repository is made by 'dapk-backup init'");
+	}
+	if (probe.code != ERR_NOT_FOUND)
+		return -1;
+	*err = probe;
+	err->code = ERR_CONFIG;
+	err->hint[0] = '\0';
+	return err_hint(err, "is the path right, and the disk mounted? A new "
+	    "repository is made by 'dapk-backup init'");
+}
+
+int
+repo_open_storage(struct repo **out, struct storage *st, struct err *err)
+{
+	struct repo *repo = repo_new(st);
+
+	if (read_identity(repo, err) != 0) {
+		explain_absence(st, err);
+		repo_close(repo);
+		return -1;
+	}
+	*out = repo;
+	return 0;
+}
+
+int
+repo_open(struct repo **out, const char *url, struct err *err)
+{
+	struct storage *st;
+
+	if (storage_open(&st, url, err) != 0)
+		return -1;
+	return repo_open_storage(out, st, err);
+}
+
+int
+repo_clone(const struct repo *repo, struct repo **out, struct err *err)
+{
+	struct storage *st;
+
+	if (storage_clone(repo->st, &st, err) != 0)
+		return -1;
+	*out = xmalloc(sizeof(**out));
+	**out = *repo;
+	(*out)->st = st;
+	return 0;
+}
+
+void
+repo_close(struct repo *repo)
+{
+	if (repo == NULL)
+		return;
+	storage_close(repo->st);
+	free(repo);
+}
+
+/* What stands at the top of the place. */
+struct top {
+	bool identity;
+	char foreign[256]; /* a name that is not ours, or "" */
+};
+
+static int
+note_top(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct top *top = arg;
+
+	if (strcmp(entry->name, IDENTITY_KEY) == 0)
+		top->identity = true;
+	else if (strcmp(entry->name, README_KEY) != 0 &&
+	    strcmp(entry->name, "tmp-probe/") != 0)
+		(void)snprintf(top->foreign, sizeof(top->foreign), "%s",
+		    entry->name);
+	return 0;
+}
+
+static int
+put_identity(struct repo *repo, struct err *err)
+{
+	char created[TIME_TEXT_MAX], id[REPO_ID_TEXT], seed[17], json[512];
+	uint8_t bytes[24];
+	int n;
+
+	if (random_bytes(bytes, sizeof(bytes), err) != 0)
+		return -1;
+	text_hex(bytes, 16, id);
+	text_hex(bytes + 16, 8, seed);
+	n = snprintf(json, sizeof(json),
+	    "{\n\"id\": \"%s\",\n\"created\": \"%s\",\n\"must_know\": [],\n"
+	    "\"cipher\": \"none\",\n\"fingerprint_seed\": \"%s\"\n}",
+	    id, time_format(time_now(), created), seed);
+	return repo_put_text(repo, IDENTITY_KEY, IDENTITY_KIND, json,
+	    (size_t)n, err);
+}
+
+/* A put that found its name taken is fine: another init, or a lost answer. */
+static int
+or_exists(int rc, struct err *err)
+{
+	if (rc == 0 || err->code != ERR_EXISTS)
+		return rc;
+	err_clear(err);
+	return 0;
+}
+
+static int
+init_place(struct repo *repo, bool *created, struct err *err)
+{
+	struct top top = { .identity = false };
+	struct storage *st = repo->st;
+
+	*created = false;
+	if (storage_probe_root(st, err) == 0) {
+		if (storage_list(st, "", true, note_top, &top, err) != 0)
+			return -1;
+	} else if (err->code == ERR_NOT_FOUND)
+		err_clear(err);
+	else
+		return -1;
+	if (top.identity)
+		return 0;
+	if (top.foreign[0] != '\0') {
+		err_set(err, ERR_REFUSED,
+		    "%s is not empty (there is '%s') and not a repository",
+		    storage_url(st), top.foreign);
+		return err_hint(err, "name an empty or a new directory");
+	}
+	if (storage_create(st, err) != 0 ||
+	    or_exists(storage_put(st, README_KEY, readme, sizeof(readme) - 1,
+		err), err) != 0)
+		return -1;
+	*created = true;
+	if (put_identity(repo, err) == 0)
+		return 0;
+	*created = false;
+	return or_exists(-1, err);
+}
+
+int
+repo_init_storage(struct repo **out, struct storage *st, bool *created,
+    struct err *err)
+{
+	struct repo *repo = repo_new(st);
+
+	if (init_place(repo, created, err) != 0 ||
+	    read_identity(repo, err) != 0) {
+		repo_close(repo);
+		return -1;
+	}
+	*out = repo;
+	return 0;
+}
+
+int
+repo_init(struct repo **out, const char *url, bool *created, struct err *err)
+{
+	struct storage *st;
+
+	if (storage_open(&st, url, err) != 0)
+		return -1;
+	return repo_init_storage(out, st, created, err);
+}
+
+/* Incarnations found so far; the cluster whose folder is being listed. */
+struct found {
+	const char *cluster;
+	struct incarnation *list;
+	size_t n;
+};
+
+static int
+note_incarnation(void *arg, const struct storage_entry *entry,
+    struct err *err)
+{
+	struct found *f = arg;
+	struct incarnation inc;
+	char again[64], name[64];
+	unsigned long long system_id;
+	int major;
+
+	if (!entry->is_directory || strlen(entry->name) >= sizeof(name) ||
+	    sscanf(entry->name, "%6d-%20llu", &major, &system_id) != 2)
+		return 0;
+	(void)snprintf(again, sizeof(again), "%d-%llu/", major, system_id);
+	if (strcmp(again, entry->name) != 0 || major < 1)
+		return 0; /* not a name of ours */
+	memset(&inc, 0, sizeof(inc));
+	(void)snprintf(inc.cluster, sizeof(inc.cluster), "%s", f->cluster);
+	inc.major = major;
+	inc.system_id = system_id;
+	f->list = xreallocarray(f->list, f->n + 1, sizeof(*f->list));
+	f->list[f->n++] = inc;
+	return 0;
+}
+
+struct names {
+	char (*list)[CLUSTER_NAME_MAX];
+	size_t n;
+};
+
+static int
+note_cluster(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct names *names = arg;
+	size_t len = strlen(entry->name);
+	char name[CLUSTER_NAME_MAX];
+
+	if (!entry->is_directory || len < 2 || len > CLUSTER_NAME_MAX)
+		return 0;
+	(void)snprintf(name, sizeof(name), "%.*s", (int)len - 1, entry->name);
+	if (!cluster_name_valid(name))
+		return 0;
+	names->list = xreallocarray(names->list, names->n + 1,
+	    sizeof(*names->list));
+	memcpy(names->list[names->n++], name, sizeof(name));
+	return 0;
+}
+
+static int
+list_incarnations(struct repo *repo, struct found *f, const char *cluster,
+    struct err *err)
+{
+	char prefix[STORAGE_KEY_MAX];
+
+	(void)snprintf(prefix, sizeof(prefix), "clusters/%s/", cluster);
+	f->cluster = cluster;
+	return storage_list(repo->st, prefix, true, note_incarnation, f, err);
+}
+
+int
+repo_incarnations(struct repo *repo, const char *cluster,
+    struct incarnation **out, size_t *n, struct err *err)
+{
+	struct found f = { .list = NULL };
+	struct names names = { .list = NULL };
+	size_t i;
+	int ret = 0;
+
+	if (cluster != NULL)
+		ret = list_incarnations(repo, &f, cluster, err);
+	else
+		ret = storage_list(repo->st, "clusters/", true, note_cluster,
+		    &names, err);
+	for (i = 0; i < names.n && ret == 0; i++)
+		ret = list_incarnations(repo, &f, names.list[i], err);
+	free(names.list);
+	if (ret != 0) {
+		free(f.list);
+		f.list = NULL;
+		f.n = 0;
+	}
+	*out = f.list;
+	*n = f.n;
+	return ret;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Finding and listing WAL objects by name; walstore_read.c reads them. */
+#include "config.h"
+
+#include "repo/walstore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/text.h"
+
+#define HASH_DIGITS (2 * WAL_HASH_SIZE)
+
+/* "wal/00000001/00000000/", or "wal/00000001/" for a history file. */
+static void
+folder(const struct wal_file *file, char *out, size_t size)
+{
+	if (file->type == WAL_FILE_HISTORY)
+		(void)snprintf(out, size, "wal/%08X/", file->timeline);
+	else
+		(void)snprintf(out, size, "wal/%08X/%08X/", file->timeline,
+		    file->log);
+}
+
+void
+wal_store_key(const struct incarnation *inc, const struct wal_file *file,
+    const uint8_t hash[WAL_HASH_SIZE], uint32_t generation, uint32_t part,
+    char out[STORAGE_KEY_MAX])
+{
+	char tail[256], dir[64], hex[HASH_DIGITS + 1], gen[16] = "";
+	char more[32] = "";
+
+	folder(file, dir, sizeof(dir));
+	text_hex(hash, WAL_HASH_SIZE, hex);
+	if (generation > 0)
+		(void)snprintf(gen, sizeof(gen), ".g%u", generation);
+	if (part > 0)
+		(void)snprintf(more, sizeof(more), ".part-%04u", part);
+	(void)snprintf(tail, sizeof(tail), "%s%s-%s%s%s.zst", dir, file->name,
+	    hex, gen, more);
+	repo_key(inc, tail, out);
+}
+
+struct found {
+	const struct wal_file *file; /* whose objects are listed, or NULL */
+	bool partials; /* file NULL: also .partial files */
+	struct wal_stored *list;
+	size_t n, cap;
+};
+
+/* "HASH.zst" or "HASH.gN.zst"; false for parts and what is not ours. */
+static bool
+parse_rest(const char *s, struct wal_stored *out)
+{
+	char hex[HASH_DIGITS + 1], again[16], *end;
+	unsigned long generation = 0;
+
+	if (strlen(s) < HASH_DIGITS + 4)
+		return false;
+	memcpy(hex, s, HASH_DIGITS);
+	hex[HASH_DIGITS] = '\0';
+	if (strspn(hex, "0123456789abcdef") != HASH_DIGITS ||
+	    !text_unhex(hex, out->hash, WAL_HASH_SIZE))
+		return false;
+	s += HASH_DIGITS;
+	if (s[0] == '.' && s[1] == 'g') {
+		generation = strtoul(s + 2, &end, 10);
+		if (generation == 0 || generation > 1000000)
+			return false;
+		(void)snprintf(again, sizeof(again), ".g%lu", generation);
+		if (strlen(again) != (size_t)(end - s) ||
+		    strncmp(again, s, strlen(again)) != 0)
+			return false;
+		s = end;
+	}
+	out->generation = (uint32_t)generation;
+	return strcmp(s, ".zst") == 0;
+}
+
+static void
+keep(struct found *f, const struct wal_stored *ws)
+{
+	if (f->n == f->cap) {
+		f->cap = f->cap == 0 ? 4 : 2 * f->cap;
+		f->list = xreallocarray(f->list, f->cap, sizeof(*f->list));
+	}
+	f->list[f->n++] = *ws;
+}
+
+static int
+note_object(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct found *f = arg;
+	struct wal_stored ws;
+
+	memset(&ws, 0, sizeof(ws));
+	if (entry->is_directory || !parse_rest(entry->name, &ws))
+		return 0;
+	ws.file = *f->file;
+	ws.size = entry->size;
+	ws.mtime = entry->mtime;
+	keep(f, &ws);
+	return 0;
+}
+
+/* By name, hash, and the highest generation first. */
+static int
+compare(const void *a, const void *b)
+{
+	const struct wal_stored *x = a, *y = b;
+	int order = strcmp(x->file.name, y->file.name);
+
+	if (order == 0)
+		order = memcmp(x->hash, y->hash, WAL_HASH_SIZE);
+	if (order == 0)
+		order = x->generation < y->generation ? 1 :
+		    x->generation > y->generation ? -1 : 0;
+	return order;
+}
+
+int
+wal_store_find(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, struct wal_stored **out, size_t *n,
+    struct err *err)
+{
+	struct found f = { .file = file };
+	char prefix[STORAGE_KEY_MAX], tail[128], dir[64];
+
+	*out = NULL;
+	*n = 0;
+	folder(file, dir, sizeof(dir));
+	(void)snprintf(tail, sizeof(tail), "%s%s-", dir, file->name);
+	repo_key(inc, tail, prefix);
+	if (storage_list(repo->st, prefix, true, note_object, &f, err) != 0) {
+		free(f.list);
+		return -1;
+	}
+	if (f.n > 1)
+		qsort(f.list, f.n, sizeof(*f.list), compare);
+	*out = f.list;
+	*n = f.n;
+	return 0;
+}
+
+int
+wal_store_pick(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, struct wal_stored *out, struct err *err)
+{
+	char one[HASH_DIGITS + 1], other[HASH_DIGITS + 1];
+	struct wal_stored *list;
+	size_t i, n;
+	int ret = -1;
+
+	if (wal_store_find(repo, inc, file, &list, &n, err) != 0)
+		return -1;
+	if (n == 0) {
+		err_set(err, ERR_NOT_FOUND,
+		    "WAL file %s is not in the repository", file->name);
+		goto out;
+	}
+	for (i = 1; i < n; i++)
+		if (memcmp(list[i].hash, list[0].hash, WAL_HASH_SIZE) != 0) {
+			text_hex(list[0].hash, WAL_HASH_SIZE, one);
+			text_hex(list[i].hash, WAL_HASH_SIZE, other);
+			err_set(err, ERR_REFUSED, "WAL file %s is stored with "
+			    "two contents, %s and %s: two servers archived "
+			    "to this cluster's name", file->name, one, other);
+			err_hint(err, "find out which server's it is, and "
+			    "move the other object away");
+			goto out;
+		}
+	*out = list[0];
+	ret = 0;
+out:
+	free(list);
+	return ret;
+}
+
+static int
+note_timeline(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct found *f = arg;
+	struct wal_stored ws;
+	uint64_t timeline;
+
+	if (!entry->is_directory || strlen(entry->name) != 9 ||
+	    strspn(entry->name, "0123456789ABCDEF") != 8 ||
+	    !text_hex_u64(entry->name, 8, &timeline) || timeline == 0)
+		return 0;
+	memset(&ws, 0, sizeof(ws));
+	ws.file.timeline = (uint32_t)timeline;
+	keep(f, &ws);
+	return 0;
+}
+
+static int
+compare_u32(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int
+wal_store_timelines(struct repo *repo, const struct incarnation *inc,
+    uint32_t **out, size_t *n, struct err *err)
+{
+	struct found f = { .list = NULL };
+	char prefix[STORAGE_KEY_MAX];
+	size_t i;
+
+	*out = NULL;
+	*n = 0;
+	repo_key(inc, "wal/", prefix);
+	if (storage_list(repo->st, prefix, true, note_timeline, &f, err) != 0) {
+		free(f.list);
+		return -1;
+	}
+	*out = xcalloc(f.n, sizeof(**out));
+	for (i = 0; i < f.n; i++)
+		(*out)[i] = f.list[i].file.timeline;
+	*n = f.n;
+	qsort(*out, *n, sizeof(**out), compare_u32);
+	free(f.list);
+	return 0;
+}
+
+/* "00000000/000000010000000000000003-HASH.zst" below a timeline. */
+static int
+note_segment(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct found *f = arg;
+	struct err ignored = ERR_INIT;
+	struct wal_stored ws;
+	char name[WAL_FILE_NAME_MAX];
+	const char *slash = strchr(entry->name, '/'), *dash;
+
+	dash = slash == NULL ? NULL : strchr(slash, '-');
+	if (dash == NULL || dash - slash > (long)sizeof(name))
+		return 0;
+	memset(&ws, 0, sizeof(ws));
+	(void)snprintf(name, sizeof(name), "%.*s", (int)(dash - slash - 1),
+	    slash + 1);
+	/* What is not a WAL file's name is none of ours. */
+	if (wal_file_parse(name, &ws.file, &ignored) != 0 ||
+	    !(ws.file.type == WAL_FILE_SEGMENT ||
+		(f->partials && ws.file.type == WAL_FILE_PARTIAL)) ||
+	    !parse_rest(dash + 1, &ws))
+		return 0;
+	ws.size = entry->size;
+	ws.mtime = entry->mtime;
+	keep(f, &ws);
+	return 0;
+}
+
+int
+wal_store_segments(struct repo *repo, const struct incarnation *inc,
+    uint32_t timeline, bool partials, struct wal_stored **out, size_t *n,
+    struct err *err)
+{
+	struct found f = { .partials = partials };
+	char prefix[STORAGE_KEY_MAX], tail[32];
+	size_t i, kept = 0;
+
+	*out = NULL;
+	*n = 0;
+	(void)snprintf(tail, sizeof(tail), "wal/%08X/", timeline);
+	repo_key(inc, tail, prefix);
+	if (storage_list(repo->st, prefix, false, note_segment, &f, err) != 0) {
+		free(f.list);
+		return -1;
+	}
+	if (f.n > 1)
+		qsort(f.list, f.n, sizeof(*f.list), compare);
+	/* The highest generation comes first: the rest of its kind goes. */
+	for (i = 0; i < f.n; i++)
+		if (kept == 0 ||
+		    strcmp(f.list[kept - 1].file.name,
+			f.list[i].file.name) != 0 ||
+		    memcmp(f.list[kept - 1].hash, f.list[i].hash,
+			WAL_HASH_SIZE) != 0)
+			f.list[kept++] = f.list[i];
+	*out = f.list;
+	*n = kept;
+	return 0;
+}
+
+static void
+add_ranges(const struct wal_stored *list, size_t n, uint32_t segment_size,
+    struct wal_range **out, size_t *n_out)
+{
+	struct wal_range *r = NULL;
+	uint64_t segno, last = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!wal_file_fits(&list[i].file, segment_size))
+			continue;
+		segno = wal_segno(&list[i].file, segment_size);
+		if (r != NULL && segno == last) {
+			r->stored_bytes += list[i].size; /* a conflict */
+			continue;
+		}
+		if (r == NULL || segno != last + 1) {
+			*out = xreallocarray(*out, *n_out + 1, sizeof(**out));
+			r = &(*out)[(*n_out)++];
+			memset(r, 0, sizeof(*r));
+			r->timeline = list[i].file.timeline;
+			memcpy(r->first, list[i].file.segment,
+			    sizeof(r->first));
+		}
+		memcpy(r->last, list[i].file.segment, sizeof(r->last));
+		r->segments++;
+		r->stored_bytes += list[i].size;
+		last = segno;
+	}
+}
+
+int
+wal_store_ranges(struct repo *repo, const struct incarnation *inc,
+    uint32_t segment_size, struct wal_range **out, size_t *n,
+    struct err *err)
+{
+	struct wal_stored *list;
+	uint32_t *timelines;
+	size_t i, n_timelines, n_list;
+	int ret = 0;
+
+	*out = NULL;
+	*n = 0;
+	if (wal_store_timelines(repo, inc, &timelines, &n_timelines, err) != 0)
+		return -1;
+	for (i = 0; i < n_timelines && ret == 0; i++) {
+		ret = wal_store_segments(repo, inc, timelines[i], false,
+		    &list, &n_list, err);
+		if (ret == 0 && n_list > 0 && segment_size == 0)
+			ret = wal_store_segment_size(repo, inc, &segment_size,
+			    err);
+		if (ret == 0 && n_list > 0)
+			add_ranges(list, n_list, segment_size, out, n);
+		free(list);
+	}
+	free(timelines);
+	if (ret != 0) {
+		free(*out);
+		*out = NULL;
+		*n = 0;
+	}
+	return ret;
+}
