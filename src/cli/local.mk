@@ -1,0 +1,16 @@
+libdapk_a_SOURCES += \
+	%D%/cli.c %D%/cli.h \
+	%D%/cmd_archive_get.c \
+	%D%/cmd_archive_push.c \
+	%D%/cmd_backup.c \
+	%D%/cmd_check.c \
+	%D%/cmd_info.c \
+	%D%/cmd_init.c \
+	%D%/cmd_restore.c \
+	%D%/help.c \
+	%D%/info.c %D%/info.h \
+	%D%/info_json.c \
+	%D%/info_text.c \
+	%D%/parse.c \
+	%D%/progress.c %D%/progress.h
+unit_tests += tests/unit/test_parse tests/unit/test_progress

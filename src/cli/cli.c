@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cancel.h"
+#include "core/log.h"
+
+static const char *const examples_init[] = {
+	"dapk-backup init",
+	"dapk-backup init --repository-url /srv/backup/dapk", NULL
+};
+static const char *const examples_check[] = {
+	"dapk-backup check",
+	"dapk-backup check --cluster main --archive-timeout 10min", NULL
+};
+static const char *const examples_push[] = {
+	"archive_command = 'dapk-backup archive-push %p'    (postgresql.conf)",
+	"dapk-backup archive-push --all /srv/dead/pg_wal", NULL
+};
+static const char *const examples_get[] = {
+	"restore_command = 'dapk-backup archive-get %f \"%p\"'    "
+	"(postgresql.conf)",
+	NULL
+};
+static const char *const examples_backup[] = {
+	"dapk-backup backup",
+	"dapk-backup backup --jobs 4 --max-rate 100MB --checkpoint spread",
+	NULL
+};
+static const char *const examples_restore[] = {
+	"dapk-backup restore -D /srv/restored --target-time "
+	"'2026-11-22 14:31:07+01' --start",
+	"dapk-backup restore -D /srv/restored --dry-run",
+	"dapk-backup restore -D /srv/standby --standby --primary-conninfo "
+	"'host=db1 user=replicator'",
+	NULL
+};
+static const char *const examples_info[] = {
+	"dapk-backup info", "dapk-backup info --json", NULL
+};
+
+const struct command command_table[] = {
+	{ "init", COMMAND_INIT, "", 0, 0, "create the repository",
+	    "Creates the repository and writes README.recovery into it. One "
+	    "that is there\nalready stays as it is.",
+	    examples_init, cmd_init },
+	{ "check", COMMAND_CHECK, "", 0, 0,
+	    "prove that backup and archiving work, from end to end",
+	    "Checks configuration, connection, server settings and "
+	    "repository, then makes the\nserver switch WAL and waits for that "
+	    "segment to arrive in the repository. Each\nfailure says what to "
+	    "type next.",
+	    examples_check, cmd_check },
+	{ "archive-push", COMMAND_ARCHIVE_PUSH, "PATH", 1, 1,
+	    "store a WAL file (PostgreSQL's archive_command)",
+	    "Stores one WAL file and returns when it is safe on disk. With "
+	    "--all PATH is a\ndirectory, the pg_wal of a server that does not "
+	    "run any more.",
+	    examples_push, cmd_archive_push },
+	{ "archive-get", COMMAND_ARCHIVE_GET, "NAME DEST", 2, 2,
+	    "fetch a WAL file (PostgreSQL's restore_command)",
+	    "Fetches one WAL file. Says \"not there\" (exit code 1) only when "
+	    "that is proved;\nevery doubt is an error that stops recovery, "
+	    "so that no server is promoted with\nWAL missing.",
+	    examples_get, cmd_archive_get },
+	{ "backup", COMMAND_BACKUP, "", 0, 0, "back up a running server",
+	    "Copies the data directory of the running server into the "
+	    "repository and waits\nuntil the WAL that the backup needs is "
+	    "there too.",
+	    examples_backup, cmd_backup },
+	{ "restore", COMMAND_RESTORE, "", 0, 0,
+	    "restore a backup and recover to a point in time",
+	    "Proves that the target can be reached before anything is "
+	    "written, then restores\nthe backup into a new directory and sets "
+	    "up recovery.",
+	    examples_restore, cmd_restore },
+	{ "info", COMMAND_INFO, "", 0, 0,
+	    "show backups, WAL and the window that can be recovered to",
+	    "Shows what the repository holds and which points in time can be "
+	    "recovered to.",
+	    examples_info, cmd_info },
+	{ .name = NULL },
+};
+
+const struct command *
+command_find(const char *name)
+{
+	const struct command *c;
+
+	for (c = command_table; c->name != NULL; c++) {
+		if (strcmp(c->name, name) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static int
+plain_exit_code(const struct err *err)
+{
+	switch (err->code) {
+	case ERR_NONE:
+		return EXIT_DONE;
+	case ERR_NOT_FOUND:
+	case ERR_REFUSED:
+		return EXIT_FOUND;
+	case ERR_USAGE:
+	case ERR_CONFIG:
+		return EXIT_USAGE;
+	case ERR_IO:
+	case ERR_STORAGE:
+	case ERR_EXISTS:
+		return EXIT_STORAGE;
+	case ERR_POSTGRES:
+		return EXIT_POSTGRES;
+	case ERR_DAMAGED:
+	case ERR_UNSUPPORTED:
+		return EXIT_DAMAGED;
+	case ERR_LOCKED:
+		return EXIT_LOCKED;
+	case ERR_CANCELLED:
+		return cancel_signal() == 0 ? EXIT_STORAGE :
+					      128 + cancel_signal();
+	case ERR_BUG:
+		break;
+	}
+	return EXIT_BUG;
+}
+
+int
+cli_exit_code(unsigned command, const struct err *err, bool standby)
+{
+	int code = plain_exit_code(err);
+
+	/* Above 125 the archiver dies and the failure is not counted. */
+	if (command == COMMAND_ARCHIVE_PUSH)
+		return code > 125 ? EXIT_STORAGE : code;
+	if (command != COMMAND_ARCHIVE_GET || code == EXIT_DONE ||
+	    err->code == ERR_NOT_FOUND || code > 128)
+		return code;
+	/*
+	 * PostgreSQL takes every plain code for "the archive ends here" and
+	 * promotes, which would lose what comes after. A standby only asks
+	 * again, which is what it should do.
+	 */
+	if (!standby)
+		return EXIT_RECOVERY_STOP;
+	return code == EXIT_FOUND ? EXIT_STORAGE : code;
+}
+
+/* Does the data directory say that its server is a standby? */
+static bool
+is_standby(const char *pgdata)
+{
+	char path[4200];
+
+	if (pgdata == NULL)
+		pgdata = ".";
+	(void)snprintf(path, sizeof(path), "%s/recovery.signal", pgdata);
+	if (access(path, F_OK) == 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "%s/standby.signal", pgdata);
+	return access(path, F_OK) == 0;
+}
+
+int
+cli_open_repo(struct repo **out, const struct config *cfg, struct err *err)
+{
+	if (repo_open(out, cfg->repository_url, err) != 0)
+		return -1;
+	if (cfg->repository_id == NULL ||
+	    strcmp(cfg->repository_id, (*out)->id_text) == 0)
+		return 0;
+	(void)err_set(err, ERR_CONFIG, "%s is repository %s, and repository "
+	    "%s is expected", cfg->repository_url, (*out)->id_text,
+	    cfg->repository_id);
+	repo_close(*out);
+	*out = NULL;
+	return err_hint(err, "is another disk mounted there? The id is told "
+	    "by --repository-id or the key id");
+}
+
+int
+cli_flush(struct err *err)
+{
+	if (fflush(stdout) != 0 || ferror(stdout) != 0)
+		return err_sys(err, errno, "write to standard output");
+	return 0;
+}
+
+/* Standard descriptors must be open: a file would take their numbers. */
+static void
+open_standard_files(void)
+{
+	int fd;
+
+	/* fcntl(2) F_GETFD fails on a closed one; /dev/null then takes it. */
+	for (fd = 0; fd <= 2; fd++) {
+		if (lseek(fd, 0, SEEK_CUR) < 0 && errno == EBADF &&
+		    freopen("/dev/null", fd == 0 ? "r" : "w", fd == 0 ?
+		    stdin : fd == 1 ? stdout : stderr) == NULL)
+			abort();
+	}
+}
+
+/* The log's format and level, before the configuration is complete. */
+static void
+start_log(const struct parsed *p)
+{
+	const char *format = getenv("DAPK_BACKUP_LOG_FORMAT");
+	size_t i;
+
+	for (i = 0; i < p->n_given; i++) {
+		if (strcmp(p->given[i].option->name, "log-format") == 0)
+			format = p->given[i].value;
+	}
+	log_init(LOG_INFO, format != NULL && strcmp(format, "json") == 0 ?
+	    LOG_JSON : LOG_TEXT, p->command == NULL ? NULL :
+						      p->command->name);
+}
+
+static int
+run_command(const struct parsed *p, struct config *cfg, struct err *err)
+{
+	struct config_sources sources = { .command = p->command->bit,
+		.given = p->given, .n_given = p->n_given };
+	int code;
+
+	if (config_load(cfg, &sources, err) != 0)
+		return -1;
+	log_init(cfg->quiet ? LOG_WARNING : cfg->verbose ? LOG_DEBUG :
+	    LOG_INFO, (enum log_format)cfg->log_format, p->command->name);
+	config_warn_environment();
+	cfg->arguments = p->arguments;
+	cfg->n_arguments = p->n_arguments;
+	cancel_install();
+	code = p->command->run(cfg, err);
+	if (code >= 0 && cli_flush(err) != 0)
+		return -1;
+	return code;
+}
+
+static int
+fail(const struct parsed *p, const struct config *cfg, struct err *err)
+{
+	const char *pgdata = cfg->pgdata != NULL ? cfg->pgdata :
+						   getenv("PGDATA");
+	unsigned bit = p->command == NULL ? 0 : p->command->bit;
+
+	if (err->code == ERR_BUG)
+		(void)err_hint(err, "this is a mistake of this program: "
+		    "please report it with the message above");
+	/* "Not there" is a usual answer of archive-get, not an error. */
+	log_err(bit == COMMAND_ARCHIVE_GET && err->code == ERR_NOT_FOUND ?
+	    LOG_INFO : LOG_ERROR, err);
+	return cli_exit_code(bit, err, bit == COMMAND_ARCHIVE_GET &&
+	    is_standby(pgdata));
+}
+
+int
+cli_main(int argc, char **argv)
+{
+	struct parsed p;
+	struct config cfg;
+	struct err err = ERR_INIT;
+	int code;
+
+	open_standard_files();
+	config_init(&cfg);
+	code = parse_arguments(argc, argv, &p, &err);
+	start_log(&p);
+	if (code == 0 && p.help) {
+		help_print(p.command, stdout);
+		code = cli_flush(&err);
+	} else if (code == 0 && p.version) {
+		(void)printf("dapk-backup %s\n", PACKAGE_VERSION);
+		code = cli_flush(&err);
+	} else if (code == 0) {
+		code = run_command(&p, &cfg, &err);
+	}
+	if (code < 0)
+		code = fail(&p, &cfg, &err);
+	config_free(&cfg);
+	parsed_free(&p);
+	return code;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+/*
+ * The command line: command table, dispatch, help. Each command turns its
+ * configuration into one call of the library and prints the result; results
+ * go to standard output, messages to standard error.
+ */
+#include <stdio.h>
+
+#include "config/config.h"
+#include "config/option.h"
+#include "core/err.h"
+#include "repo/repo.h"
+
+struct command {
+	const char *name;
+	unsigned bit; /* enum option_command */
+	const char *arguments; /* "NAME DEST", or "" */
+	int min_arguments, max_arguments;
+	const char *help;	 /* one line */
+	const char *description; /* a few */
+	const char *const *examples; /* NULL-terminated, "what\0"-free text */
+	/* An exit code, or -1 with *err filled. */
+	int (*run)(const struct config *cfg, struct err *err);
+};
+
+extern const struct command command_table[]; /* ends with a NULL name */
+
+const struct command *command_find(const char *name);
+
+/* What main() calls; returns the exit code. */
+int cli_main(int argc, char **argv);
+
+#define EXIT_DONE 0
+#define EXIT_FOUND 1 /* absent, refused, or a check found something */
+#define EXIT_USAGE 2
+#define EXIT_STORAGE 3
+#define EXIT_POSTGRES 4
+#define EXIT_DAMAGED 5
+#define EXIT_LOCKED 6
+#define EXIT_BUG 70
+#define EXIT_RECOVERY_STOP 126 /* archive-get: PostgreSQL must not go on */
+
+/*
+ * The exit code of an error. standby: archive-get serves a standby, which
+ * tries again after a plain failure.
+ */
+int cli_exit_code(unsigned command, const struct err *err, bool standby);
+
+/*
+ * Open the configured repository and check its id against the expected one
+ * (ERR_CONFIG: another repository is mounted there).
+ */
+int cli_open_repo(struct repo **out, const struct config *cfg,
+    struct err *err) ERR_USE;
+
+/* Flush standard output: a full disk under it is an error. */
+int cli_flush(struct err *err) ERR_USE;
+
+/* The command line taken apart (parse.c). */
+struct parsed {
+	const struct command *command; /* NULL: only --help or --version */
+	bool help, version;
+	struct config_given *given;
+	size_t n_given;
+	char **arguments;
+	int n_arguments;
+};
+
+/*
+ * ERR_USAGE for what the option table does not know. *out keeps pointing into
+ * argv; also after an error command, given and help tell what was understood.
+ */
+int parse_arguments(int argc, char **argv, struct parsed *out,
+    struct err *err) ERR_USE;
+void parsed_free(struct parsed *p);
+
+/* help.c; command NULL: the program's. */
+void help_print(const struct command *command, FILE *out);
+
+int cmd_init(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_check(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_archive_push(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_archive_get(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_backup(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_restore(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_info(const struct config *cfg, struct err *err) ERR_USE;
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/progress.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/text.h"
+#include "core/time.h"
+#include "restore/restore.h"
+
+struct display {
+	struct progress bar;
+	struct restore_progress counts;
+};
+
+static void
+tick(void *arg)
+{
+	struct display *d = arg;
+
+	progress_update(&d->bar, "restoring",
+	    atomic_load(&d->counts.done_bytes),
+	    atomic_load(&d->counts.total_bytes));
+}
+
+/* What is wrong with the command line is said before anything is opened. */
+static int
+check_target(const struct config *cfg, struct err *err)
+{
+	int64_t time;
+	uint64_t number;
+	pg_lsn lsn;
+	bool assumed_local;
+
+	switch (cfg->target) {
+	case TARGET_TIME:
+		if (time_parse(cfg->target_value, &time, &assumed_local,
+		    err) != 0)
+			return err_wrap(err, "--target-time");
+		return 0;
+	case TARGET_XID:
+		if (text_u64(cfg->target_value, UINT64_MAX, &number) &&
+		    number >= 3)
+			return 0;
+		return err_set(err, ERR_USAGE, "--target-xid=%s: must be a "
+		    "transaction's number, 3 or more", cfg->target_value);
+	case TARGET_LSN:
+		if (lsn_parse(cfg->target_value, &lsn))
+			return 0;
+		return err_set(err, ERR_USAGE, "--target-lsn=%s: must be a "
+		    "WAL location such as 0/3000028", cfg->target_value);
+	case TARGET_NAME:
+		if (strlen(cfg->target_value) < 64)
+			return 0;
+		return err_set(err, ERR_USAGE, "--target-name: a restore "
+		    "point's name has at most 63 bytes");
+	case TARGET_DEFAULT:
+	case TARGET_IMMEDIATE:
+	case TARGET_LATEST:
+		return 0;
+	}
+	return 0;
+}
+
+static int
+check_combination(const struct config *cfg, struct err *err)
+{
+	bool to_end = cfg->target == TARGET_DEFAULT ||
+	    cfg->target == TARGET_LATEST;
+
+	if (cfg->restore_dir == NULL) {
+		(void)err_set(err, ERR_USAGE,
+		    "the directory to restore into is missing");
+		return err_hint(err, "add -D DIR: one that is empty or does "
+		    "not exist");
+	}
+	if (cfg->exclusive && (to_end || cfg->target == TARGET_IMMEDIATE ||
+	    cfg->target == TARGET_NAME))
+		return err_set(err, ERR_USAGE, "--exclusive needs one of "
+		    "--target-time, --target-xid and --target-lsn");
+	if (cfg->action != ACTION_PROMOTE && to_end)
+		return err_set(err, ERR_USAGE, "--action needs a target: at "
+		    "the end of all WAL PostgreSQL always promotes");
+	if (cfg->standby && !to_end)
+		return err_set(err, ERR_USAGE, "--standby follows its "
+		    "primary without end and takes no target");
+	if (cfg->primary_conninfo != NULL && !cfg->standby)
+		return err_set(err, ERR_USAGE,
+		    "--primary-conninfo needs --standby");
+	if (cfg->port != 0 && !cfg->start)
+		return err_set(err, ERR_USAGE, "--port needs --start");
+	return check_target(cfg, err);
+}
+
+/* This program's own path, for restore_command. */
+static int
+own_path(char out[PATH_MAX], struct err *err)
+{
+	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
+
+	if (n < 0)
+		return err_sys(err, errno, "readlink /proc/self/exe");
+	out[n] = '\0';
+	return 0;
+}
+
+static void
+print_reached(const struct config *cfg, const struct restore_reached *r)
+{
+	char lsn[LSN_TEXT_MAX], time[TIME_TEXT_MAX];
+
+	(void)printf("reached %s on timeline %" PRIu32, lsn_format(r->lsn,
+	    lsn), r->timeline);
+	if (r->last_commit_time != 0)
+		(void)printf(", last transaction %s",
+		    time_format_local(r->last_commit_time, time));
+	(void)printf("\n");
+	if (cfg->action == ACTION_SHUTDOWN) {
+		(void)printf("the server was shut down at the target, as "
+		    "asked\n");
+		return;
+	}
+	(void)printf("the server runs%s: psql -h %s -p %u\n",
+	    cfg->standby ? " as a standby" :
+	    cfg->action == ACTION_PAUSE ?
+		" and has paused at the target" : "",
+	    r->socket_directory, r->port);
+	if (cfg->action == ACTION_PAUSE)
+		(void)printf("to go on: SELECT pg_wal_replay_resume();\n");
+}
+
+static void
+print_start(const struct config *cfg, const struct commit *backup)
+{
+	(void)printf("restored into %s; to start it:\n", cfg->restore_dir);
+	(void)printf("  /usr/lib/postgresql/%d/bin/pg_ctl -D %s -l "
+	    "%s.log start\n", backup->inc.major, cfg->restore_dir,
+	    cfg->restore_dir);
+	(void)printf("recovery then reads WAL from the repository; its "
+	    "progress is in that log\n");
+}
+
+/* The last thing that a tired reader sees. */
+static void
+print_archiving(const struct config *cfg)
+{
+	if (cfg->keep_archiving)
+		return;
+	(void)printf("ARCHIVING IS OFF in the restored server. If it takes "
+	    "the old one's place, turn it on: remove the line archive_mode "
+	    "from %s/postgresql.auto.conf, restart, and type dapk-backup "
+	    "check\n", cfg->restore_dir);
+}
+
+static int
+run_plan(struct restore_plan *plan, const struct config *cfg,
+    struct display *d, struct err *err)
+{
+	struct restore_reached reached = { 0 };
+	int ret;
+
+	restore_plan_print(plan, stdout);
+	if (cli_flush(err) != 0)
+		return -1;
+	if (cfg->dry_run) {
+		(void)printf("nothing was written (--dry-run)\n");
+		return EXIT_DONE;
+	}
+	progress_start(&d->bar, cfg);
+	ret = restore_apply(plan, err);
+	progress_end(&d->bar);
+	if (ret != 0)
+		return -1;
+	if (!cfg->start) {
+		print_start(cfg, restore_plan_backup(plan));
+		print_archiving(cfg);
+		return EXIT_DONE;
+	}
+	if (restore_start(plan, &reached, err) != 0)
+		return -1;
+	print_reached(cfg, &reached);
+	print_archiving(cfg);
+	return EXIT_DONE;
+}
+
+int
+cmd_restore(const struct config *cfg, struct err *err)
+{
+	struct display d = { 0 };
+	struct restore_plan *plan = NULL;
+	struct repo *repo = NULL;
+	struct restore_params params = {
+		.config = cfg,
+		.progress = &d.counts,
+		.tick = tick,
+		.tick_arg = &d,
+	};
+	char program[PATH_MAX];
+	int ret = -1;
+
+	if (check_combination(cfg, err) != 0 || own_path(program, err) != 0 ||
+	    cli_open_repo(&repo, cfg, err) != 0)
+		return -1;
+	params.repo = repo;
+	params.program = program;
+	if (restore_plan(&plan, &params, err) == 0)
+		ret = run_plan(plan, cfg, &d, err);
+	restore_plan_free(plan);
+	repo_close(repo);
+	return ret;
+}

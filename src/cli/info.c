@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "cli/info.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cancel.h"
+#include "core/mem.h"
+
+#define SHORT_LABEL_MIN 16 /* the time */
+
+static void
+add_problem(struct info *info, struct info_incarnation *inc,
+    const struct err *err)
+{
+	inc->problems = xreallocarray(inc->problems, inc->n_problems + 1,
+	    sizeof(*inc->problems));
+	inc->problems[inc->n_problems++] = *err;
+	info->damaged = true;
+}
+
+/*
+ * The store itself failing, or a signal, ends the command; damage of one
+ * object does not.
+ */
+static bool
+goes_on(const struct err *err)
+{
+	return err->code == ERR_DAMAGED || err->code == ERR_UNSUPPORTED ||
+	    err->code == ERR_NOT_FOUND || err->code == ERR_REFUSED;
+}
+
+static int
+collect_backups(struct info *info, struct info_incarnation *inc,
+    struct repo *repo, struct err *err)
+{
+	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	size_t n = 0, i;
+	int ret = -1;
+
+	if (catalogue_backups(repo, &inc->inc, &labels, &n, &inc->unfinished,
+	    err) != 0)
+		return -1;
+	inc->backups = xcalloc(n + 1, sizeof(*inc->backups));
+	for (i = 0; i < n; i++) {
+		struct info_backup *b = &inc->backups[inc->n_backups];
+
+		if (cancel_check(err) != 0)
+			goto out;
+		memcpy(b->label, labels[i], sizeof(b->label));
+		inc->n_backups++;
+		if (commit_get(repo, &inc->inc, b->label, &b->commit,
+		    &b->problem) == 0) {
+			inc->wal_segment_size = b->commit.wal_segment_size;
+			continue;
+		}
+		memset(&b->commit, 0, sizeof(b->commit));
+		if (!goes_on(&b->problem)) {
+			*err = b->problem;
+			goto out;
+		}
+		info->damaged = true;
+	}
+	ret = 0;
+out:
+	free(labels);
+	return ret;
+}
+
+static void
+add_name(char (**list)[WAL_FILE_NAME_MAX], size_t *n, const char *name)
+{
+	*list = xreallocarray(*list, *n + 1, sizeof(**list));
+	(void)snprintf((*list)[*n], sizeof(**list), "%s", name);
+	(*n)++;
+}
+
+/* Partial files, and names that two contents claim. */
+static int
+collect_names(struct info_incarnation *inc, struct info_timeline *t,
+    struct repo *repo, struct err *err)
+{
+	struct wal_stored *list = NULL;
+	size_t n = 0, i;
+
+	if (wal_store_segments(repo, &inc->inc, t->timeline, true, &list, &n,
+	    err) != 0)
+		return -1;
+	for (i = 0; i < n; i++) {
+		const char *name = list[i].file.name;
+
+		if (i > 0 && strcmp(list[i - 1].file.name, name) == 0 &&
+		    memcmp(list[i - 1].hash, list[i].hash, WAL_HASH_SIZE) !=
+			0 && (t->n_conflicts == 0 ||
+		    strcmp(t->conflicts[t->n_conflicts - 1], name) != 0))
+			add_name(&t->conflicts, &t->n_conflicts, name);
+		if (list[i].file.type == WAL_FILE_PARTIAL)
+			add_name(&t->partials, &t->n_partials, name);
+	}
+	free(list);
+	return 0;
+}
+
+static int
+collect_history(struct info *info, struct info_incarnation *inc,
+    struct info_timeline *t, struct repo *repo, struct err *err)
+{
+	struct history h = { 0 };
+
+	if (t->timeline == 1)
+		return 0;
+	if (wal_store_history(repo, &inc->inc, t->timeline, &h, err) != 0) {
+		if (err->code == ERR_NOT_FOUND) {
+			err_clear(err);
+			return 0;
+		}
+		if (!goes_on(err))
+			return -1;
+		add_problem(info, inc, err);
+		err_clear(err);
+		return 0;
+	}
+	t->has_history = true;
+	if (h.n >= 2) {
+		t->parent = h.entries[h.n - 2].timeline;
+		t->branched_at = h.entries[h.n - 2].end;
+	}
+	history_free(&h);
+	return 0;
+}
+
+static int
+collect_wal(struct info *info, struct info_incarnation *inc,
+    struct repo *repo, struct err *err)
+{
+	uint32_t *timelines = NULL;
+	size_t n = 0, i;
+	int ret = -1;
+
+	if (wal_store_timelines(repo, &inc->inc, &timelines, &n, err) != 0)
+		return -1;
+	inc->timelines = xcalloc(n + 1, sizeof(*inc->timelines));
+	for (i = 0; i < n; i++) {
+		struct info_timeline *t = &inc->timelines[inc->n_timelines++];
+
+		t->timeline = timelines[i];
+		if (cancel_check(err) != 0 ||
+		    collect_names(inc, t, repo, err) != 0 ||
+		    collect_history(info, inc, t, repo, err) != 0)
+			goto out;
+	}
+	ret = 0;
+	if (n == 0)
+		goto out;
+	if (inc->wal_segment_size == 0 && wal_store_segment_size(repo,
+	    &inc->inc, &inc->wal_segment_size, err) != 0) {
+		inc->wal_segment_size = 0;
+		if (err->code == ERR_NOT_FOUND) {
+			err_clear(err); /* history files only */
+			goto out;
+		}
+		ret = -1;
+	}
+	if (ret == 0)
+		ret = wal_store_ranges(repo, &inc->inc,
+		    inc->wal_segment_size, &inc->ranges, &inc->n_ranges, err);
+	if (ret != 0 && goes_on(err)) {
+		add_problem(info, inc, err);
+		err_clear(err);
+		ret = 0;
+	}
+out:
+	free(timelines);
+	return ret;
+}
+
+/*
+ * Does this window reach over the backup, so that its WAL need not be walked
+ * again? The highest timeline that descends from the later backup is the one
+ * that the earlier one's path leads to.
+ */
+static bool
+covers(const struct info_window *w, const struct history *path,
+    const struct commit *c)
+{
+	return path->n > 0 && history_contains(path, c->timeline,
+	    c->stop_lsn) && w->reach.end >= c->stop_lsn &&
+	    w->reach.begin <= c->start_lsn;
+}
+
+static int
+reach_of(struct info_incarnation *inc, struct info_backup *b,
+    struct repo *repo, struct history *path, struct wal_reach *reach,
+    struct err *err)
+{
+	char lsn[LSN_TEXT_MAX];
+
+	if (wal_reach_path(repo, &inc->inc, "latest", b->commit.timeline,
+	    b->commit.stop_lsn, path, err) != 0 ||
+	    wal_reach(repo, &b->commit, path, reach, err) != 0)
+		return -1;
+	if (reach->end >= b->commit.stop_lsn)
+		return 0;
+	return err_set(err, ERR_REFUSED, "WAL segment %s, which it needs to "
+	    "be consistent at %s, is not in the repository", reach->missing,
+	    lsn_format(b->commit.stop_lsn, lsn));
+}
+
+static int
+collect_windows(struct info *info, struct info_incarnation *inc,
+    struct repo *repo, struct err *err)
+{
+	struct history path = { 0 }, next;
+	struct wal_reach reach;
+	size_t i;
+	int ret = -1;
+
+	inc->windows = xcalloc(inc->n_backups + 1, sizeof(*inc->windows));
+	for (i = 0; i < inc->n_backups; i++) {
+		struct info_backup *b = &inc->backups[i];
+
+		if (b->problem.code != ERR_NONE)
+			continue;
+		if (cancel_check(err) != 0)
+			goto out;
+		if (inc->n_windows > 0 && covers(
+		    &inc->windows[inc->n_windows - 1], &path, &b->commit)) {
+			b->usable = true;
+			continue;
+		}
+		memset(&next, 0, sizeof(next));
+		memset(&reach, 0, sizeof(reach));
+		if (reach_of(inc, b, repo, &next, &reach, &b->unusable) !=
+		    0) {
+			history_free(&next);
+			if (!goes_on(&b->unusable)) {
+				*err = b->unusable;
+				goto out;
+			}
+			if (b->unusable.code == ERR_DAMAGED)
+				info->damaged = true;
+			continue;
+		}
+		history_free(&path);
+		path = next;
+		b->usable = true;
+		inc->windows[inc->n_windows].backup = i;
+		inc->windows[inc->n_windows].reach = reach;
+		inc->n_windows++;
+	}
+	ret = 0;
+out:
+	history_free(&path);
+	return ret;
+}
+
+int
+info_collect(struct info *out, struct repo *repo, const char *cluster,
+    struct err *err)
+{
+	struct incarnation *list = NULL;
+	size_t n = 0, i;
+	int ret = -1;
+
+	memset(out, 0, sizeof(*out));
+	out->repo = repo;
+	if (repo_incarnations(repo, cluster, &list, &n, err) != 0)
+		return -1;
+	out->incarnations = xcalloc(n + 1, sizeof(*out->incarnations));
+	for (i = 0; i < n; i++) {
+		struct info_incarnation *inc = &out->incarnations[out->n++];
+
+		inc->inc = list[i];
+		if (collect_backups(out, inc, repo, err) != 0 ||
+		    collect_wal(out, inc, repo, err) != 0 ||
+		    collect_windows(out, inc, repo, err) != 0)
+			goto out;
+	}
+	ret = 0;
+out:
+	free(list);
+	if (ret != 0)
+		info_free(out);
+	return ret;
+}
+
+void
+info_free(struct info *info)
+{
+	size_t i, k;
+
+	for (i = 0; i < info->n; i++) {
+		struct info_incarnation *inc = &info->incarnations[i];
+
+		for (k = 0; k < inc->n_backups; k++)
+			commit_free(&inc->backups[k].commit);
+		for (k = 0; k < inc->n_timelines; k++) {
+			free(inc->timelines[k].partials);
+			free(inc->timelines[k].conflicts);
+		}
+		free(inc->backups);
+		free(inc->timelines);
+		free(inc->ranges);
+		free(inc->windows);
+		free(inc->problems);
+	}
+	free(info->incarnations);
+	memset(info, 0, sizeof(*info));
+}
+
+uint64_t
+info_gap(const struct info_incarnation *inc, size_t range,
+    char first[WAL_SEGMENT_NAME_LEN + 1], char last[WAL_SEGMENT_NAME_LEN + 1])
+{
+	struct wal_file before, after;
+	struct err err = ERR_INIT;
+	uint64_t from, to;
+
+	if (range + 1 >= inc->n_ranges || inc->wal_segment_size == 0 ||
+	    inc->ranges[range].timeline != inc->ranges[range + 1].timeline ||
+	    wal_file_parse(inc->ranges[range].last, &before, &err) != 0 ||
+	    wal_file_parse(inc->ranges[range + 1].first, &after, &err) != 0)
+		return 0;
+	from = wal_segno(&before, inc->wal_segment_size) + 1;
+	to = wal_segno(&after, inc->wal_segment_size);
+	if (to <= from)
+		return 0;
+	wal_segment_name(before.timeline, from, inc->wal_segment_size, first);
+	wal_segment_name(before.timeline, to - 1, inc->wal_segment_size,
+	    last);
+	return to - from;
+}
+
+int
+info_short_label(const struct info_incarnation *inc, size_t backup)
+{
+	const char *label = inc->backups[backup].label;
+	size_t len = SHORT_LABEL_MIN, i, same;
+
+	for (i = 0; i < inc->n_backups; i++) {
+		if (i == backup)
+			continue;
+		for (same = 0; label[same] != '\0' &&
+		    label[same] == inc->backups[i].label[same]; same++)
+			;
+		if (same + 1 > len)
+			len = same + 1;
+	}
+	return (int)len;
+}
+
+const char *
+info_no_recovery(const struct info_incarnation *inc)
+{
+	size_t i;
+
+	if (inc->n_backups == 0)
+		return "there is no backup: WAL alone restores nothing";
+	for (i = 0; i < inc->n_backups; i++) {
+		if (inc->backups[i].unusable.code != ERR_NONE)
+			return inc->backups[i].unusable.msg;
+	}
+	return inc->backups[inc->n_backups - 1].problem.msg;
+}

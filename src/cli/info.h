@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef CLI_INFO_H
+#define CLI_INFO_H
+
+/*
+ * What `info` shows: collected once (info.c), printed as text (info_text.c)
+ * or JSON (info_json.c, whose shape dapk-backup(1) documents). One thread.
+ */
+#include <stdio.h>
+
+#include "core/err.h"
+#include "repo/commit.h"
+#include "repo/repo.h"
+#include "repo/walreach.h"
+#include "repo/walstore.h"
+
+struct info_backup {
+	char label[FORMAT_LABEL_MAX];
+	struct err problem; /* ERR_NONE, or why the commit cannot be read */
+	struct commit commit;
+	bool usable; /* its own WAL is whole: it can be restored */
+	struct err unusable; /* why not */
+};
+
+struct info_timeline {
+	uint32_t timeline;
+	bool has_history;	  /* 1 needs none */
+	uint32_t parent;	  /* 0: not known, or timeline 1 */
+	pg_lsn branched_at;
+	char (*partials)[WAL_FILE_NAME_MAX];
+	size_t n_partials;
+	char (*conflicts)[WAL_FILE_NAME_MAX]; /* names with two contents */
+	size_t n_conflicts;
+};
+
+/* A stretch of time to every moment of which one can recover. */
+struct info_window {
+	size_t backup; /* the one to begin with */
+	struct wal_reach reach;
+};
+
+struct info_incarnation {
+	struct incarnation inc;
+	struct info_backup *backups; /* oldest first */
+	size_t n_backups;
+	size_t unfinished; /* folders without a commit */
+	struct info_timeline *timelines;
+	size_t n_timelines;
+	struct wal_range *ranges; /* ascending */
+	size_t n_ranges;
+	uint32_t wal_segment_size; /* 0: not known */
+	struct info_window *windows;
+	size_t n_windows;
+	struct err *problems; /* what could not be read */
+	size_t n_problems;
+};
+
+struct info {
+	const struct repo *repo;
+	const char *url;
+	struct info_incarnation *incarnations;
+	size_t n;
+	bool damaged; /* some object could not be read */
+};
+
+/*
+ * cluster NULL: all. What is damaged becomes a problem of its incarnation
+ * and does not hide the rest; -1 when the repository itself fails.
+ */
+int info_collect(struct info *out, struct repo *repo, const char *cluster,
+    struct err *err) ERR_USE;
+void info_free(struct info *info);
+
+/* Segments missing between two ranges of one timeline, and their names. */
+uint64_t info_gap(const struct info_incarnation *inc, size_t range,
+    char first[WAL_SEGMENT_NAME_LEN + 1], char last[WAL_SEGMENT_NAME_LEN + 1]);
+
+/* How many characters of the label are enough to tell it from the others. */
+int info_short_label(const struct info_incarnation *inc, size_t backup);
+
+/* Why nothing can be recovered, when n_windows is 0. */
+const char *info_no_recovery(const struct info_incarnation *inc);
+
+void info_print_text(const struct info *info, bool verbose, FILE *out);
+int info_print_json(const struct info *info, FILE *out,
+    struct err *err) ERR_USE;
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+/*
+ * The shape is a promise (dapk-backup(1), "JSON"): members may be added, none
+ * changes its meaning or goes. 64-bit identifiers are strings. Paths are
+ * escaped as in FORMAT.md section 3, since they need not be UTF-8.
+ */
+#include "cli/info.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "core/time.h"
+
+static json_t *
+text(const char *s)
+{
+	struct buf b;
+	json_t *j = json_string(s);
+
+	if (j != NULL)
+		return j;
+	buf_init(&b, 1 << 16); /* not UTF-8 */
+	text_escape(&b, s, strlen(s));
+	j = json_string(buf_str(&b));
+	buf_free(&b);
+	return j;
+}
+
+static json_t *
+escaped(const char *s)
+{
+	struct buf b;
+	json_t *j;
+
+	buf_init(&b, 1 << 16);
+	text_escape(&b, s, strlen(s));
+	j = json_string(buf_str(&b));
+	buf_free(&b);
+	return j;
+}
+
+static json_t *
+lsn_json(pg_lsn lsn)
+{
+	char out[LSN_TEXT_MAX];
+
+	return json_string(lsn_format(lsn, out));
+}
+
+static json_t *
+time_json(int64_t t)
+{
+	char out[TIME_TEXT_MAX];
+
+	return t == 0 ? json_null() : json_string(time_format(t, out));
+}
+
+static json_t *
+number(uint64_t v)
+{
+	return json_integer((json_int_t)v);
+}
+
+/* jansson fails only when memory is out; the result is checked once. */
+static void
+set(json_t *object, const char *name, json_t *value)
+{
+	if (json_object_set_new(object, name, value) != 0)
+		abort();
+}
+
+static void
+append(json_t *array, json_t *value)
+{
+	if (json_array_append_new(array, value) != 0)
+		abort();
+}
+
+static json_t *
+problem_json(const struct err *err)
+{
+	json_t *j = json_object();
+
+	set(j, "code", json_string(err_code_name(err->code)));
+	set(j, "message", text(err->msg));
+	return j;
+}
+
+static json_t *
+damaged_json(const struct commit *c)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < c->n_damaged; i++) {
+		json_t *j = json_object();
+
+		set(j, "path", escaped(c->damaged[i].path));
+		set(j, "block", number(c->damaged[i].block));
+		set(j, "reason", text(c->damaged[i].reason));
+		set(j, "expected", number(c->damaged[i].expected));
+		set(j, "found", number(c->damaged[i].found));
+		append(list, j);
+	}
+	return list;
+}
+
+static json_t *
+tablespaces_json(const struct commit *c)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < c->n_tablespaces; i++) {
+		json_t *j = json_object();
+
+		set(j, "oid", number(c->tablespaces[i].oid));
+		set(j, "path", escaped(c->tablespaces[i].path));
+		append(list, j);
+	}
+	return list;
+}
+
+static json_t *
+backup_json(const struct info_backup *b)
+{
+	const struct commit *c = &b->commit;
+	json_t *j = json_object();
+
+	set(j, "label", json_string(b->label));
+	set(j, "readable", json_boolean(b->problem.code == ERR_NONE));
+	if (b->problem.code != ERR_NONE) {
+		set(j, "usable", json_false());
+		set(j, "problem", problem_json(&b->problem));
+		return j;
+	}
+	set(j, "usable", json_boolean(b->usable));
+	if (!b->usable)
+		set(j, "problem", problem_json(&b->unusable));
+	set(j, "start_time", time_json(c->start_time));
+	set(j, "stop_time", time_json(c->stop_time));
+	set(j, "start_lsn", lsn_json(c->start_lsn));
+	set(j, "stop_lsn", lsn_json(c->stop_lsn));
+	set(j, "timeline", number(c->timeline));
+	set(j, "wal_first", json_string(c->wal_first));
+	set(j, "wal_last", json_string(c->wal_last));
+	set(j, "method", text(c->method != NULL ? c->method : ""));
+	set(j, "from_standby", json_boolean(c->from_standby));
+	set(j, "host", text(c->host != NULL ? c->host : ""));
+	set(j, "files", number(c->files));
+	set(j, "original_bytes", number(c->original_bytes));
+	set(j, "stored_bytes", number(c->stored_bytes));
+	set(j, "data_checksums", json_boolean(c->data_checksums));
+	set(j, "tablespaces", tablespaces_json(c));
+	set(j, "damaged_count", number(c->damaged_count));
+	set(j, "damaged", damaged_json(c));
+	return j;
+}
+
+static json_t *
+names_json(char (*names)[WAL_FILE_NAME_MAX], size_t n)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		append(list, json_string(names[i]));
+	return list;
+}
+
+static void
+add_ranges(const struct info_incarnation *inc, uint32_t timeline,
+    json_t *ranges, json_t *gaps)
+{
+	char first[WAL_SEGMENT_NAME_LEN + 1], last[WAL_SEGMENT_NAME_LEN + 1];
+	uint64_t missing;
+	size_t i;
+
+	for (i = 0; i < inc->n_ranges; i++) {
+		const struct wal_range *r = &inc->ranges[i];
+		json_t *j;
+
+		if (r->timeline != timeline)
+			continue;
+		j = json_object();
+		set(j, "first", json_string(r->first));
+		set(j, "last", json_string(r->last));
+		set(j, "segments", number(r->segments));
+		set(j, "stored_bytes", number(r->stored_bytes));
+		append(ranges, j);
+		missing = info_gap(inc, i, first, last);
+		if (missing == 0)
+			continue;
+		j = json_object();
+		set(j, "first", json_string(first));
+		set(j, "last", json_string(last));
+		set(j, "segments", number(missing));
+		append(gaps, j);
+	}
+}
+
+static json_t *
+timeline_json(const struct info_incarnation *inc,
+    const struct info_timeline *t)
+{
+	json_t *j = json_object(), *ranges = json_array(),
+	       *gaps = json_array();
+
+	add_ranges(inc, t->timeline, ranges, gaps);
+	set(j, "timeline", number(t->timeline));
+	set(j, "history_stored", json_boolean(t->has_history));
+	set(j, "parent", t->parent == 0 ? json_null() : number(t->parent));
+	set(j, "branched_at", t->parent == 0 ? json_null() :
+	    lsn_json(t->branched_at));
+	set(j, "ranges", ranges);
+	set(j, "gaps", gaps);
+	set(j, "partial", names_json(t->partials, t->n_partials));
+	set(j, "conflicts", names_json(t->conflicts, t->n_conflicts));
+	return j;
+}
+
+static json_t *
+recovery_json(const struct info_incarnation *inc)
+{
+	json_t *j = json_object(), *list = json_array();
+	size_t i;
+
+	for (i = 0; i < inc->n_windows; i++) {
+		const struct info_window *w = &inc->windows[i];
+		const struct commit *c = &inc->backups[w->backup].commit;
+		json_t *one = json_object();
+
+		set(one, "backup", json_string(c->label));
+		set(one, "from_time", time_json(c->stop_time));
+		set(one, "from_lsn", lsn_json(c->stop_lsn));
+		set(one, "to_time", time_json(w->reach.proven_time));
+		set(one, "to_lsn", lsn_json(w->reach.end));
+		set(one, "timeline", number(w->reach.end_timeline));
+		set(one, "last_commit_time",
+		    time_json(w->reach.max_commit_time));
+		set(one, "missing_segment", w->reach.gap ?
+		    json_string(w->reach.missing) : json_null());
+		append(list, one);
+	}
+	set(j, "possible", json_boolean(inc->n_windows > 0));
+	set(j, "reason", inc->n_windows > 0 ? json_null() :
+	    text(info_no_recovery(inc)));
+	set(j, "windows", list);
+	return j;
+}
+
+static json_t *
+incarnation_json(const struct info_incarnation *inc)
+{
+	json_t *j = json_object(), *backups = json_array(),
+	       *timelines = json_array(), *problems = json_array();
+	char id[24];
+	size_t i;
+
+	(void)snprintf(id, sizeof(id), "%" PRIu64, inc->inc.system_id);
+	for (i = 0; i < inc->n_backups; i++)
+		append(backups, backup_json(&inc->backups[i]));
+	for (i = 0; i < inc->n_timelines; i++)
+		append(timelines, timeline_json(inc, &inc->timelines[i]));
+	for (i = 0; i < inc->n_problems; i++)
+		append(problems, problem_json(&inc->problems[i]));
+	set(j, "cluster", json_string(inc->inc.cluster));
+	set(j, "major", json_integer(inc->inc.major));
+	set(j, "system_id", json_string(id));
+	set(j, "wal_segment_size", number(inc->wal_segment_size));
+	set(j, "recovery", recovery_json(inc));
+	set(j, "backups", backups);
+	set(j, "unfinished_backups", number(inc->unfinished));
+	set(j, "wal", timelines);
+	set(j, "problems", problems);
+	return j;
+}
+
+int
+info_print_json(const struct info *info, FILE *out, struct err *err)
+{
+	json_t *j = json_object(), *repository = json_object(),
+	       *list = json_array();
+	size_t i;
+	int ret = 0;
+
+	set(repository, "url", text(info->url));
+	set(repository, "id", json_string(info->repo->id_text));
+	set(repository, "created", time_json(info->repo->created));
+	for (i = 0; i < info->n; i++)
+		append(list, incarnation_json(&info->incarnations[i]));
+	set(j, "format", json_integer(1));
+	set(j, "repository", repository);
+	set(j, "incarnations", list);
+	if (json_dumpf(j, out, JSON_INDENT(2)) != 0)
+		ret = err_set(err, ERR_IO, "cannot write the JSON text");
+	else
+		(void)fputc('\n', out); /* cli_flush() tells an error */
+	json_decref(j);
+	return ret;
+}

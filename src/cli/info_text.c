@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "cli/info.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "core/time.h"
+
+static void
+print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
+    FILE *out)
+{
+	const struct info_backup *b = &inc->backups[i];
+	const struct commit *c = &b->commit;
+	char begun[TIME_TEXT_MAX], ended[TIME_TEXT_MAX],
+	    original[TEXT_SIZE_MAX], stored[TEXT_SIZE_MAX],
+	    start[LSN_TEXT_MAX], stop[LSN_TEXT_MAX];
+	size_t t;
+
+	(void)fprintf(out, "    %.*s\n", verbose ? FORMAT_LABEL_MAX :
+	    info_short_label(inc, i), b->label);
+	if (b->problem.code != ERR_NONE) {
+		(void)fprintf(out, "      DAMAGED  %s\n", b->problem.msg);
+		return;
+	}
+	(void)fprintf(out, "      time     %s to %s\n",
+	    time_format_local(c->start_time, begun),
+	    time_format_local(c->stop_time, ended));
+	(void)fprintf(out, "      WAL      %s to %s, timeline %" PRIu32
+	    "\n", lsn_format(c->start_lsn, start),
+	    lsn_format(c->stop_lsn, stop), c->timeline);
+	(void)fprintf(out, "      size     %s in %" PRIu64
+	    " files, stored %s\n", text_human_size(c->original_bytes,
+	    original), c->files, text_human_size(c->stored_bytes, stored));
+	for (t = 0; t < c->n_tablespaces; t++)
+		(void)fprintf(out, "      tablespace %" PRIu32 " %s\n",
+		    c->tablespaces[t].oid, c->tablespaces[t].path);
+	if (c->damaged_count > 0)
+		(void)fprintf(out, "      DAMAGED  %" PRIu64 " page%s of the "
+		    "database failed when this was taken, the first in %s "
+		    "block %" PRIu64 "\n", c->damaged_count,
+		    c->damaged_count == 1 ? "" : "s", c->n_damaged > 0 ?
+		    c->damaged[0].path : "?", c->n_damaged > 0 ?
+		    c->damaged[0].block : 0);
+	if (!b->usable)
+		(void)fprintf(out, "      UNUSABLE %s\n", b->unusable.msg);
+}
+
+static void
+print_timeline(const struct info_incarnation *inc,
+    const struct info_timeline *t, FILE *out)
+{
+	char size[TEXT_SIZE_MAX], lsn[LSN_TEXT_MAX];
+	char first[WAL_SEGMENT_NAME_LEN + 1], last[WAL_SEGMENT_NAME_LEN + 1];
+	uint64_t missing;
+	size_t i;
+
+	(void)fprintf(out, "    timeline %" PRIu32, t->timeline);
+	if (t->parent != 0)
+		(void)fprintf(out, ", left timeline %" PRIu32 " at %s",
+		    t->parent, lsn_format(t->branched_at, lsn));
+	else if (t->timeline != 1 && !t->has_history)
+		(void)fprintf(out, ", its HISTORY FILE IS MISSING "
+		    "(%08" PRIX32 ".history)", t->timeline);
+	(void)fprintf(out, "\n");
+	for (i = 0; i < inc->n_ranges; i++) {
+		const struct wal_range *r = &inc->ranges[i];
+
+		if (r->timeline != t->timeline)
+			continue;
+		(void)fprintf(out, "      %s to %s, %" PRIu64
+		    " segment%s, stored %s\n", r->first, r->last,
+		    r->segments, r->segments == 1 ? "" : "s",
+		    text_human_size(r->stored_bytes, size));
+		missing = info_gap(inc, i, first, last);
+		if (missing > 0)
+			(void)fprintf(out, "      GAP: %" PRIu64 " missing, "
+			    "%s to %s\n", missing, first, last);
+	}
+	for (i = 0; i < t->n_partials; i++)
+		(void)fprintf(out, "      partial %s\n", t->partials[i]);
+	for (i = 0; i < t->n_conflicts; i++)
+		(void)fprintf(out, "      CONFLICT: two different contents "
+		    "are stored for %s (two servers archive as one?)\n",
+		    t->conflicts[i]);
+}
+
+static void
+print_windows(const struct info_incarnation *inc, FILE *out)
+{
+	char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX], lsn[LSN_TEXT_MAX],
+	    lsn_to[LSN_TEXT_MAX];
+	size_t i;
+
+	if (inc->n_windows == 0) {
+		(void)fprintf(out, "  recovery: NOT POSSIBLE, %s\n",
+		    info_no_recovery(inc));
+		return;
+	}
+	(void)fprintf(out, "  recovery to every moment%s\n",
+	    inc->n_windows > 1 ? " of:" : "");
+	for (i = 0; i < inc->n_windows; i++) {
+		const struct wal_reach *r = &inc->windows[i].reach;
+		const struct commit *c =
+		    &inc->backups[inc->windows[i].backup].commit;
+
+		(void)fprintf(out, "    from %s (%s)\n    to   %s (%s, "
+		    "timeline %" PRIu32 "%s)\n",
+		    time_format_local(c->stop_time, from),
+		    lsn_format(c->stop_lsn, lsn),
+		    time_format_local(r->proven_time, to),
+		    lsn_format(r->end, lsn_to), r->end_timeline,
+		    r->ends_in_partial ? ", in a partial segment" : "");
+		if (r->gap)
+			(void)fprintf(out, "    then segment %s is MISSING\n",
+			    r->missing);
+	}
+}
+
+static void
+print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
+{
+	size_t i;
+
+	(void)fprintf(out, "\ncluster %s, PostgreSQL %d, system identifier %"
+	    PRIu64 "\n", inc->inc.cluster, inc->inc.major,
+	    inc->inc.system_id);
+	print_windows(inc, out);
+	(void)fprintf(out, "  backups: %zu\n", inc->n_backups);
+	for (i = 0; i < inc->n_backups; i++)
+		print_backup(inc, i, verbose, out);
+	if (inc->unfinished > 0)
+		(void)fprintf(out, "    and %zu unfinished (running now, or "
+		    "interrupted; harmless)\n", inc->unfinished);
+	(void)fprintf(out, "  WAL:%s\n", inc->n_timelines == 0 ? " none" :
+	    "");
+	for (i = 0; i < inc->n_timelines; i++)
+		print_timeline(inc, &inc->timelines[i], out);
+	for (i = 0; i < inc->n_problems; i++)
+		(void)fprintf(out, "  DAMAGED: %s\n", inc->problems[i].msg);
+}
+
+void
+info_print_text(const struct info *info, bool verbose, FILE *out)
+{
+	size_t i;
+
+	(void)fprintf(out, "repository %s, id %s\n", info->url,
+	    info->repo->id_text);
+	if (info->n == 0)
+		(void)fprintf(out, "nothing is in it yet; next: dapk-backup "
+		    "check, dapk-backup backup\n");
+	for (i = 0; i < info->n; i++)
+		print_incarnation(&info->incarnations[i], verbose, out);
+}

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "verify/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cancel.h"
+#include "core/mem.h"
+#include "core/time.h"
+#include "pg/conn.h"
+#include "pg/control.h"
+#include "repo/commit.h"
+#include "repo/repo.h"
+#include "repo/walstore.h"
+
+#define POLL_MS 250
+
+struct check {
+	const struct config *cfg;
+	check_say say;
+	void *arg;
+	unsigned failed;
+	char *pgdata; /* NULL: not known */
+	struct control control;
+	bool have_control;
+	struct pg_conn *conn; /* NULL: no connection */
+	struct repo *repo;    /* NULL: could not be opened */
+	bool in_recovery;
+	bool archiving; /* the settings say that WAL is archived by us */
+	struct incarnation inc;
+	bool have_inc;
+};
+
+static void __attribute__((format(printf, 5, 6)))
+tell(struct check *c, enum check_result result, const char *what,
+    const char *next, const char *fmt, ...)
+{
+	char detail[ERR_MSG_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	if (result == CHECK_FAILED)
+		c->failed++;
+	c->say(c->arg, result, what, detail, next);
+}
+
+static void
+tell_err(struct check *c, const char *what, const struct err *err,
+    const char *next)
+{
+	tell(c, CHECK_FAILED, what, err->hint[0] != '\0' ? err->hint : next,
+	    "%s", err->msg);
+}
+
+static void
+check_configuration(struct check *c)
+{
+	struct buf shown;
+
+	buf_init(&shown, 1 << 16);
+	if (c->cfg->conninfo != NULL)
+		config_mask_conninfo(c->cfg->conninfo, &shown);
+	tell(c, CHECK_OK, "configuration", NULL,
+	    "%s; cluster %s, repository %s, connection %s",
+	    c->cfg->config_file != NULL ? c->cfg->config_file : "no file",
+	    c->cfg->cluster, c->cfg->repository_url, shown.len > 0 ?
+	    buf_str(&shown) : "from libpq's environment");
+	buf_free(&shown);
+}
+
+/* A setting's value, or NULL (told as a failure of `what`). */
+static char *
+query(struct check *c, const char *what, const char *sql)
+{
+	struct err err = ERR_INIT;
+	char *value = NULL;
+
+	if (pg_query_value(c->conn, sql, &value, &err) != 0) {
+		tell_err(c, what, &err, NULL);
+		return NULL;
+	}
+	return value != NULL ? value : xstrdup("");
+}
+
+static void
+check_connection(struct check *c)
+{
+	struct err err = ERR_INIT;
+	char *text;
+
+	if (pg_connect(&c->conn, c->cfg->conninfo, "check", &err) != 0) {
+		c->conn = NULL;
+		tell_err(c, "connection", &err, "is the server running, and "
+		    "does conninfo (or -h, -p, -U) say where? Try: psql "
+		    "-d postgres -c 'SELECT 1'");
+		return;
+	}
+	text = query(c, "connection", "SELECT current_setting("
+	    "'server_version') || ' as user ' || current_user");
+	if (text == NULL)
+		return;
+	tell(c, CHECK_OK, "connection", NULL, "PostgreSQL %s", text);
+	free(text);
+	text = query(c, "connection", "SELECT pg_is_in_recovery()");
+	c->in_recovery = text != NULL && text[0] == 't';
+	free(text);
+}
+
+/* The data directory: configured, else what the server says. */
+static void
+find_pgdata(struct check *c)
+{
+	if (c->cfg->pgdata != NULL)
+		c->pgdata = xstrdup(c->cfg->pgdata);
+	else if (c->conn != NULL)
+		c->pgdata = query(c, "data directory",
+		    "SELECT current_setting('data_directory', true)");
+	if (c->pgdata != NULL && c->pgdata[0] != '\0')
+		return;
+	free(c->pgdata);
+	c->pgdata = NULL;
+	tell(c, CHECK_FAILED, "data directory", "set pgdata in [cluster "
+	    "NAME], PGDATA, or add -D DIR", "is not known");
+}
+
+static void
+check_owner(struct check *c)
+{
+	struct stat st;
+	struct passwd *owner;
+	char next[256];
+
+	if (stat(c->pgdata, &st) != 0) {
+		tell(c, CHECK_FAILED, "data directory", "correct pgdata, "
+		    "PGDATA or -D; the server says: SHOW data_directory",
+		    "%s: %s", c->pgdata, strerror(errno));
+		return;
+	}
+	if (st.st_uid == geteuid()) {
+		tell(c, CHECK_OK, "user", NULL, "owns %s", c->pgdata);
+		return;
+	}
+	owner = getpwuid(st.st_uid); /* one thread */
+	(void)snprintf(next, sizeof(next), "sudo -u %s dapk-backup check",
+	    owner != NULL ? owner->pw_name : "OWNER");
+	tell(c, CHECK_FAILED, "user", next, "uid %u is not the owner of %s, "
+	    "which is %s (uid %u); backup and archiving run as that user",
+	    (unsigned)geteuid(), c->pgdata, owner != NULL ? owner->pw_name :
+	    "nobody known", (unsigned)st.st_uid);
+}
+
+static void
+check_control(struct check *c)
+{
+	struct err err = ERR_INIT;
+
+	if (control_read(c->pgdata, &c->control, NULL, &err) != 0) {
+		tell_err(c, "data directory", &err,
+		    "is this a data directory, and may you read it?");
+		return;
+	}
+	c->have_control = true;
+	(void)snprintf(c->inc.cluster, sizeof(c->inc.cluster), "%s",
+	    c->cfg->cluster);
+	c->inc.major = c->control.major;
+	c->inc.system_id = c->control.system_id;
+	c->have_inc = true;
+	tell(c, CHECK_OK, "data directory", NULL,
+	    "%s: PostgreSQL %d, system identifier %" PRIu64, c->pgdata,
+	    c->control.major, c->control.system_id);
+}
+
+/* Connection and data directory must be the same server's. */
+static void
+check_same(struct check *c)
+{
+	int major = pg_server_version(c->conn) / 10000;
+	char *id = query(c, "system identifier",
+	    "SELECT system_identifier FROM pg_control_system()");
+	char mine[24];
+
+	if (id == NULL)
+		return;
+	(void)snprintf(mine, sizeof(mine), "%" PRIu64, c->control.system_id);
+	if (strcmp(id, mine) != 0)
+		tell(c, CHECK_FAILED, "system identifier", "correct conninfo "
+		    "or pgdata: they belong to different servers", "the "
+		    "connection leads to server %s, the data directory is of "
+		    "server %s", id, mine);
+	else if (major != c->control.major)
+		tell(c, CHECK_FAILED, "version", "correct conninfo or pgdata",
+		    "the server is PostgreSQL %d, the data directory of %d",
+		    major, c->control.major);
+	else
+		tell(c, CHECK_OK, "same server", NULL,
+		    "connection and data directory agree");
+	free(id);
+}
+
+static void
+check_wal_level(struct check *c)
+{
+	char *level = query(c, "wal_level", "SHOW wal_level");
+
+	if (level == NULL)
+		return;
+	if (strcmp(level, "minimal") == 0)
+		tell(c, CHECK_FAILED, "wal_level", "ALTER SYSTEM SET "
+		    "wal_level = 'replica'; then restart the server",
+		    "is minimal, and such WAL cannot be recovered from");
+	else
+		tell(c, CHECK_OK, "wal_level", NULL, "%s", level);
+	free(level);
+}
+
+bool
+check_command_archives(const char *command)
+{
+	const char *p = strstr(command, "archive-push");
+
+	return p != NULL && strstr(p, "%p") != NULL;
+}
+
+/* What stands in archive_command or archive_library. */
+static bool
+check_archive_command(struct check *c)
+{
+	static const char next[] = "ALTER SYSTEM SET archive_command = "
+	    "'dapk-backup archive-push %p'; SELECT pg_reload_conf();";
+	char *library = query(c, "archive_library",
+	    "SELECT coalesce(current_setting('archive_library', true), '')");
+	char *command = query(c, "archive_command", "SHOW archive_command");
+	bool ok = false;
+
+	if (library == NULL || command == NULL)
+		goto out;
+	if (library[0] != '\0')
+		tell(c, CHECK_FAILED, "archive_library", "ALTER SYSTEM RESET "
+		    "archive_library; SELECT pg_reload_conf();", "is '%s', so "
+		    "archive_command is not used", library);
+	else if (command[0] == '\0' || strcmp(command, "(disabled)") == 0)
+		tell(c, CHECK_FAILED, "archive_command", next,
+		    "is not set: WAL piles up in pg_wal");
+	else if (strstr(command, "archive-push") == NULL)
+		tell(c, CHECK_FAILED, "archive_command", next,
+		    "does not call archive-push: %s", command);
+	else if (!check_command_archives(command))
+		tell(c, CHECK_FAILED, "archive_command", next, "does not "
+		    "give %%p to archive-push: %s", command);
+	else
+		ok = true;
+	if (ok)
+		tell(c, CHECK_OK, "archive_command", NULL, "%s", command);
+out:
+	free(library);
+	free(command);
+	return ok;
+}
+
+static void
+check_archive_settings(struct check *c)
+{
+	char *mode = query(c, "archive_mode", "SHOW archive_mode");
+	char *timeout = query(c, "archive_timeout", "SELECT setting FROM "
+	    "pg_settings WHERE name = 'archive_timeout'");
+	bool on = mode != NULL && strcmp(mode, "off") != 0;
+	bool command;
+
+	if (mode != NULL && !on)
+		tell(c, CHECK_FAILED, "archive_mode", "ALTER SYSTEM SET "
+		    "archive_mode = on; then restart the server (a reload is "
+		    "not enough)", "is off: no WAL is archived, and nothing "
+		    "after a backup could be recovered");
+	else if (mode != NULL)
+		tell(c, CHECK_OK, "archive_mode", NULL, "%s", mode);
+	command = check_archive_command(c);
+	c->archiving = on && command;
+	if (on && c->in_recovery && strcmp(mode, "always") != 0) {
+		c->archiving = false;
+		tell(c, CHECK_NOTE, "archive_mode", NULL, "this server is a "
+		    "standby and archives nothing itself");
+	}
+	if (timeout != NULL && strcmp(timeout, "0") == 0)
+		tell(c, CHECK_NOTE, "archive_timeout", "ALTER SYSTEM SET "
+		    "archive_timeout = '1min'; SELECT pg_reload_conf();",
+		    "is 0: while little is written, the last transactions can "
+		    "wait for hours in a segment that is not archived yet");
+	free(mode);
+	free(timeout);
+}
+
+/* Failures that are more recent than the last success. */
+static void
+check_archiver(struct check *c)
+{
+	struct err err = ERR_INIT;
+	struct pg_result *res = NULL;
+
+	if (pg_query(c->conn, &res, &err, 0, NULL, "SELECT failed_count, "
+	    "last_failed_wal, last_failed_time, coalesce(last_failed_time > "
+	    "last_archived_time, last_failed_time IS NOT NULL), "
+	    "last_archived_wal, last_archived_time FROM pg_stat_archiver") !=
+	    0) {
+		tell_err(c, "archiver", &err, NULL);
+		return;
+	}
+	if (pg_rows(res) == 1 && strcmp(pg_value(res, 0, 3), "t") == 0)
+		tell(c, CHECK_FAILED, "archiver", "the server's log has the "
+		    "message of archive-push; search it for archive-push",
+		    "the last attempt failed: %s at %s (%s failures in all)",
+		    pg_value(res, 0, 1), pg_value(res, 0, 2),
+		    pg_value(res, 0, 0));
+	else if (pg_rows(res) == 1 && !pg_is_null(res, 0, 4))
+		tell(c, CHECK_OK, "archiver", NULL, "last archived %s at %s",
+		    pg_value(res, 0, 4), pg_value(res, 0, 5));
+	else
+		tell(c, CHECK_NOTE, "archiver", NULL,
+		    "has not archived anything yet");
+	pg_result_free(res);
+}
+
+static void
+check_repository(struct check *c)
+{
+	struct err err = ERR_INIT;
+	struct storage *st = NULL;
+
+	if (repo_open(&c->repo, c->cfg->repository_url, &err) != 0) {
+		c->repo = NULL;
+		tell_err(c, "repository", &err, "dapk-backup init");
+		return;
+	}
+	if (c->cfg->repository_id != NULL &&
+	    strcmp(c->cfg->repository_id, c->repo->id_text) != 0)
+		tell(c, CHECK_FAILED, "repository", "is another disk mounted "
+		    "there?", "%s has id %s, expected is %s",
+		    c->cfg->repository_url, c->repo->id_text,
+		    c->cfg->repository_id);
+	else
+		tell(c, CHECK_OK, "repository", NULL, "%s, id %s",
+		    c->cfg->repository_url, c->repo->id_text);
+	if (storage_open(&st, c->cfg->repository_url, &err) != 0 ||
+	    storage_check(st, &err) != 0)
+		tell_err(c, "storage", &err, "dapk-backup must be able to "
+		    "write there as the user that runs PostgreSQL");
+	else
+		tell(c, CHECK_OK, "storage", NULL,
+		    "put, get, list and remove work, nothing is overwritten");
+	storage_close(st);
+}
+
+/* Is the cluster's folder this server's? */
+static void
+check_incarnation(struct check *c)
+{
+	struct err err = ERR_INIT;
+	struct incarnation *list = NULL;
+	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	size_t n = 0, n_labels = 0, i;
+	bool known = false;
+
+	if (repo_incarnations(c->repo, NULL, &list, &n, &err) != 0) {
+		tell_err(c, "cluster", &err, NULL);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		if (list[i].system_id != c->inc.system_id)
+			continue;
+		if (strcmp(list[i].cluster, c->inc.cluster) != 0)
+			tell(c, CHECK_FAILED, "cluster", "name the cluster "
+			    "in the same way everywhere: --cluster, "
+			    "DAPK_BACKUP_CLUSTER or [cluster NAME]",
+			    "this server's data is in the repository under "
+			    "the name %s, and now it is called %s",
+			    list[i].cluster, c->inc.cluster);
+		else if (list[i].major == c->inc.major)
+			known = true;
+	}
+	free(list);
+	if (!known) {
+		tell(c, CHECK_NOTE, "cluster", "dapk-backup backup",
+		    "nothing of cluster %s, PostgreSQL %d, system identifier "
+		    "%" PRIu64 " is in the repository yet", c->inc.cluster,
+		    c->inc.major, c->inc.system_id);
+		return;
+	}
+	if (catalogue_backups(c->repo, &c->inc, &labels, &n_labels, NULL,
+	    &err) != 0)
+		tell_err(c, "backups", &err, NULL);
+	else if (n_labels == 0)
+		tell(c, CHECK_NOTE, "backups", "dapk-backup backup",
+		    "there is none yet: WAL alone restores nothing");
+	else
+		tell(c, CHECK_OK, "backups", NULL, "%zu, the newest is %s",
+		    n_labels, labels[n_labels - 1]);
+	free(labels);
+}
+
+/* Which segment must arrive: a restore point in it makes it not empty. */
+static char *
+switch_wal(struct check *c)
+{
+	char *segment = query(c, "WAL switch", "SELECT pg_walfile_name("
+	    "pg_create_restore_point('dapk-backup check'))");
+	char *lsn = segment == NULL ? NULL :
+	    query(c, "WAL switch", "SELECT pg_switch_wal()");
+
+	if (lsn == NULL) {
+		free(segment);
+		return NULL;
+	}
+	free(lsn);
+	return segment;
+}
+
+static void
+tell_late(struct check *c, const char *segment, double seconds)
+{
+	char *failure = query(c, "archiving", "SELECT CASE WHEN "
+	    "last_failed_time > now() - interval '1 hour' THEN "
+	    "last_failed_wal || ' at ' || last_failed_time ELSE '' END "
+	    "FROM pg_stat_archiver");
+
+	tell(c, CHECK_FAILED, "archiving", "look into the server's log for "
+	    "archive-push; is another repository or cluster name configured "
+	    "there? --archive-timeout waits longer",
+	    "segment %s did not arrive in the repository within %.0f s%s%s",
+	    segment, seconds, failure != NULL && failure[0] != '\0' ?
+	    "; the server's last failure is " : "", failure != NULL ?
+	    failure : "");
+	free(failure);
+}
+
+/* Returns -1 only when cancelled. */
+static int
+check_arrival(struct check *c, struct err *err)
+{
+	struct err store = ERR_INIT;
+	struct wal_file file;
+	struct wal_stored *found = NULL;
+	char *segment = switch_wal(c);
+	int64_t begun = time_monotonic();
+	double seconds = 0;
+	size_t n = 0;
+	int ret = 0;
+
+	if (segment == NULL)
+		return 0;
+	if (wal_file_parse(segment, &file, &store) != 0) {
+		tell_err(c, "archiving", &store, NULL);
+		goto out;
+	}
+	while (n == 0 && seconds * 1000 < (double)c->cfg->archive_timeout_ms) {
+		if (cancel_check(err) != 0) {
+			ret = -1;
+			goto out;
+		}
+		if (wal_store_find(c->repo, &c->inc, &file, &found, &n,
+		    &store) != 0) {
+			tell_err(c, "archiving", &store, NULL);
+			goto out;
+		}
+		free(found);
+		found = NULL;
+		seconds = (double)(time_monotonic() - begun) / 1e6;
+		if (n == 0)
+			time_sleep_ms(POLL_MS);
+	}
+	if (n > 0)
+		tell(c, CHECK_OK, "archiving", NULL, "segment %s arrived in "
+		    "the repository after %.1f s", segment, seconds);
+	else
+		tell_late(c, segment, seconds);
+out:
+	free(segment);
+	return ret;
+}
+
+int
+check_run(const struct config *cfg, check_say say, void *arg,
+    unsigned *failed, struct err *err)
+{
+	struct check c = { .cfg = cfg, .say = say, .arg = arg };
+	int ret = 0;
+
+	check_configuration(&c);
+	check_connection(&c);
+	find_pgdata(&c);
+	if (c.pgdata != NULL) {
+		check_owner(&c);
+		check_control(&c);
+	}
+	if (c.conn != NULL) {
+		if (c.have_control)
+			check_same(&c);
+		check_wal_level(&c);
+		check_archive_settings(&c);
+		check_archiver(&c);
+	}
+	check_repository(&c);
+	if (c.repo != NULL && c.have_inc)
+		check_incarnation(&c);
+	if (c.conn != NULL && c.repo != NULL && c.have_inc && c.archiving &&
+	    !c.in_recovery)
+		ret = check_arrival(&c, err);
+	else
+		tell(&c, CHECK_NOTE, "archiving", NULL, "no segment was sent "
+		    "to prove it: %s", c.in_recovery ?
+		    "run check on the primary" : "correct the failures first");
+	*failed = c.failed;
+	pg_disconnect(c.conn);
+	repo_close(c.repo);
+	free(c.pgdata);
+	return ret;
+}

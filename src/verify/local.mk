@@ -1,0 +1,1 @@
+libdapk_a_SOURCES += %D%/check.c %D%/check.h
