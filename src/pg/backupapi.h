@@ -28,6 +28,11 @@ struct backup_end {
 	size_t label_len;
 	char *tablespace_map; /* "" when there are no tablespaces */
 	size_t tablespace_map_len;
+	/*
+	 * START TIMELINE of the label, 0 when it has none. Another than at the
+	 * start means that a standby was promoted meanwhile (TRAPS T55).
+	 */
+	uint32_t label_timeline;
 };
 
 /* fast: an immediate checkpoint; else spread. Waits for the checkpoint. */

@@ -17,7 +17,8 @@
  *	pg_disconnect(conn);
  *
  * Errors are ERR_POSTGRES with the server's primary message, detail and
- * SQLSTATE, never with the connection string's password. One thread.
+ * SQLSTATE, never with the connection string's password; one that cannot be
+ * parsed is ERR_CONFIG. A connection belongs to one thread.
  */
 #include <stdbool.h>
 
@@ -26,7 +27,10 @@
 struct pg_conn;
 struct pg_result;
 
-/* conninfo may be "" or NULL: libpq's environment decides. */
+/*
+ * conninfo may be "" or NULL: libpq's environment decides. A name alone is a
+ * database; when nothing names one it is "postgres".
+ */
 int pg_connect(struct pg_conn **out, const char *conninfo,
     const char *command, struct err *err) ERR_USE;
 void pg_disconnect(struct pg_conn *conn); /* NULL is fine */
@@ -37,7 +41,8 @@ int pg_server_version(const struct pg_conn *conn);
 /*
  * Run one statement; parameters are text, NULL for SQL NULL. A statement
  * that takes long is cancelled when a signal comes (core/cancel.h):
- * ERR_CANCELLED, and the connection stays usable.
+ * ERR_CANCELLED, and the connection stays usable. Statements begun after the
+ * signal, which clean up, are cancelled when they take longer than 5 s.
  */
 int pg_query(struct pg_conn *conn, struct pg_result **out, struct err *err,
     int n_params, const char *const *params, const char *sql) ERR_USE;

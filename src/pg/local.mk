@@ -1,7 +1,10 @@
 libdapk_a_SOURCES += \
+	%D%/backupapi.c %D%/backupapi.h \
+	%D%/conn.c %D%/conn.h \
 	%D%/control.c %D%/control.h \
 	%D%/datafile.c %D%/datafile.h \
 	%D%/history.c %D%/history.h \
+	%D%/libpq.c %D%/libpq.h \
 	%D%/page.c %D%/page.h \
 	%D%/walevent.c %D%/walevent.h \
 	%D%/walname.c %D%/walname.h \
