@@ -106,6 +106,8 @@ pids_below() { # DIR
 	return 0
 }
 
+nothing_runs() { [ -z "$(pids_below "$T")" ]; }
+
 end_test() {
 	local rc=$? pid f left='' i
 	trap - ERR EXIT INT TERM

@@ -200,3 +200,35 @@ bench_for() { # NAME TRANSACTIONS
 	as_user "$CLIENTS/pgbench" -n -c 2 -j 1 -t "$(($2 / 2))" -h "${SOCK[$1]}" \
 		-p "${PORT[$1]}" -U postgres postgres >"$T/$1.bench.log" 2>&1
 }
+
+# ------------------------------------------------------------------- restore
+
+# Restores into $T/NAME, starts the server there, waits for the target.
+restored() { # NAME MAJOR [option...]
+	local name=$1 major=$2
+	shift 2
+	free_port
+	expect 0 dapk restore -D "$T/$name" --start --port "$FREE_PORT" "$@"
+	pg_running "$T/$name" || fail "restore --start said 0 and nothing runs"
+	pg_adopt "$name" "$FREE_PORT" "$major" "$(sed -n 5p "$T/$name/postmaster.pid")"
+}
+
+# Nothing of a refused restore may be left behind.
+assert_refused() { # DIR REGEX [option...]
+	local dir=$1 regex=$2 before='absent'
+	shift 2
+	[ ! -e "$dir" ] || before=$(tree_sum "$dir")
+	expect 1,2,3,4,5 dapk restore -D "$dir" "$@"
+	assert_clear_error "$regex"
+	if [ "$before" = absent ]; then
+		[ ! -e "$dir" ] || [ -z "$(ls -A "$dir")" ] ||
+			fail "a refused restore left something in $dir: $(ls -A "$dir")"
+	else
+		assert_eq "$(tree_sum "$dir")" "$before" "content of $dir after a refusal"
+	fi
+}
+
+drop() { # NAME: stop and remove
+	! pg_running "$T/$1" || pg_stop "$1" immediate
+	rm -rf "${T:?}/$1"
+}
