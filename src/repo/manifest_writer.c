@@ -331,7 +331,7 @@ static int
 check_runs(const struct manifest_writer *w, const struct manifest_entry *e,
     struct err *err)
 {
-	size_t i;
+	size_t i, k;
 
 	if (e->n_runs > MANIFEST_INLINE_RUNS ||
 	    (e->n_runs > 0 && e->n_map > 0) ||
@@ -343,10 +343,9 @@ check_runs(const struct manifest_writer *w, const struct manifest_entry *e,
 		if (e->runs[i].pack >= w->n_packs &&
 		    e->runs[i].pack != MAP_PACK_ZEROS)
 			break;
-	if (i == e->n_runs)
-		for (i = 0; i < e->n_map && e->map[i].pack < w->n_packs; i++)
-			;
-	if (i < e->n_runs || i < e->n_map)
+	for (k = 0; k < e->n_map && e->map[k].pack < w->n_packs; k++)
+		;
+	if (i < e->n_runs || k < e->n_map)
 		return err_set(err, ERR_BUG,
 		    "manifest: %s is in a pack that was not named", e->path);
 	return 0;
