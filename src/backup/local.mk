@@ -1,0 +1,12 @@
+libdapk_a_SOURCES += \
+	%D%/backup.c %D%/backup.h \
+	%D%/conffiles.c %D%/conffiles.h \
+	%D%/copy.c %D%/copy.h \
+	%D%/dispatch.c %D%/dispatch.h \
+	%D%/entries.c %D%/entries.h \
+	%D%/pages.c %D%/pages.h \
+	%D%/plan.c %D%/plan.h \
+	%D%/putter.c %D%/putter.h \
+	%D%/rate.c %D%/rate.h \
+	%D%/server.c %D%/server.h \
+	%D%/wait.c %D%/wait.h

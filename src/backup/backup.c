@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * The sequence of a backup. Until the commit is put nothing counts: whatever
+ * fails before, the session ends (and the server with it leaves backup mode)
+ * and what was put is removed again as far as that can be done.
+ */
+#include "config.h"
+
+#include "backup/backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backup/conffiles.h"
+#include "backup/copy.h"
+#include "backup/dispatch.h"
+#include "backup/entries.h"
+#include "backup/plan.h"
+#include "backup/putter.h"
+#include "backup/server.h"
+#include "backup/wait.h"
+#include "core/bytes.h"
+#include "core/cancel.h"
+#include "core/io.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/random.h"
+#include "core/time.h"
+#include "pg/backupapi.h"
+
+#define TICK_US 200000
+#define PING_US 30000000
+#define CHECK_US 1000000
+#define POLL_MS 50
+#define ATTEMPT 1
+#define HOST_MAX 256
+
+struct run {
+	const struct backup_params *params;
+	struct commit *commit;
+	struct server server;
+	struct backup_begin begin;
+	struct backup_end end;
+	struct plan *plan;
+	struct manifest_writer *manifest;
+	struct pack_shared packs;
+	struct copy_shared copy;
+	struct entries entries;
+	struct putter *putter;
+	struct wait wait; /* for the segment before the start, then for all */
+	bool stored_something; /* the repository may have objects of ours */
+	bool archiving_sure;
+	int64_t next_tick, next_ping, next_check;
+};
+
+static void
+set_phase(struct run *r, enum backup_phase phase)
+{
+	atomic_store(&r->params->progress->phase, phase);
+}
+
+/*
+ * What goes on beside everything that takes long: the display, a signal, a
+ * sign of life for firewalls (TRAPS T32), a look at archiving (T57).
+ */
+static int
+pulse(void *arg, struct err *err)
+{
+	struct run *r = arg;
+	int64_t now = time_monotonic();
+
+	if (cancel_check(err) != 0)
+		return -1;
+	if (now < r->next_tick)
+		return 0;
+	r->next_tick = now + TICK_US;
+	if (r->params->tick != NULL)
+		r->params->tick(r->params->tick_arg);
+	if (now >= r->next_ping) {
+		r->next_ping = now + PING_US;
+		if (pg_ping(r->server.conn, err) != 0)
+			return err_wrap(err, "the session of the backup");
+	}
+	if (!r->archiving_sure && now >= r->next_check) {
+		r->next_check = now + CHECK_US;
+		return wait_check_archiving(&r->wait, &r->archiving_sure, err);
+	}
+	return 0;
+}
+
+static int
+make_label(struct run *r, struct err *err)
+{
+	uint8_t random[8];
+
+	if (random_bytes(random, sizeof(random), err) != 0)
+		return -1;
+	label_make(r->begin.start_time, get_le64(random), r->commit->label);
+	return 0;
+}
+
+static void
+fill_wait(struct run *r)
+{
+	struct wait *w = &r->wait;
+
+	memset(w, 0, sizeof(*w));
+	w->conn = r->server.conn;
+	w->repo = r->params->repo;
+	w->inc = &r->commit->inc;
+	w->timeline = r->begin.timeline;
+	w->segment_size = r->server.control.wal_segment_size;
+	w->timeout_ms = r->params->archive_timeout_ms;
+}
+
+static int
+start(struct run *r, struct err *err)
+{
+	uint32_t seg = r->server.control.wal_segment_size;
+	char lsn[LSN_TEXT_MAX];
+
+	set_phase(r, BACKUP_PHASE_CHECKPOINT);
+	if (backup_api_start(r->server.conn, "dapk-backup",
+	    r->params->checkpoint_fast, &r->begin, err) != 0)
+		return -1;
+	if (make_label(r, err) != 0)
+		return -1;
+	log_info("backup %s: starts at %s on timeline %u", r->commit->label,
+	    lsn_format(r->begin.start_lsn, lsn), r->begin.timeline);
+	fill_wait(r);
+	r->archiving_sure = r->begin.start_lsn < seg;
+	if (!r->archiving_sure)
+		wait_init(&r->wait, r->begin.start_lsn - seg,
+		    r->begin.start_lsn - seg);
+	r->next_ping = time_monotonic() + PING_US;
+	return 0;
+}
+
+static int
+make_plan(struct run *r, struct err *err)
+{
+	struct plan_params pp = { r->server.pgdata, r->server.major,
+		r->server.control.catalog_version };
+	const struct plan_totals *t;
+
+	if (plan_make(&r->plan, &pp, err) != 0)
+		return err_wrap(err, "list the data directory");
+	t = plan_totals(r->plan);
+	atomic_store(&r->params->progress->total_bytes, t->bytes);
+	log_debug("%llu files, %llu directories, %llu links, %llu bytes; "
+	    "%llu files left out", (unsigned long long)t->files,
+	    (unsigned long long)t->directories,
+	    (unsigned long long)t->links, (unsigned long long)t->bytes,
+	    (unsigned long long)t->left_out);
+	return 0;
+}
+
+static void
+fill_commit(struct run *r)
+{
+	const struct control *ctl = &r->server.control;
+	struct commit *c = r->commit;
+	const struct plan_tablespace *ts;
+	char host[HOST_MAX];
+	size_t i;
+
+	c->catalog_version = ctl->catalog_version;
+	c->method = xstrdup("local");
+	c->program = xstrdup(PACKAGE_STRING);
+	if (gethostname(host, sizeof(host)) != 0)
+		host[0] = '\0';
+	host[sizeof(host) - 1] = '\0';
+	c->host = xstrdup(host);
+	c->attempt = ATTEMPT;
+	c->start_lsn = r->begin.start_lsn;
+	c->timeline = r->begin.timeline;
+	c->start_time = r->begin.start_time;
+	c->block_size = ctl->block_size;
+	c->relation_segment_blocks = ctl->relation_segment_blocks;
+	c->wal_segment_size = ctl->wal_segment_size;
+	c->data_checksums = ctl->data_checksum_version != 0;
+	ts = plan_tablespaces(r->plan, &c->n_tablespaces);
+	c->tablespaces = xcalloc(c->n_tablespaces + 1,
+	    sizeof(*c->tablespaces));
+	for (i = 0; i < c->n_tablespaces; i++)
+		c->tablespaces[i] = (struct commit_tablespace){ ts[i].oid,
+			xstrdup(ts[i].path) };
+}
+
+/* What puts into the repository, from here on. */
+static int
+open_outputs(struct run *r, struct err *err)
+{
+	const struct backup_params *p = r->params;
+	struct commit *c = r->commit;
+
+	r->stored_something = true;
+	if (manifest_writer_new(&r->manifest, p->repo, &c->inc, c->label,
+	    c->block_size, err) != 0 ||
+	    putter_new(&r->putter, p->repo, &c->inc, err) != 0)
+		return -1;
+	r->packs.repo = p->repo;
+	r->packs.inc = c->inc;
+	memcpy(r->packs.label, c->label, sizeof(r->packs.label));
+	r->packs.attempt = ATTEMPT;
+	r->packs.block_size = c->block_size;
+	r->packs.target = PACK_TARGET_DEFAULT;
+	r->packs.put = putter_put;
+	r->packs.put_arg = r->putter;
+	return entries_init(&r->entries, r->manifest, &r->packs,
+	    p->compress_level, err);
+}
+
+static int
+add_tablespace_lines(struct run *r, struct err *err)
+{
+	struct manifest_entry line;
+	const struct plan_tablespace *ts;
+	size_t i, n;
+
+	ts = plan_tablespaces(r->plan, &n);
+	for (i = 0; i < n; i++) {
+		memset(&line, 0, sizeof(line));
+		line.type = MANIFEST_TABLESPACE;
+		line.oid = ts[i].oid;
+		line.target = ts[i].path;
+		if (manifest_writer_add(r->manifest, &line, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+copy_files(struct run *r, struct err *err)
+{
+	struct copy_shared *s = &r->copy;
+	struct dispatch d = { s, &r->entries, r->params->jobs, r->commit,
+		pulse, r };
+
+	set_phase(r, BACKUP_PHASE_COPY);
+	s->plan = r->plan;
+	s->pgdata = r->server.pgdata;
+	s->pgdata_fd = r->server.pgdata_fd;
+	s->block_size = r->commit->block_size;
+	s->segment_blocks = r->commit->relation_segment_blocks;
+	s->checksums = r->commit->data_checksums;
+	s->fingerprint_seed = r->params->repo->fingerprint_seed;
+	s->compress_level = r->params->compress_level;
+	s->pack = &r->packs;
+	s->done_bytes = &r->params->progress->done_bytes;
+	return dispatch_run(&d, err);
+}
+
+static void
+fill_line_times(struct manifest_entry *line, const struct stat *st)
+{
+	line->mode = st->st_mode & 07777;
+	line->mtime = time_from_unix(st->st_mtim.tv_sec) +
+	    st->st_mtim.tv_nsec / 1000;
+}
+
+static int
+add_conffile(struct run *r, const struct conffile *cf, struct err *err)
+{
+	struct manifest_entry line;
+	struct stat st;
+	struct buf data;
+	int fd, rc = -1;
+
+	buf_init(&data, CONFFILE_SIZE_MAX);
+	fd = open(cf->origin, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		if (errno == ENOENT && strcmp(cf->setting, "include") == 0) {
+			log_warning("configuration file %s is gone, left out",
+			    cf->origin);
+			rc = 0;
+		} else
+			err_sys(err, errno, "read configuration file %s",
+			    cf->origin);
+		goto out;
+	}
+	if (io_read_fd(fd, cf->origin, &data, err) != 0)
+		goto out;
+	memset(&line, 0, sizeof(line));
+	line.type = MANIFEST_CONFIG;
+	line.path = cf->path;
+	line.target = cf->origin;
+	line.setting = cf->setting;
+	fill_line_times(&line, &st);
+	rc = entries_add_memory(&r->entries, &line, data.data, data.len, err);
+out:
+	if (fd >= 0)
+		(void)close(fd); /* only read */
+	buf_free(&data);
+	return rc;
+}
+
+static int
+add_conffiles(struct run *r, struct err *err)
+{
+	struct conffiles cf;
+	size_t i;
+	int rc = 0;
+
+	if (conffiles_find(&cf, r->server.conn, r->server.pgdata, err) != 0)
+		return err_wrap(err, "find the configuration files");
+	for (i = 0; i < cf.n && rc == 0; i++)
+		rc = add_conffile(r, &cf.list[i], err);
+	conffiles_free(&cf);
+	return rc;
+}
+
+/* pg_control comes last: recovery begins where it says (TRAPS T33). */
+static int
+add_control(struct run *r, struct err *err)
+{
+	struct manifest_entry line;
+	struct control now;
+	struct stat st;
+	uint8_t *raw = xmalloc(CONTROL_FILE_SIZE);
+	int rc = -1;
+
+	memset(&line, 0, sizeof(line));
+	if (fstatat(r->server.pgdata_fd, CONTROL_PATH, &st, 0) != 0) {
+		err_sys(err, errno, "read %s/" CONTROL_PATH,
+		    r->server.pgdata);
+		goto out;
+	}
+	if (control_read(r->server.pgdata, &now, raw, err) != 0)
+		goto out;
+	if (now.system_id != r->server.control.system_id) {
+		err_set(err, ERR_REFUSED, "the system identifier of %s changed "
+		    "during the backup", r->server.pgdata);
+		goto out;
+	}
+	line.type = MANIFEST_CONTROL;
+	line.path = CONTROL_PATH;
+	fill_line_times(&line, &st);
+	rc = entries_add_memory(&r->entries, &line, raw, CONTROL_FILE_SIZE,
+	    err);
+out:
+	free(raw);
+	return rc;
+}
+
+static int
+add_settings(struct run *r, struct err *err)
+{
+	struct manifest_entry line;
+	struct pg_result *res = NULL;
+	int i, rc = 0;
+
+	if (pg_query(r->server.conn, &res, err, 0, NULL,
+	    "SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ("
+	    "'max_connections', 'max_worker_processes', 'max_wal_senders',"
+	    "'max_prepared_transactions', 'max_locks_per_transaction',"
+	    "'wal_level', 'wal_segment_size', 'block_size', 'data_checksums',"
+	    "'data_directory', 'config_file', 'hba_file', 'ident_file',"
+	    "'port', 'unix_socket_directories', 'shared_preload_libraries',"
+	    "'server_version', 'server_encoding', 'lc_collate', 'lc_ctype',"
+	    "'lc_messages', 'TimeZone', 'ssl', 'huge_pages',"
+	    "'shared_buffers', 'max_wal_size', 'recovery_prefetch')"
+	    " ORDER BY name COLLATE pg_catalog.\"C\"") != 0)
+		return -1;
+	for (i = 0; i < pg_rows(res) && rc == 0; i++) {
+		memset(&line, 0, sizeof(line));
+		line.type = MANIFEST_SETTING;
+		line.path = pg_value(res, i, 0);
+		line.data = pg_value(res, i, 1);
+		line.data_len = strlen(line.data);
+		rc = manifest_writer_add(r->manifest, &line, err);
+	}
+	pg_result_free(res);
+	return rc;
+}
+
+static int
+add_text(struct run *r, enum manifest_type type, const char *data, size_t len,
+    struct err *err)
+{
+	struct manifest_entry line;
+
+	memset(&line, 0, sizeof(line));
+	line.type = type;
+	line.data = data;
+	line.data_len = len;
+	return manifest_writer_add(r->manifest, &line, err);
+}
+
+static int
+stop(struct run *r, struct err *err)
+{
+	const struct control *ctl = &r->server.control;
+	struct commit *c = r->commit;
+	char lsn[LSN_TEXT_MAX];
+
+	if (backup_api_stop(r->server.conn, &r->end, err) != 0)
+		return -1;
+	c->stop_lsn = r->end.stop_lsn;
+	c->stop_time = r->end.stop_time;
+	log_info("backup %s: all files copied, stops at %s", c->label,
+	    lsn_format(c->stop_lsn, lsn));
+	/* T56: a stop at a segment's first byte needs nothing of it. */
+	fill_wait(r);
+	wait_init(&r->wait, c->start_lsn, c->stop_lsn);
+	wal_segment_name(c->timeline, r->wait.next, ctl->wal_segment_size,
+	    c->wal_first);
+	wal_segment_name(c->timeline, r->wait.last, ctl->wal_segment_size,
+	    c->wal_last);
+	if (add_text(r, MANIFEST_BACKUP_LABEL, r->end.label,
+	    r->end.label_len, err) != 0)
+		return -1;
+	if (r->end.tablespace_map_len > 0 && add_text(r,
+	    MANIFEST_TABLESPACE_MAP, r->end.tablespace_map,
+	    r->end.tablespace_map_len, err) != 0)
+		return -1;
+	return add_settings(r, err);
+}
+
+static int
+wait_wal(struct run *r, struct err *err)
+{
+	bool done = false;
+
+	set_phase(r, BACKUP_PHASE_WAIT_WAL);
+	r->archiving_sure = true; /* from here on this is what looks */
+	for (;;) {
+		if (putter_check(r->putter, err) != 0 ||
+		    wait_step(&r->wait, &done, err) != 0)
+			return -1;
+		if (done)
+			return 0;
+		time_sleep_ms(POLL_MS);
+		if (pulse(r, err) != 0)
+			return -1;
+	}
+}
+
+/* Every pack that the manifest refers to is there and whole. */
+static int
+check_packs(struct run *r, struct err *err)
+{
+	struct commit *c = r->commit;
+	struct commit_pack *pack;
+	char key[STORAGE_KEY_MAX];
+	const uint64_t *sizes;
+	uint64_t there;
+	size_t i, n;
+
+	sizes = putter_sizes(r->putter, &n);
+	c->packs = xcalloc(n + 1, sizeof(*c->packs));
+	for (i = 0; i < n; i++) {
+		c->stored_bytes += sizes[i];
+		if (entries_live(&r->entries, (uint32_t)i) == 0)
+			continue;
+		pack = &c->packs[c->n_packs++];
+		memcpy(pack->id.label, c->label, sizeof(pack->id.label));
+		pack->id.attempt = ATTEMPT;
+		pack->id.number = (uint32_t)i;
+		pack->size = sizes[i];
+		pack->live = entries_live(&r->entries, (uint32_t)i);
+		repo_pack_key(&c->inc, &pack->id, key);
+		if (storage_stat(r->params->repo->st, key, &there, NULL,
+		    err) != 0)
+			return err_wrap(err, "check what was stored");
+		if (there != pack->size)
+			return err_set(err, ERR_DAMAGED,
+			    "%s has %llu bytes, %llu were put", key,
+			    (unsigned long long)there,
+			    (unsigned long long)pack->size);
+		if (pulse(r, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+finish(struct run *r, struct err *err)
+{
+	struct commit *c = r->commit;
+	const struct manifest_part *parts;
+
+	set_phase(r, BACKUP_PHASE_COMMIT);
+	if (putter_finish(r->putter, err) != 0 || check_packs(r, err) != 0 ||
+	    manifest_writer_finish(r->manifest, &parts, &c->n_parts,
+	    err) != 0)
+		return -1;
+	c->parts = xcalloc(c->n_parts + 1, sizeof(*c->parts));
+	memcpy(c->parts, parts, c->n_parts * sizeof(*parts));
+	c->stored_bytes += manifest_writer_stored(r->manifest);
+	c->files = r->entries.files;
+	c->original_bytes = r->entries.bytes;
+	if (cancel_check(err) != 0)
+		return -1;
+	return commit_put(r->params->repo, c, err);
+}
+
+static int
+run_all(struct run *r, struct err *err)
+{
+	if (start(r, err) != 0 || make_plan(r, err) != 0)
+		return -1;
+	fill_commit(r);
+	if (open_outputs(r, err) != 0 || add_tablespace_lines(r, err) != 0 ||
+	    copy_files(r, err) != 0 || add_conffiles(r, err) != 0 ||
+	    add_control(r, err) != 0 || stop(r, err) != 0 ||
+	    pack_writer_flush(r->entries.writer, err) != 0 ||
+	    wait_wal(r, err) != 0)
+		return -1;
+	return finish(r, err);
+}
+
+/* Names of the objects in the folder of this label. */
+struct leftovers {
+	char **names;
+	size_t n;
+};
+
+static int
+note_leftover(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct leftovers *l = arg;
+
+	if (l->n % 64 == 0)
+		l->names = xreallocarray(l->names, l->n + 64,
+		    sizeof(*l->names));
+	l->names[l->n++] = xstrdup(entry->name);
+	return 0;
+}
+
+/*
+ * Best effort: without a commit it is garbage that harms nobody. The commit
+ * goes first, in case its put failed only in telling that it succeeded; if
+ * it cannot be removed, what it names stays.
+ */
+static void
+remove_attempt(struct run *r)
+{
+	struct leftovers l = { NULL, 0 };
+	struct err err = ERR_INIT;
+	struct storage *st = r->params->repo->st;
+	char tail[64 + FORMAT_LABEL_MAX], prefix[STORAGE_KEY_MAX];
+	char key[STORAGE_KEY_MAX * 2];
+	size_t i;
+	int rc;
+
+	(void)snprintf(tail, sizeof(tail), "backups/%s/", r->commit->label);
+	repo_key(&r->commit->inc, tail, prefix);
+	(void)snprintf(key, sizeof(key), "%scommit", prefix);
+	rc = storage_remove(st, key, &err);
+	if (rc == 0)
+		rc = storage_list(st, prefix, true, note_leftover, &l, &err);
+	for (i = 0; i < l.n; i++) {
+		(void)snprintf(key, sizeof(key), "%s%s", prefix, l.names[i]);
+		if (rc == 0)
+			rc = storage_remove(st, key, &err);
+		free(l.names[i]);
+	}
+	free(l.names);
+	if (rc != 0) {
+		log_warning("could not remove the unfinished backup %s, which "
+		    "is harmless", r->commit->label);
+		log_err(LOG_DEBUG, &err);
+	}
+}
+
+static void
+clean_up(struct run *r, bool failed)
+{
+	putter_free(r->putter);
+	entries_free(&r->entries);
+	manifest_writer_free(r->manifest);
+	plan_free(r->plan);
+	backup_end_free(&r->end);
+	copy_shared_free(&r->copy);
+	server_close(&r->server);
+	if (failed && r->stored_something)
+		remove_attempt(r);
+	if (failed) {
+		commit_free(r->commit);
+		memset(r->commit, 0, sizeof(*r->commit));
+	}
+}
+
+static int
+dry_run(struct run *r, struct err *err)
+{
+	const struct plan_totals *t;
+
+	if (make_plan(r, err) != 0)
+		return -1;
+	t = plan_totals(r->plan);
+	fill_commit(r);
+	r->commit->files = t->files + 1; /* and pg_control */
+	r->commit->original_bytes = t->bytes + CONTROL_FILE_SIZE;
+	return 0;
+}
+
+int
+backup_run(const struct backup_params *params, struct commit *out,
+    struct err *err)
+{
+	struct run r;
+	int rc;
+
+	memset(&r, 0, sizeof(r));
+	memset(out, 0, sizeof(*out));
+	r.params = params;
+	r.commit = out;
+	copy_shared_init(&r.copy, params->max_rate);
+	rc = server_open(&r.server, params->conninfo, params->pgdata, err);
+	if (rc == 0)
+		rc = server_lock(&r.server, err);
+	if (rc == 0) {
+		(void)snprintf(out->inc.cluster, sizeof(out->inc.cluster),
+		    "%s", params->cluster);
+		out->inc.major = r.server.major;
+		out->inc.system_id = r.server.control.system_id;
+		rc = params->dry_run ? dry_run(&r, err) : run_all(&r, err);
+	}
+	clean_up(&r, rc != 0);
+	return rc;
+}

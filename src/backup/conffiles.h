@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef BACKUP_CONFFILES_H
+#define BACKUP_CONFFILES_H
+
+/*
+ * Configuration files that are in use but stand outside the data directory,
+ * as Debian has them: config_file, hba_file, ident_file, and what they
+ * include. One thread.
+ */
+#include <stddef.h>
+
+#include "core/err.h"
+#include "pg/conn.h"
+
+#define CONFFILES_PREFIX "dapk-backup-config/"
+#define CONFFILES_MAX 1000
+#define CONFFILE_SIZE_MAX ((size_t)16 << 20)
+
+struct conffile {
+	char *origin; /* absolute path on the server */
+	char *path;   /* in the backup: CONFFILES_PREFIX... */
+	const char *setting; /* "config_file", ..., or "include" */
+};
+
+struct conffiles {
+	struct conffile *list; /* ascending by path */
+	size_t n;
+};
+
+int conffiles_find(struct conffiles *out, struct pg_conn *conn,
+    const char *pgdata, struct err *err) ERR_USE;
+void conffiles_free(struct conffiles *c); /* also of a zeroed one */
+
+/*
+ * Name in the backup of a file in use: its base name, with the directory's
+ * before it when that is not `main_dir` (include directories); a number
+ * makes it unlike those in the list. Caller frees. Pure.
+ */
+char *conffiles_name(const struct conffiles *c, const char *origin,
+    const char *main_dir);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Files may vanish, shrink and grow while they are read (TRAPS T34). A
+ * relation's file is copied up to the size at listing, in whole blocks: what
+ * comes behind is in WAL. Other files are read to their end. A file that
+ * vanished has no result; the manifest then has no line for it (T35).
+ */
+#include "config.h"
+
+#include "backup/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backup/pages.h"
+#include "core/cancel.h"
+#include "core/crc32c.h"
+#include "core/io.h"
+#include "core/mem.h"
+#include "core/time.h"
+#include "pg/datafile.h"
+#include "pg/page.h"
+
+#define ALIGN 4096
+
+/* One file being copied. */
+struct source {
+	struct copy_task *task;
+	struct copy_file *out;
+	struct plan_item item;
+	uint32_t index; /* in the plan */
+	struct datafile df;
+	int fd;
+	uint64_t off, end; /* what is left to read */
+	struct pages_file pages;
+};
+
+void
+copy_shared_init(struct copy_shared *s, uint64_t max_rate)
+{
+	pthread_condattr_t attr;
+
+	memset(s, 0, sizeof(*s));
+	s->pgdata_fd = -1;
+	rate_init(&s->rate, max_rate);
+	/* Initialisers of default objects do not fail on Linux. */
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&s->done, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+void
+copy_shared_free(struct copy_shared *s)
+{
+	rate_free(&s->rate);
+	(void)pthread_cond_destroy(&s->done);
+	(void)pthread_mutex_destroy(&s->lock);
+}
+
+int
+copy_worker_init(void *worker, void *shared, struct err *err)
+{
+	struct copy_worker *w = worker;
+	void *p = NULL;
+
+	w->shared = shared;
+	w->dir_fd = -1;
+	buf_init(&w->path, FORMAT_PATH_MAX);
+	if (posix_memalign(&p, ALIGN, FORMAT_FRAME_PLAIN_MAX) != 0)
+		return err_set(err, ERR_IO, "no memory for a worker");
+	w->data = p;
+	w->sums = xcalloc(FORMAT_FRAME_PLAIN_MAX / w->shared->block_size + 1,
+	    sizeof(*w->sums));
+	return pack_writer_new(&w->writer, w->shared->pack,
+	    w->shared->compress_level, err);
+}
+
+void
+copy_worker_fini(void *worker)
+{
+	struct copy_worker *w = worker;
+
+	pack_writer_free(w->writer);
+	if (w->dir_fd >= 0)
+		(void)close(w->dir_fd); /* only read */
+	buf_free(&w->path);
+	free(w->data);
+	free(w->sums);
+}
+
+int
+copy_worker_flush(void *worker, void *arg, struct err *err)
+{
+	struct copy_worker *w = worker;
+
+	return pack_writer_flush(w->writer, err);
+}
+
+struct copy_task *
+copy_task_new(struct copy_shared *s, uint32_t first, uint32_t n)
+{
+	struct copy_task *t = xcalloc(1, sizeof(*t));
+
+	t->shared = s;
+	t->first = first;
+	t->n = n;
+	t->last = true;
+	t->files = xcalloc(n, sizeof(*t->files));
+	return t;
+}
+
+struct copy_task *
+copy_task_new_range(struct copy_shared *s, uint32_t item, uint64_t offset,
+    uint64_t length, bool last)
+{
+	struct copy_task *t = copy_task_new(s, item, 1);
+
+	t->is_range = true;
+	t->offset = offset;
+	t->length = length;
+	t->last = last;
+	return t;
+}
+
+void
+copy_task_free(struct copy_task *t)
+{
+	if (t == NULL)
+		return;
+	free(t->files);
+	free(t->runs);
+	free(t->damaged);
+	free(t);
+}
+
+bool
+copy_task_done(struct copy_task *t, unsigned timeout_ms)
+{
+	struct copy_shared *s = t->shared;
+	struct timespec until;
+	int rc = 0;
+	bool done;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	(void)pthread_mutex_lock(&s->lock);
+	while (!t->done && rc == 0 && timeout_ms > 0)
+		rc = pthread_cond_timedwait(&s->done, &s->lock, &until);
+	done = t->done;
+	(void)pthread_mutex_unlock(&s->lock);
+	return done;
+}
+
+static bool
+must_stop(void *arg)
+{
+	struct copy_shared *s = arg;
+
+	return atomic_load_explicit(&s->stop, memory_order_relaxed) ||
+	    cancel_requested();
+}
+
+static int
+stopped(struct err *err)
+{
+	if (cancel_requested())
+		return cancel_error(err);
+	return err_set(err, ERR_CANCELLED, "the backup was stopped");
+}
+
+static void
+add_run(struct copy_task *t, struct copy_file *out, uint64_t blocks,
+    const struct frame_ref *ref)
+{
+	if (t->n_runs == t->cap_runs) {
+		t->cap_runs += t->cap_runs + 32;
+		t->runs = xreallocarray(t->runs, t->cap_runs,
+		    sizeof(*t->runs));
+	}
+	if (out->n_runs++ == 0)
+		out->first_run = t->n_runs;
+	t->runs[t->n_runs++] =
+	    (struct map_run){ blocks, ref->pack, ref->frame, 0 };
+}
+
+static void
+report_damage(void *arg, const struct pages_bad *bad)
+{
+	struct source *src = arg;
+	struct copy_task *t = src->task;
+
+	if (t->damaged_count++ >= COMMIT_DAMAGED_MAX)
+		return;
+	t->damaged = xreallocarray(t->damaged, t->n_damaged + 1,
+	    sizeof(*t->damaged));
+	t->damaged[t->n_damaged++] = (struct copy_damage){ src->index,
+		bad->block, bad->expected, bad->found, bad->reason };
+}
+
+/*
+ * The directory of the last file stays open. 1: it is open; 0: it is gone.
+ */
+static int
+enter_dir(struct copy_worker *w, uint32_t dir, struct err *err)
+{
+	const struct copy_shared *s = w->shared;
+	const char *path = plan_dir_path(s->plan, dir);
+
+	if (w->dir_known && w->dir == dir)
+		return w->dir_fd >= 0;
+	if (w->dir_fd >= 0)
+		(void)close(w->dir_fd); /* only read */
+	w->dir_known = false;
+	w->dir_fd = openat(s->pgdata_fd, *path == '\0' ? "." : path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->dir_fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		return err_sys(err, errno, "open directory %s/%s", s->pgdata,
+		    path);
+	w->dir = dir;
+	w->dir_known = true;
+	return w->dir_fd >= 0;
+}
+
+static void
+fill_times(struct copy_file *out, const struct stat *st)
+{
+	out->present = true;
+	out->mode = st->st_mode & 07777;
+	out->mtime = time_from_unix(st->st_mtim.tv_sec) +
+	    st->st_mtim.tv_nsec / 1000;
+}
+
+static int
+source_error(const struct copy_worker *w, int errnum, struct err *err)
+{
+	err_sys(err, errnum, "read %s/%s", w->shared->pgdata,
+	    buf_str(&w->path));
+	if (errnum == EACCES)
+		(void)err_hint(err, "the owner of the data directory must be "
+		    "able to read every file in it");
+	return -1;
+}
+
+/* 1: open, with its size in *st; 0: it is gone. */
+static int
+source_open(struct copy_worker *w, struct source *src, struct stat *st,
+    struct err *err)
+{
+	int rc = enter_dir(w, src->item.dir, err);
+
+	if (rc < 0)
+		return -1;
+	if (rc == 1)
+		src->fd = openat(w->dir_fd, src->item.name,
+		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (rc == 0 || (src->fd < 0 && errno == ENOENT)) {
+		if (strcmp(buf_str(&w->path), "PG_VERSION") == 0)
+			return source_error(w, ENOENT, err);
+		return 0;
+	}
+	if (src->fd < 0)
+		return source_error(w, errno, err);
+	if (fstat(src->fd, st) != 0)
+		return source_error(w, errno, err);
+	return 1;
+}
+
+/*
+ * A relation that was empty when it was listed (every second one is, where
+ * there are many small tables): whatever is in it now is in WAL, and it need
+ * not be opened.
+ */
+static int
+copy_empty(struct copy_worker *w, struct source *src, struct err *err)
+{
+	struct stat st;
+	int rc = enter_dir(w, src->item.dir, err);
+
+	if (rc != 1)
+		return rc;
+	if (fstatat(w->dir_fd, src->item.name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		fill_times(src->out, &st);
+	else if (errno != ENOENT)
+		return source_error(w, errno, err);
+	return 0;
+}
+
+/* Where to stop reading. */
+static void
+source_bounds(const struct copy_worker *w, struct source *src,
+    const struct stat *st)
+{
+	const struct copy_task *t = src->task;
+	uint64_t bs = w->shared->block_size, size = (uint64_t)st->st_size;
+
+	src->off = t->is_range ? t->offset : 0;
+	src->end = t->is_range ? t->offset + t->length : src->item.size;
+	if (src->df.kind == DATAFILE_RELATION)
+		src->end = (src->end + bs - 1) / bs * bs;
+	else if (t->last)
+		src->end = size; /* TRAPS T34: not cut at the size listed */
+	if (src->end > size)
+		src->end = size;
+}
+
+/* Read up to 1 MiB and check it; *got 0 at the end. */
+static int
+read_piece(struct copy_worker *w, struct source *src, size_t *got,
+    struct err *err)
+{
+	struct copy_shared *s = w->shared;
+	size_t want = FORMAT_FRAME_PLAIN_MAX;
+
+	if (src->end - src->off < want)
+		want = (size_t)(src->end - src->off);
+	if (!rate_take(&s->rate, want, must_stop, s) || must_stop(s))
+		return stopped(err);
+	if (io_pread_upto(src->fd, w->data, want, src->off, got,
+	    buf_str(&w->path), err) != 0)
+		return -1;
+	if (src->df.kind == DATAFILE_RELATION && *got > 0 &&
+	    pages_verify(&src->pages, w->data, got, src->off, report_damage,
+	    src, err) != 0)
+		return -1;
+	if (*got < want)
+		src->end = src->off + *got; /* it became shorter */
+	return 0;
+}
+
+static int
+copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
+{
+	const struct copy_shared *s = w->shared;
+	struct copy_file *out = src->out;
+	struct frame_ref ref;
+	size_t got, blocks;
+
+	while (src->off < src->end) {
+		if (read_piece(w, src, &got, err) != 0)
+			return -1;
+		if (got == 0)
+			break;
+		blocks = page_sums(w->data, got, s->block_size,
+		    s->fingerprint_seed, w->sums);
+		if (pack_writer_add(w->writer, buf_str(&w->path),
+		    src->off / s->block_size, w->data, got, w->sums, &ref,
+		    err) != 0)
+			return -1;
+		out->crc = crc32c_more(out->crc, w->data, got);
+		add_run(src->task, out, blocks, &ref);
+		out->size += got;
+		src->off += got;
+		(void)atomic_fetch_add(s->done_bytes, got);
+	}
+	return 0;
+}
+
+static int
+copy_one(struct copy_worker *w, struct copy_task *t, uint32_t index,
+    struct err *err)
+{
+	struct copy_shared *s = w->shared;
+	struct source src = { .task = t, .index = index, .fd = -1 };
+	struct stat st;
+	uint64_t planned, copied;
+	int rc;
+
+	plan_get(s->plan, index, &src.item);
+	if (src.item.type != PLAN_FILE)
+		return 0;
+	src.out = &t->files[index - t->first];
+	plan_path(s->plan, &src.item, &w->path);
+	datafile_parse(buf_str(&w->path), &src.df);
+	if (src.df.kind == DATAFILE_RELATION && src.item.size == 0)
+		return copy_empty(w, &src, err);
+	rc = source_open(w, &src, &st, err);
+	if (rc == 1) {
+		fill_times(src.out, &st);
+		source_bounds(w, &src, &st);
+		src.pages = (struct pages_file){ src.fd, buf_str(&w->path),
+			s->block_size, src.df.segment * s->segment_blocks,
+			s->checksums, 0 };
+		/* Only advice: it may fail. */
+		if (t->is_range)
+			(void)posix_fadvise(src.fd, (off_t)src.off,
+			    (off_t)t->length, POSIX_FADV_SEQUENTIAL);
+		rc = copy_pieces(w, &src, err);
+	}
+	if (src.fd >= 0)
+		(void)close(src.fd); /* only read */
+	planned = t->is_range ? t->length : src.item.size;
+	copied = src.out->size;
+	if (rc == 0 && copied < planned) /* so that progress reaches its end */
+		(void)atomic_fetch_add(s->done_bytes, planned - copied);
+	return rc;
+}
+
+int
+copy_task_run(void *worker, void *task, bool skip, struct err *err)
+{
+	struct copy_task *t = task;
+	struct copy_shared *s = t->shared;
+	uint32_t i;
+	int rc = 0;
+
+	for (i = 0; i < t->n && rc == 0 && !skip; i++)
+		rc = copy_one(worker, t, t->first + i, err);
+	(void)pthread_mutex_lock(&s->lock);
+	t->done = !skip && rc == 0;
+	(void)pthread_cond_signal(&s->done);
+	(void)pthread_mutex_unlock(&s->lock);
+	return rc;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef BACKUP_COPY_H
+#define BACKUP_COPY_H
+
+/*
+ * Copying a stretch of the plan into packs: the hot path. A task is either
+ * consecutive items of the plan (small files; directories and links between
+ * them are passed over) or a range of one file. Each worker of a pool reads
+ * a MiB, checks the pages, and gives it to its own pack writer.
+ *
+ *	pool_new(..., sizeof(struct copy_worker), copy_worker_init,
+ *	    copy_worker_fini, &shared, err);
+ *	task = copy_task_new(&shared, first, n);
+ *	pool_submit(pool, copy_task_run, task, err);
+ *	...				 when task->done: read its results
+ *	pool_each_worker(pool, copy_worker_flush, NULL, err);
+ *	copy_task_free(task);
+ *
+ * Results may be read by the owner once copy_task_done() is true, and the
+ * task belongs to the owner in every case, run or not.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backup/plan.h"
+#include "backup/rate.h"
+#include "core/err.h"
+#include "repo/commit.h"
+#include "repo/pack.h"
+
+#define COPY_RANGE ((uint64_t)32 << 20)
+#define COPY_BATCH_BYTES ((uint64_t)4 << 20)
+#define COPY_BATCH_ITEMS 256
+
+/* The same for all workers. */
+struct copy_shared {
+	const struct plan *plan;
+	const char *pgdata;
+	int pgdata_fd;
+	uint32_t block_size;
+	uint32_t segment_blocks; /* blocks in a relation's file */
+	bool checksums;
+	uint64_t fingerprint_seed;
+	int compress_level;
+	struct pack_shared *pack;
+	struct rate rate;
+	atomic_ullong *done_bytes;
+	atomic_bool stop; /* set by the owner: end at the next MiB */
+	pthread_mutex_t lock;
+	pthread_cond_t done; /* a task is done */
+};
+
+/* What became of a file, or of a range of it. */
+struct copy_file {
+	bool present; /* it was there */
+	uint32_t mode;
+	int64_t mtime;
+	uint64_t size; /* bytes copied */
+	uint32_t crc;
+	uint32_t first_run, n_runs; /* in the task's runs */
+};
+
+struct copy_damage {
+	uint32_t item; /* in the plan */
+	uint64_t block;
+	uint16_t expected, found;
+	const char *reason;
+};
+
+struct copy_task {
+	struct copy_shared *shared;
+	uint32_t first, n; /* items of the plan */
+	bool is_range;
+	bool last;	 /* range: the file's last one */
+	uint64_t offset; /* range */
+	uint64_t length;
+	/* results */
+	bool done; /* under shared->lock */
+	struct copy_file *files; /* n */
+	struct map_run *runs;	 /* .pack: number of the attempt's pack */
+	uint32_t n_runs, cap_runs;
+	struct copy_damage *damaged; /* at most COMMIT_DAMAGED_MAX */
+	uint32_t n_damaged;
+	uint64_t damaged_count;
+};
+
+struct copy_worker {
+	struct copy_shared *shared;
+	uint8_t *data; /* 1 MiB */
+	struct page_sum *sums;
+	struct pack_writer *writer;
+	int dir_fd;
+	uint32_t dir;
+	bool dir_known;
+	struct buf path;
+};
+
+/* done_bytes: where progress is counted. Others set the members. */
+void copy_shared_init(struct copy_shared *s, uint64_t max_rate);
+void copy_shared_free(struct copy_shared *s);
+
+int copy_worker_init(void *worker, void *shared, struct err *err) ERR_USE;
+void copy_worker_fini(void *worker);
+int copy_worker_flush(void *worker, void *arg, struct err *err) ERR_USE;
+
+struct copy_task *copy_task_new(struct copy_shared *s, uint32_t first,
+    uint32_t n);
+struct copy_task *copy_task_new_range(struct copy_shared *s, uint32_t item,
+    uint64_t offset, uint64_t length, bool last);
+int copy_task_run(void *worker, void *task, bool skip, struct err *err);
+void copy_task_free(struct copy_task *t); /* NULL is fine */
+
+/* Is it done? Waits up to timeout_ms. */
+bool copy_task_done(struct copy_task *t, unsigned timeout_ms);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * The threads come from a pool, each with one job that lasts: take packs from
+ * the queue here until it is closed. Buffers go round: a writer gets one that
+ * was put, so that memory is not returned and asked for again for each pack.
+ */
+#include "config.h"
+
+#include "backup/putter.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "pipe/pool.h"
+
+#define PUTTER_THREADS 2
+#define PUTTER_IN_FLIGHT 3 /* packs that wait or are being put */
+#define PUTTER_PACKS_MAX 100000000 /* 800 TB */
+
+struct item {
+	struct pack_id id;
+	struct buf bytes;
+};
+
+struct putter {
+	pthread_mutex_t lock;
+	pthread_cond_t work; /* the queue has something, or is closed */
+	pthread_cond_t room; /* one less in flight */
+	const struct storage *st;
+	struct incarnation inc;
+	struct pool *pool;
+	struct item queue[PUTTER_IN_FLIGHT];
+	size_t n_queue, in_flight;
+	struct buf spare[PUTTER_IN_FLIGHT];
+	size_t n_spare;
+	bool closing, failed;
+	struct err error;
+	uint64_t *sizes;
+	size_t n_sizes;
+};
+
+struct hand {
+	struct storage *st;
+};
+
+static int
+hand_init(void *worker, void *arg, struct err *err)
+{
+	struct hand *h = worker;
+	const struct putter *p = arg;
+
+	return storage_clone(p->st, &h->st, err);
+}
+
+static void
+hand_fini(void *worker)
+{
+	struct hand *h = worker;
+
+	storage_close(h->st);
+}
+
+/* Called with the lock held. */
+static void
+note_size(struct putter *p, uint32_t number, uint64_t size)
+{
+	size_t n = p->n_sizes;
+
+	if (number >= n) {
+		n = (size_t)number + number / 2 + 64;
+		p->sizes = xreallocarray(p->sizes, n, sizeof(*p->sizes));
+		memset(p->sizes + p->n_sizes, 0,
+		    (n - p->n_sizes) * sizeof(*p->sizes));
+		p->n_sizes = n;
+	}
+	p->sizes[number] = size;
+}
+
+static int
+put_one(struct putter *p, struct storage *st, const struct item *item,
+    struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+
+	repo_pack_key(&p->inc, &item->id, key);
+	return storage_put(st, key, item->bytes.data, item->bytes.len, err);
+}
+
+static int
+hand_run(void *worker, void *job, bool skip, struct err *err)
+{
+	struct hand *h = worker;
+	struct putter *p = job;
+	struct item item;
+	int rc;
+
+	if (skip)
+		return 0;
+	(void)pthread_mutex_lock(&p->lock);
+	for (;;) {
+		while (p->n_queue == 0 && !p->closing)
+			(void)pthread_cond_wait(&p->work, &p->lock);
+		if (p->n_queue == 0)
+			break;
+		item = p->queue[0];
+		p->n_queue--;
+		memmove(p->queue, p->queue + 1,
+		    p->n_queue * sizeof(p->queue[0]));
+		rc = 0;
+		if (!p->failed) {
+			(void)pthread_mutex_unlock(&p->lock);
+			rc = put_one(p, h->st, &item, err);
+			(void)pthread_mutex_lock(&p->lock);
+		}
+		if (rc != 0 && !p->failed) {
+			p->failed = true;
+			p->error = *err;
+		} else if (rc == 0)
+			note_size(p, item.id.number, item.bytes.len);
+		buf_clear(&item.bytes);
+		p->spare[p->n_spare++] = item.bytes;
+		p->in_flight--;
+		(void)pthread_cond_broadcast(&p->room);
+	}
+	(void)pthread_mutex_unlock(&p->lock);
+	return 0; /* the error waits in p->error */
+}
+
+int
+putter_new(struct putter **out, struct repo *repo,
+    const struct incarnation *inc, struct err *err)
+{
+	struct putter *p = xcalloc(1, sizeof(*p));
+	size_t i;
+
+	/* Initialisers of default objects do not fail on Linux. */
+	(void)pthread_mutex_init(&p->lock, NULL);
+	(void)pthread_cond_init(&p->work, NULL);
+	(void)pthread_cond_init(&p->room, NULL);
+	p->st = repo->st;
+	p->inc = *inc;
+	if (pool_new(&p->pool, PUTTER_THREADS, PUTTER_THREADS,
+	    sizeof(struct hand), hand_init, hand_fini, p, err) != 0)
+		goto fail;
+	for (i = 0; i < PUTTER_THREADS; i++)
+		if (pool_submit(p->pool, hand_run, p, err) != 0)
+			goto fail;
+	*out = p;
+	return 0;
+fail:
+	putter_free(p);
+	return -1;
+}
+
+/* Called with the lock held. An empty buffer as large as b may become. */
+static void
+take_spare(struct putter *p, struct buf *b)
+{
+	size_t max = b->max;
+
+	if (p->n_spare > 0) {
+		*b = p->spare[--p->n_spare];
+		b->max = max;
+	} else {
+		buf_init(b, max);
+		(void)buf_reserve(b, max); /* once; not touched until used */
+	}
+}
+
+int
+putter_put(void *arg, const struct pack_id *id, struct object_writer *object,
+    struct err *err)
+{
+	struct putter *p = arg;
+	int rc = 0;
+
+	if (id->number > PUTTER_PACKS_MAX)
+		return err_set(err, ERR_REFUSED, "too many packs");
+	(void)pthread_mutex_lock(&p->lock);
+	while (p->in_flight == PUTTER_IN_FLIGHT && !p->failed)
+		(void)pthread_cond_wait(&p->room, &p->lock);
+	if (p->failed) {
+		*err = p->error;
+		rc = -1;
+	} else {
+		p->queue[p->n_queue].id = *id;
+		p->queue[p->n_queue++].bytes = object->bytes;
+		p->in_flight++;
+		take_spare(p, &object->bytes);
+		(void)pthread_cond_signal(&p->work);
+	}
+	(void)pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
+static int
+result(struct putter *p, struct err *err)
+{
+	if (!p->failed)
+		return 0;
+	*err = p->error;
+	return -1;
+}
+
+int
+putter_check(struct putter *p, struct err *err)
+{
+	int rc;
+
+	(void)pthread_mutex_lock(&p->lock);
+	rc = result(p, err);
+	(void)pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
+int
+putter_finish(struct putter *p, struct err *err)
+{
+	int rc;
+
+	(void)pthread_mutex_lock(&p->lock);
+	while (p->in_flight > 0)
+		(void)pthread_cond_wait(&p->room, &p->lock);
+	rc = result(p, err);
+	(void)pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
+const uint64_t *
+putter_sizes(const struct putter *p, size_t *n)
+{
+	*n = p->n_sizes;
+	return p->sizes;
+}
+
+void
+putter_free(struct putter *p)
+{
+	size_t i;
+
+	if (p == NULL)
+		return;
+	(void)pthread_mutex_lock(&p->lock);
+	p->closing = true;
+	for (i = 0; i < p->n_queue; i++)
+		buf_free(&p->queue[i].bytes);
+	p->in_flight -= p->n_queue;
+	p->n_queue = 0;
+	(void)pthread_cond_broadcast(&p->work);
+	(void)pthread_mutex_unlock(&p->lock);
+	pool_free(p->pool); /* waits for what is being put */
+	for (i = 0; i < p->n_spare; i++)
+		buf_free(&p->spare[i]);
+	free(p->sizes);
+	(void)pthread_cond_destroy(&p->work);
+	(void)pthread_cond_destroy(&p->room);
+	(void)pthread_mutex_destroy(&p->lock);
+	free(p);
+}

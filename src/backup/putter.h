@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef BACKUP_PUTTER_H
+#define BACKUP_PUTTER_H
+
+/*
+ * Puts sealed packs into the repository in its own threads, so that waiting
+ * for the disk goes on beside compression. A bounded number of packs is kept
+ * in memory: who seals one more waits.
+ *
+ *	putter_new(&p, repo, &inc, err);
+ *	shared.put = putter_put; shared.put_arg = p;	(any thread)
+ *	putter_finish(p, err);		all are durable
+ *	putter_sizes(p, &n);
+ *	putter_free(p);
+ *
+ * All but putter_put() belong to one thread, the owner.
+ */
+#include "core/err.h"
+#include "repo/pack.h"
+#include "repo/repo.h"
+
+struct putter;
+
+int putter_new(struct putter **out, struct repo *repo,
+    const struct incarnation *inc, struct err *err) ERR_USE;
+
+/* struct pack_shared's put. */
+int putter_put(void *arg, const struct pack_id *id,
+    struct object_writer *object, struct err *err) ERR_USE;
+
+/* Wait until every pack given is durable. */
+int putter_finish(struct putter *p, struct err *err) ERR_USE;
+
+/* Has putting failed? For who waits for something else meanwhile. */
+int putter_check(struct putter *p, struct err *err) ERR_USE;
+
+/* After putter_finish(): bytes of each pack by number; 0: no such. */
+const uint64_t *putter_sizes(const struct putter *p, size_t *n);
+
+/* Drops what is not put yet. NULL is fine. */
+void putter_free(struct putter *p);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef BACKUP_SERVER_H
+#define BACKUP_SERVER_H
+
+/*
+ * The server that is backed up: the connection, and the proof that it is the
+ * one that runs on the data directory at hand, that we may read it, and that
+ * it archives. One thread.
+ */
+#include "core/err.h"
+#include "pg/conn.h"
+#include "pg/control.h"
+
+#define SERVER_MAJOR_MIN 13
+#define SERVER_MAJOR_MAX 18
+
+struct server {
+	struct pg_conn *conn;
+	int major;
+	char *pgdata; /* absolute, links resolved */
+	int pgdata_fd;
+	struct control control;
+};
+
+/*
+ * Connect and check all. pgdata NULL: the server's. ERR_CONFIG: wrong user,
+ * other data directory. ERR_REFUSED: other system, a standby, no archiving.
+ */
+int server_open(struct server *s, const char *conninfo, const char *pgdata,
+    struct err *err) ERR_USE;
+
+/* One backup at a time: ERR_LOCKED names who runs. Ends with the close. */
+int server_lock(struct server *s, struct err *err) ERR_USE;
+
+/* Ends the session (and with it a backup on the server). Also of zeroes. */
+void server_close(struct server *s);
+
+#endif

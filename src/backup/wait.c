@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "backup/wait.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/time.h"
+#include "repo/walstore.h"
+
+/* pg_stat_archiver, as far as it matters here. */
+struct archiver {
+	char count[32];
+	char last_wal[WAL_FILE_NAME_MAX];
+	char failed_wal[WAL_FILE_NAME_MAX];
+	char failed_time[TIME_TEXT_MAX];
+	char failures[32];
+	bool failing; /* the last attempt failed */
+	double seconds_since; /* the last success; negative: never */
+};
+
+static void
+copy_text(char *out, size_t size, const char *s)
+{
+	(void)snprintf(out, size, "%s", s);
+}
+
+static int
+ask_archiver(struct wait *w, struct archiver *a, struct err *err)
+{
+	struct pg_result *res = NULL;
+
+	memset(a, 0, sizeof(*a));
+	if (pg_query(w->conn, &res, err, 0, NULL,
+	    "SELECT archived_count, last_archived_wal, last_failed_wal,"
+	    " last_failed_time, failed_count,"
+	    " last_failed_time > coalesce(last_archived_time, '-infinity'),"
+	    " coalesce(extract(epoch from pg_catalog.clock_timestamp()"
+	    " - last_archived_time), -1)"
+	    " FROM pg_catalog.pg_stat_archiver") != 0)
+		return -1;
+	if (pg_rows(res) == 1) {
+		copy_text(a->count, sizeof(a->count), pg_value(res, 0, 0));
+		copy_text(a->last_wal, sizeof(a->last_wal),
+		    pg_value(res, 0, 1));
+		copy_text(a->failed_wal, sizeof(a->failed_wal),
+		    pg_value(res, 0, 2));
+		copy_text(a->failed_time, sizeof(a->failed_time),
+		    pg_value(res, 0, 3));
+		copy_text(a->failures, sizeof(a->failures),
+		    pg_value(res, 0, 4));
+		a->failing = strcmp(pg_value(res, 0, 5), "t") == 0;
+		a->seconds_since = strtod(pg_value(res, 0, 6), NULL);
+	}
+	pg_result_free(res);
+	return 0;
+}
+
+void
+wait_init(struct wait *w, pg_lsn from, pg_lsn to)
+{
+	w->next = wal_segno_of_lsn(from, w->segment_size);
+	w->last = wal_segno_of_lsn(to > from ? to - 1 : from,
+	    w->segment_size);
+	w->began = w->progress = time_monotonic();
+	w->archived[0] = '\0';
+}
+
+/* 1: stored, 0: not yet. */
+static int
+is_stored(struct wait *w, const char *name, struct err *err)
+{
+	struct wal_stored stored;
+	struct wal_file file;
+
+	if (wal_file_parse(name, &file, err) != 0)
+		return -1;
+	if (wal_store_pick(w->repo, w->inc, &file, &stored, err) == 0)
+		return 1;
+	if (err->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
+static bool
+timed_out(const struct wait *w, int64_t since)
+{
+	return time_monotonic() - since > (int64_t)w->timeout_ms * 1000;
+}
+
+static int
+fail_archiving(const struct archiver *a, struct err *err)
+{
+	err_set(err, ERR_POSTGRES,
+	    "archiving fails on the server: %s failures, the last at %s for "
+	    "%s", a->failures, a->failed_time, a->failed_wal);
+	return err_hint(err, "the server's log has what archive_command "
+	    "printed; then type: dapk-backup check");
+}
+
+static int
+fail_elsewhere(const struct wait *w, const char *what, struct err *err)
+{
+	err_set(err, ERR_STORAGE,
+	    "the server has archived %s, but it is not in this repository "
+	    "(cluster \"%s\", %s)", what, w->inc->cluster,
+	    storage_url(w->repo->st));
+	return err_hint(err, "does archive_command name the same repository "
+	    "and cluster? type: dapk-backup check");
+}
+
+static int
+fail_waiting(struct wait *w, const char *name, const struct archiver *a,
+    struct err *err)
+{
+	if (a->failing)
+		fail_archiving(a, err);
+	else if (strlen(a->last_wal) >= WAL_SEGMENT_NAME_LEN &&
+	    strncmp(a->last_wal, name, WAL_SEGMENT_NAME_LEN) >= 0)
+		fail_elsewhere(w, name, err);
+	else {
+		err_set(err, ERR_POSTGRES,
+		    "nothing was archived for %llu seconds; the last was %s",
+		    (unsigned long long)(w->timeout_ms / 1000),
+		    a->last_wal[0] == '\0' ? "none" : a->last_wal);
+		(void)err_hint(err, "type: dapk-backup check");
+	}
+	return err_wrap(err, "waiting for WAL segment %s", name);
+}
+
+int
+wait_step(struct wait *w, bool *done, struct err *err)
+{
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct archiver a;
+	int rc;
+
+	for (; w->next <= w->last; w->next++) {
+		wal_segment_name(w->timeline, w->next, w->segment_size, name);
+		rc = is_stored(w, name, err);
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			break;
+		w->progress = time_monotonic();
+	}
+	*done = w->next > w->last;
+	if (*done || !timed_out(w, w->progress))
+		return 0;
+	if (ask_archiver(w, &a, err) != 0)
+		return -1;
+	/* A backlog before our first segment moves: that is progress. */
+	if (strcmp(a.count, w->archived) != 0 && w->archived[0] != '\0') {
+		copy_text(w->archived, sizeof(w->archived), a.count);
+		w->progress = time_monotonic();
+		return 0;
+	}
+	if (w->archived[0] == '\0' && !a.failing &&
+	    a.seconds_since >= 0 &&
+	    a.seconds_since * 1000 < (double)w->timeout_ms &&
+	    strcmp(a.last_wal, name) < 0) {
+		copy_text(w->archived, sizeof(w->archived), a.count);
+		w->progress = time_monotonic();
+		return 0;
+	}
+	return fail_waiting(w, name, &a, err);
+}
+
+int
+wait_check_archiving(struct wait *w, bool *sure, struct err *err)
+{
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct archiver a;
+	int64_t elapsed = time_monotonic() - w->began;
+	int rc;
+
+	wal_segment_name(w->timeline, w->next, w->segment_size, name);
+	rc = is_stored(w, name, err);
+	if (rc != 0) {
+		*sure = rc == 1;
+		return rc < 0 ? -1 : 0;
+	}
+	if (!timed_out(w, w->began))
+		return 0;
+	if (ask_archiver(w, &a, err) != 0)
+		return -1;
+	if (a.failing)
+		return fail_archiving(&a, err);
+	if (a.seconds_since < 0 || a.seconds_since * 1e6 > (double)elapsed)
+		return 0; /* nothing since the start: nothing is proved */
+	rc = is_stored(w, a.last_wal, err);
+	if (rc == 0)
+		return fail_elsewhere(w, a.last_wal, err);
+	*sure = rc == 1;
+	return rc < 0 ? -1 : 0;
+}
