@@ -1,0 +1,10 @@
+libdapk_a_SOURCES += \
+	%D%/absent.c %D%/absent.h \
+	%D%/cluster.c %D%/cluster.h \
+	%D%/get.c %D%/get.h \
+	%D%/prefetch.c %D%/prefetch.h \
+	%D%/push.c %D%/push.h \
+	%D%/pushcheck.c %D%/pushfile.h \
+	%D%/pushstore.c %D%/pushstore.h \
+	%D%/salvage.c \
+	%D%/spool.c %D%/spool.h

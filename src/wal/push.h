@@ -35,13 +35,17 @@ int wal_push(const struct wal_push_params *params,
 
 /*
  * Salvage: everything in a dead server's pg_wal directory that is not stored
- * yet, the segment being written last as .partial. *reached: the end of valid
- * WAL on the newest timeline. params->path is the directory.
+ * yet, the segment being written last (of each timeline) as .partial.
+ * params->path is that directory or the data directory; the first may be all
+ * that is left. ERR_REFUSED while a server runs on it. A file that cannot be
+ * stored (a conflict, damage) is logged and counted in `failed`, the others
+ * are still pushed; a failing repository ends it with an error.
  */
 struct wal_salvage_result {
 	uint64_t pushed, already, failed;
-	uint32_t timeline;
-	pg_lsn reached;
+	uint64_t skipped; /* segments prepared for later use, without WAL */
+	uint32_t timeline; /* the newest; 0: no WAL was found */
+	pg_lsn reached;	   /* the end of valid WAL on it */
 	int64_t last_commit_time; /* 0: none seen */
 };
 

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * What a file is, whether it is what its name says, and whether it is stored
+ * already. How it is compressed and written is in pushstore.c.
+ */
+#include "config.h"
+
+#include "wal/push.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cancel.h"
+#include "core/io.h"
+#include "core/log.h"
+#include "pg/history.h"
+#include "repo/walstore.h"
+#include "wal/cluster.h"
+#include "wal/pushfile.h"
+#include "wal/pushstore.h"
+
+#define BACKUP_FILE_MAX ((uint64_t)1 << 20)
+#define SEGMENT_HEADER_SIZE 40
+#define GENERATIONS_MAX 16
+
+static int
+check_size(const struct wal_push_file *f, uint64_t size, struct err *err)
+{
+	uint64_t max;
+
+	switch (f->name.type) {
+	case WAL_FILE_SEGMENT:
+	case WAL_FILE_PARTIAL:
+		if (size == f->segment_size)
+			return 0;
+		err_set(err, ERR_REFUSED,
+		    "%s has %llu bytes, a segment of this cluster has %u",
+		    f->path, (unsigned long long)size, f->segment_size);
+		return err_hint(err,
+		    "it was cut or is not finished: compare it with the "
+		    "others in its directory ('ls -l')");
+	case WAL_FILE_BACKUP:
+		max = BACKUP_FILE_MAX;
+		break;
+	case WAL_FILE_HISTORY:
+	default:
+		max = HISTORY_FILE_MAX;
+		break;
+	}
+	if (size > max)
+		return err_set(err, ERR_REFUSED,
+		    "%s has %llu bytes, too many for a file of its kind",
+		    f->path, (unsigned long long)size);
+	return 0;
+}
+
+static int
+header_hint(struct err *err)
+{
+	return err_hint(err,
+	    "nothing was stored; if the WAL is encrypted by the server, turn "
+	    "the check off: --no-wal-header-check");
+}
+
+/* The long header at the start against name, size and pg_control. */
+static int
+check_header(const struct wal_push_file *f, int fd, struct err *err)
+{
+	uint8_t bytes[SEGMENT_HEADER_SIZE];
+	char found[LSN_TEXT_MAX], wanted[LSN_TEXT_MAX];
+	struct wal_segment_header h;
+	pg_lsn start = wal_segment_start(wal_segno(&f->name, f->segment_size),
+	    f->segment_size);
+
+	if (io_pread_full(fd, bytes, sizeof(bytes), 0, f->path, err) != 0)
+		return -1;
+	if (wal_segment_header_decode(bytes, sizeof(bytes), &h, err) != 0) {
+		err_wrap(err, "%s", f->path);
+		return header_hint(err);
+	}
+	if (h.system_id != f->inc->system_id)
+		err_set(err, ERR_REFUSED,
+		    "%s is of system %llu, the data directory is of system "
+		    "%llu",
+		    f->path, (unsigned long long)h.system_id,
+		    (unsigned long long)f->inc->system_id);
+	else if (h.major != f->inc->major)
+		err_set(err, ERR_REFUSED,
+		    "%s has WAL of PostgreSQL %d (magic %04X), the data "
+		    "directory is of %d",
+		    f->path, h.major, h.magic, f->inc->major);
+	else if (h.segment_size != f->segment_size)
+		err_set(err, ERR_REFUSED,
+		    "%s says its segment size is %u, pg_control says %u",
+		    f->path, h.segment_size, f->segment_size);
+	else if (h.page_addr != start)
+		err_set(err, ERR_DAMAGED,
+		    "%s begins at %s, by its name it should at %s", f->path,
+		    lsn_format(h.page_addr, found), lsn_format(start, wanted));
+	else if (h.timeline > f->name.timeline)
+		/*
+		 * Lower is right: a new timeline's first segment begins with
+		 * what its parent had written to it.
+		 */
+		err_set(err, ERR_DAMAGED,
+		    "%s begins with WAL of timeline %u, by its name it is of "
+		    "%u",
+		    f->path, h.timeline, f->name.timeline);
+	else
+		return 0;
+	return header_hint(err);
+}
+
+/* Of those stored: one with our hash that is sound, or one with another. */
+struct found {
+	const struct wal_stored *same;
+	const struct wal_stored *other;
+	uint32_t generation; /* the next free one of ours */
+};
+
+static int
+sort_out(const struct wal_push_file *f, const uint8_t hash[WAL_HASH_SIZE],
+    uint64_t size, const struct wal_stored *ws, size_t n, struct found *out,
+    struct err *err)
+{
+	bool sound;
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < n; i++) {
+		if (memcmp(ws[i].hash, hash, WAL_HASH_SIZE) != 0) {
+			out->other = &ws[i];
+			continue;
+		}
+		if (ws[i].generation >= out->generation)
+			out->generation = ws[i].generation + 1;
+		if (out->same != NULL)
+			continue;
+		if (wal_push_sound(f->repo, f->inc, &ws[i], size, &sound,
+		    err) != 0)
+			return -1;
+		if (sound)
+			out->same = &ws[i];
+		else
+			log_warning("%s is stored damaged: it is stored again",
+			    f->name.name);
+	}
+	return 0;
+}
+
+/* Found stored by someone who may have died before it was durable. */
+static int
+settle(const struct wal_push_file *f, const struct wal_stored *ws,
+    uint64_t size, struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+	uint64_t part, parts;
+
+	parts = size == 0 ? 1 : (size + WAL_PART_LENGTH - 1) / WAL_PART_LENGTH;
+	for (part = 0; part < parts; part++) {
+		wal_store_key(f->inc, &ws->file, ws->hash, ws->generation,
+		    (uint32_t)part, key);
+		if (storage_settle(f->repo->st, key, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * One look at what is stored and, when it is not there, one try to put it.
+ * ERR_EXISTS with *again: the name was taken in between, or by a damaged
+ * part of an unfinished push; look again, for a generation one higher.
+ */
+static int
+push_once(const struct wal_push_file *f, struct wal_pushstore *ps,
+    uint32_t min_generation, struct wal_push_result *out, bool *again,
+    struct err *err)
+{
+	uint64_t size = out->original_bytes;
+	uint8_t hash[WAL_HASH_SIZE];
+	struct wal_stored *ws = NULL;
+	struct found found;
+	size_t n = 0;
+	int ret = -1;
+
+	*again = false;
+	if (wal_pushstore_begin(ps, hash, err) != 0)
+		return -1;
+	if (wal_store_find(f->repo, f->inc, &f->name, &ws, &n, err) != 0 ||
+	    sort_out(f, hash, size, ws, n, &found, err) != 0)
+		goto out;
+	if (found.other != NULL) {
+		wal_push_conflict(f, wal_pushstore_fd(ps), size, found.other,
+		    err);
+		goto out;
+	}
+	if (found.same != NULL) {
+		out->already = true;
+		out->stored_bytes = found.same->size;
+		ret = settle(f, found.same, size, err);
+		goto out;
+	}
+	if (found.generation < min_generation)
+		found.generation = min_generation;
+	ret = wal_pushstore_put(ps, found.generation, &out->stored_bytes, err);
+	*again = ret != 0 && err->code == ERR_EXISTS;
+out:
+	free(ws);
+	return ret;
+}
+
+int
+wal_push_file(const struct wal_push_file *f, struct wal_push_result *out,
+    struct err *err)
+{
+	struct wal_pushstore *ps = NULL;
+	struct stat st;
+	bool again = true;
+	uint32_t tries;
+	int fd, ret = -1;
+
+	memset(out, 0, sizeof(*out));
+	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", f->path);
+	if (fstat(fd, &st) != 0) {
+		err_sys(err, errno, "stat %s", f->path);
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		err_set(err, ERR_REFUSED, "%s is no regular file", f->path);
+		goto out;
+	}
+	out->original_bytes = (uint64_t)st.st_size;
+	if (check_size(f, out->original_bytes, err) != 0)
+		goto out;
+	if (f->header_check && (f->name.type == WAL_FILE_SEGMENT ||
+	    f->name.type == WAL_FILE_PARTIAL) && check_header(f, fd, err) != 0)
+		goto out;
+	for (tries = 0; again && tries < GENERATIONS_MAX; tries++) {
+		if (cancel_check(err) != 0)
+			break;
+		wal_pushstore_free(ps);
+		ps = NULL;
+		if (wal_pushstore_new(&ps, f, fd, out->original_bytes,
+		    err) != 0)
+			break;
+		ret = push_once(f, ps, tries, out, &again, err);
+	}
+out:
+	wal_pushstore_free(ps);
+	(void)close(fd); /* only read from */
+	return ret;
+}
+
+static int
+parse_name(const char *path, struct wal_file *out, struct err *err)
+{
+	const char *name = wal_base_name(path);
+
+	if (wal_file_parse(name, out, err) == 0)
+		return 0;
+	err_set(err, ERR_USAGE, "'%s' is no name of a WAL file", name);
+	return err_hint(err,
+	    "stored are segments (24 hexadecimal digits, as "
+	    "000000010000000000000003), SEGMENT.partial, "
+	    "SEGMENT.XXXXXXXX.backup and XXXXXXXX.history; "
+	    "archive_command = 'dapk-backup archive-push %%p'");
+}
+
+int
+wal_push(const struct wal_push_params *params, struct wal_push_result *out,
+    struct err *err)
+{
+	struct wal_push_file f = {
+		.repo = params->repo,
+		.compress_level = params->compress_level,
+		.jobs = params->jobs,
+		.header_check = params->header_check,
+	};
+	struct wal_cluster cluster = { .pgdata = NULL };
+	char *path = NULL;
+	int ret = -1;
+
+	memset(out, 0, sizeof(*out));
+	if (parse_name(params->path, &f.name, err) != 0)
+		return -1;
+	if (wal_cluster_find(&cluster, params->cluster, params->pgdata,
+	    params->path, err) != 0)
+		goto out;
+	f.inc = &cluster.inc;
+	f.segment_size = cluster.control.wal_segment_size;
+	if (f.name.type != WAL_FILE_HISTORY &&
+	    !wal_file_fits(&f.name, f.segment_size)) {
+		err_set(err, ERR_REFUSED,
+		    "%s cannot be a segment of %u bytes, which this cluster's "
+		    "are",
+		    f.name.name, f.segment_size);
+		goto out;
+	}
+	path = wal_cluster_path(params->pgdata, params->path);
+	f.path = path;
+	ret = wal_push_file(&f, out, err);
+out:
+	free(path);
+	wal_cluster_free(&cluster);
+	return ret == 0 ? 0 : err_wrap(err, "archive %s", f.name.name);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef WAL_PUSHSTORE_H
+#define WAL_PUSHSTORE_H
+
+/*
+ * Internal to src/wal: the content of one file, read, hashed, compressed and
+ * written as a WAL object (FORMAT.md section 8).
+ *
+ *	wal_pushstore_new(&ps, f, fd, size, err);
+ *	wal_pushstore_begin(ps, hash, err);  reads it; the threads compress
+ *	wal_pushstore_put(ps, generation, &stored, err);
+ *	wal_pushstore_free(ps);		     also in place of a put
+ *
+ * Memory: one part's content (16 MiB), its compressed pieces, and the zstd
+ * contexts, whatever the size of the file. A longer file is read twice.
+ */
+#include "repo/walstore.h"
+#include "wal/pushfile.h"
+
+struct wal_pushstore;
+
+/* fd stays the caller's and must stay open. */
+int wal_pushstore_new(struct wal_pushstore **out,
+    const struct wal_push_file *f, int fd, uint64_t size,
+    struct err *err) ERR_USE;
+void wal_pushstore_free(struct wal_pushstore *ps); /* NULL is fine */
+
+int wal_pushstore_fd(const struct wal_pushstore *ps);
+
+/* Once. The hash of the content comes out. */
+int wal_pushstore_begin(struct wal_pushstore *ps, uint8_t hash[WAL_HASH_SIZE],
+    struct err *err) ERR_USE;
+
+/*
+ * Once, after begin. ERR_EXISTS: an object of that generation has come into
+ * being meanwhile. ERR_DAMAGED: the file changed while it was read.
+ */
+int wal_pushstore_put(struct wal_pushstore *ps, uint32_t generation,
+    uint64_t *stored_bytes, struct err *err) ERR_USE;
+
+#endif
