@@ -195,6 +195,9 @@ io_mkdir_p(const char *path, mode_t mode, struct err *err)
 		return err_sys(err, ENOTDIR, "make directory %s", path);
 	}
 	part = xstrdup(path);
+	/* Else the directory would be taken for its own parent. */
+	for (p = part + strlen(part); p > part + 1 && p[-1] == '/'; p--)
+		p[-1] = '\0';
 	for (p = part + 1; ret == 0 && *p != '\0'; p++) {
 		if (*p != '/' || p[1] == '/' || p[1] == '\0')
 			continue;

@@ -10,3 +10,10 @@ libdapk_a_SOURCES += \
 	%D%/random.c %D%/random.h \
 	%D%/text.c %D%/text.h \
 	%D%/time.c %D%/time.h
+unit_tests += \
+	tests/unit/test_buf \
+	tests/unit/test_crc32c \
+	tests/unit/test_err \
+	tests/unit/test_io \
+	tests/unit/test_text \
+	tests/unit/test_time

@@ -132,8 +132,8 @@ pool_new(struct pool **out, size_t threads, size_t queue_length,
 		p->threads[i].pool = p;
 		p->threads[i].state = xcalloc(1, worker_size);
 	}
-	for (i = 0; i < threads && init != NULL; i++) {
-		if (init(p->threads[i].state, arg, err) != 0)
+	for (i = 0; i < threads; i++) {
+		if (init != NULL && init(p->threads[i].state, arg, err) != 0)
 			goto fail;
 		p->threads[i].inited = true;
 	}

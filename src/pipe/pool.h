@@ -27,7 +27,7 @@ struct pool;
 
 /*
  * run: do the job with the thread's own state; release it in every case.
- * skip is true when the job must only be released.
+ * skip is true when the job must only be released; worker may then be NULL.
  */
 typedef int (*pool_run)(void *worker, void *job, bool skip, struct err *err);
 typedef int (*pool_init)(void *worker, void *arg, struct err *err);
