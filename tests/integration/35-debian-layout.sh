@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: PostgreSQL
+# Debian keeps postgresql.conf, pg_hba.conf and pg_ident.conf outside the data
+# directory. They are in the backup, and restore --start uses the saved ones,
+# never those that stand in their old place.
+# shellcheck source=tests/lib/lib.sh
+. "$(dirname "$0")/../lib/lib.sh"
+
+pg_new src
+as_user mkdir -p "$T/etc/conf.d"
+as_user mv "$T/src/postgresql.conf" "$T/src/pg_hba.conf" "$T/src/pg_ident.conf" "$T/etc/"
+cat >>"$T/etc/postgresql.conf" <<END
+data_directory = '$T/src'
+hba_file = '$T/etc/pg_hba.conf'
+ident_file = '$T/etc/pg_ident.conf'
+external_pid_file = '$T/src.sock/main.pid'
+include_dir = 'conf.d'
+cluster_name = 'from etc'
+END
+cat >"$T/etc/conf.d/extra.conf" <<'END'
+work_mem = '7MB'
+END
+write_conf src
+dapk init >/dev/null
+start_src() {
+	as_user "$CLIENTS/pg_ctl" -D "$T/src" -l "$T/src.log" -w \
+		-o "-c config_file=$T/etc/postgresql.conf" start >/dev/null
+}
+start_src
+sql src "CREATE TABLE t AS SELECT 1 AS n"
+sql src "ALTER SYSTEM SET maintenance_work_mem = '33MB'"
+take_backup
+sql src "INSERT INTO t VALUES (2)"
+archive_now src
+
+note "the old place now holds something else; the saved files count"
+as_user sed -i "s/^cluster_name.*/cluster_name = 'from another time'/" "$T/etc/postgresql.conf"
+echo "work_mem = '99MB'" >"$T/etc/conf.d/extra.conf"
+echo 'local all all reject' >"$T/etc/pg_hba.conf"
+chmod a+r "$T/etc/conf.d/extra.conf"
+restored new 15
+assert_eq "$(sql new 'SELECT count(*) FROM t')" 2 "rows"
+assert_eq "$(sql new 'SHOW cluster_name')" 'from etc' "cluster_name"
+assert_eq "$(sql new 'SHOW work_mem')" 7MB "a setting of the include directory"
+assert_eq "$(sql new 'SHOW maintenance_work_mem')" 33MB "a setting of postgresql.auto.conf"
+assert_eq "$(sql new 'SHOW data_directory')" "$T/new" "data_directory"
+for setting in config_file hba_file ident_file; do
+	assert_contains "$(sql new "SHOW $setting")" "$T/new/" "$setting"
+done
+assert_lacks "$(sql new 'SHOW external_pid_file')" "$T/src.sock" "external_pid_file"
+assert_eq "$(sql new "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL")" 0 "errors in the files"
+pg_running "$T/src" || fail "the source was disturbed"
+drop new
+
+note "without --start the saved files stand beside the data, under names that say so"
+expect 0 dapk restore -D "$T/new"
+found=$(find "$T/new" "$T" -maxdepth 3 -name 'pg_hba.conf' ! -path "$T/etc/*")
+assert_contains "$found" "$T/new" "the saved pg_hba.conf"
+as_user "$CLIENTS/pg_ctl" -D "$T/src" -m fast stop >/dev/null
