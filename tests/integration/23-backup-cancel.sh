@@ -27,7 +27,7 @@ for signal in INT TERM; do
 	kill -s $signal "$SLOW"
 	exited "$SLOW"
 	[ $signal = INT ] && code=130 || code=143
-	assert_eq "$RC" $code "exit code after SIG$signal"
+	assert_eq "$RC" "$code" "exit code after SIG$signal"
 	assert_between $((SECONDS - start)) 0 10 "seconds to end after SIG$signal"
 	assert_match "$(cat "$T/slow.err.log")" 'cancel|interrupt|signal' "the message"
 	wait_for 10 "the end of backup mode" out_of_backup
