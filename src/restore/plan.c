@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * Which backup, along which timelines, and the proof that recovery will find
+ * its target in what is stored. Everything here only reads the repository.
+ *
+ * The candidates are all backups of the incarnation, newest first. A time or
+ * LSN is looked for from the newest backup that ended before it; where a
+ * transaction or a restore point lies is not known beforehand, so each backup
+ * is tried in turn (TRAPS T98).
+ */
+#include "config.h"
+
+#include "restore/plan.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cancel.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/time.h"
+
+#define NAMES_TEXT_MAX ((size_t)512)
+#define NAMES_SEGMENTS_MAX 4096
+
+struct candidate {
+	struct commit c; /* without its packs and manifest parts */
+	struct history path;
+	bool has_path;
+};
+
+struct candidates {
+	struct candidate *list; /* newest first */
+	size_t n;
+};
+
+void
+plan_note(struct restore_plan *plan, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	buf_printf(&plan->notes, "%s\n", line);
+}
+
+static void
+candidates_free(struct candidates *cs)
+{
+	size_t i;
+
+	for (i = 0; i < cs->n; i++) {
+		commit_free(&cs->list[i].c);
+		if (cs->list[i].has_path)
+			history_free(&cs->list[i].path);
+	}
+	free(cs->list);
+}
+
+static const char *
+url_of(const struct restore_plan *plan)
+{
+	return storage_url(plan->params.repo->st);
+}
+
+/* The lists of a large backup would fill memory when every backup has one. */
+static void
+trim(struct commit *c)
+{
+	size_t i;
+
+	free(c->packs);
+	c->packs = NULL;
+	c->n_packs = 0;
+	free(c->parts);
+	c->parts = NULL;
+	c->n_parts = 0;
+	for (i = 0; i < c->n_damaged; i++)
+		free(c->damaged[i].path);
+	free(c->damaged);
+	c->damaged = NULL;
+	c->n_damaged = 0;
+}
+
+static int
+load_incarnation(struct restore_plan *plan, const struct incarnation *inc,
+    struct candidates *cs, struct err *err)
+{
+	char (*labels)[FORMAT_LABEL_MAX] = NULL;
+	const char *want = plan->config->backup;
+	struct err e = ERR_INIT;
+	struct commit *c;
+	size_t i, n = 0;
+	int ret = -1;
+
+	if (catalogue_backups(plan->params.repo, inc, &labels, &n, NULL,
+		err) != 0)
+		return -1;
+	cs->list = xreallocarray(cs->list, cs->n + n + 1, sizeof(*cs->list));
+	for (i = 0; i < n; i++) {
+		if (cancel_check(err) != 0)
+			goto out;
+		if (want != NULL && strncmp(labels[i], want, strlen(want)) != 0)
+			continue;
+		memset(&cs->list[cs->n], 0, sizeof(cs->list[0]));
+		c = &cs->list[cs->n].c;
+		if (commit_get(plan->params.repo, inc, labels[i], c, &e) != 0) {
+			if (e.code != ERR_DAMAGED || want != NULL) {
+				*err = e;
+				goto out;
+			}
+			log_err(LOG_WARNING, &e);
+			plan_note(plan, "backup %s is passed over: its commit "
+					"is damaged", labels[i]);
+			continue;
+		}
+		trim(c);
+		cs->n++;
+	}
+	ret = 0;
+out:
+	free(labels);
+	return ret;
+}
+
+static int
+newest_first(const void *a, const void *b)
+{
+	const struct commit *x = &((const struct candidate *)a)->c;
+	const struct commit *y = &((const struct candidate *)b)->c;
+
+	if (x->stop_time != y->stop_time)
+		return x->stop_time > y->stop_time ? -1 : 1;
+	if (x->stop_lsn != y->stop_lsn)
+		return x->stop_lsn > y->stop_lsn ? -1 : 1;
+	return strcmp(y->label, x->label);
+}
+
+static bool
+same_incarnation(const struct incarnation *a, const struct incarnation *b)
+{
+	return a->major == b->major && a->system_id == b->system_id;
+}
+
+/* Keep only the backups of the newest one's incarnation. */
+static void
+keep_newest_incarnation(struct restore_plan *plan, struct candidates *cs,
+    size_t n_incarnations)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < cs->n; i++) {
+		if (same_incarnation(&cs->list[i].c.inc, &plan->inc))
+			cs->list[kept++] = cs->list[i];
+		else
+			commit_free(&cs->list[i].c);
+	}
+	if (n_incarnations > 1)
+		plan_note(plan,
+		    "cluster %s has been %zu different systems (pg_upgrade or "
+		    "a new initdb): the one with the newest backup is meant, "
+		    "PostgreSQL %d, system identifier %llu (--backup LABEL "
+		    "chooses another)",
+		    plan->inc.cluster, n_incarnations, plan->inc.major,
+		    (unsigned long long)plan->inc.system_id);
+	cs->n = kept;
+}
+
+static int
+no_backup(const struct restore_plan *plan, struct err *err)
+{
+	const struct config *c = plan->config;
+
+	if (c->backup != NULL) {
+		err_set(err, ERR_REFUSED,
+		    "cluster %s has no backup %s in %s", c->cluster, c->backup,
+		    url_of(plan));
+		return err_hint(err, "dapk-backup info lists the backups");
+	}
+	err_set(err, ERR_REFUSED, "cluster %s has no backup in %s", c->cluster,
+	    url_of(plan));
+	return err_hint(err,
+	    "dapk-backup info lists what is stored; --cluster names another "
+	    "cluster, --repository-url another repository");
+}
+
+/* All backups that could be meant, newest first, and their incarnation. */
+static int
+load_candidates(struct restore_plan *plan, struct candidates *cs,
+    struct err *err)
+{
+	struct incarnation *incs = NULL;
+	size_t i, n = 0;
+	int ret = -1;
+
+	if (repo_incarnations(plan->params.repo, plan->config->cluster, &incs,
+		&n, err) != 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		if (load_incarnation(plan, &incs[i], cs, err) != 0)
+			goto out;
+	if (cs->n == 0) {
+		no_backup(plan, err);
+		goto out;
+	}
+	if (plan->config->backup != NULL && cs->n > 1) {
+		err_set(err, ERR_USAGE,
+		    "--backup %s is not unique: %s and %s begin with it",
+		    plan->config->backup, cs->list[0].c.label,
+		    cs->list[1].c.label);
+		goto out;
+	}
+	qsort(cs->list, cs->n, sizeof(*cs->list), newest_first);
+	plan->inc = cs->list[0].c.inc;
+	if (plan->config->backup == NULL)
+		keep_newest_incarnation(plan, cs, n);
+	ret = 0;
+out:
+	free(incs);
+	return ret;
+}
+
+/* "these are there: 1, 2, 3" when a timeline cannot be reached. */
+static void
+hint_timelines(const struct restore_plan *plan, struct err *err)
+{
+	struct err ignored = ERR_INIT; /* the refusal is the one to tell */
+	struct buf b;
+	uint32_t *list = NULL;
+	size_t i, n = 0;
+
+	buf_init(&b, NAMES_TEXT_MAX);
+	if (wal_store_timelines(plan->params.repo, &plan->inc, &list, &n,
+		&ignored) == 0)
+		for (i = 0; i < n; i++)
+			buf_printf(&b, "%s%u", i == 0 ? "" : ", ",
+			    (unsigned)list[i]);
+	err_hint(err, "timelines that have WAL stored: %s", buf_str(&b));
+	free(list);
+	buf_free(&b);
+}
+
+/*
+ * The way of each backup to the wanted timeline. "latest" is meant for the
+ * whole archive: when the highest timeline is not reached from the newest
+ * backup (an old primary that went on), backups on the way to it are taken.
+ */
+static int
+find_paths(struct restore_plan *plan, struct candidates *cs, struct err *err)
+{
+	struct err refused = ERR_INIT, e = ERR_INIT;
+	struct candidate *ca;
+	uint32_t highest = 0;
+	size_t i, found = 0;
+
+	for (i = 0; i < cs->n; i++) {
+		ca = &cs->list[i];
+		if (wal_reach_path(plan->params.repo, &plan->inc,
+			plan->timeline, ca->c.timeline, ca->c.stop_lsn,
+			&ca->path, &e) != 0) {
+			if (e.code != ERR_REFUSED) {
+				*err = e;
+				return -1;
+			}
+			if (refused.code == ERR_NONE)
+				refused = e;
+			err_clear(&e);
+			continue;
+		}
+		ca->has_path = true;
+		found++;
+		if (ca->path.timeline > highest)
+			highest = ca->path.timeline;
+	}
+	if (found == 0) {
+		*err = refused;
+		hint_timelines(plan, err);
+		return err_wrap(err, "timeline %s", plan->timeline);
+	}
+	if (strcmp(plan->timeline, "latest") != 0)
+		return 0;
+	for (i = 0; i < cs->n; i++) {
+		ca = &cs->list[i];
+		if (!ca->has_path || ca->path.timeline == highest)
+			continue;
+		plan_note(plan,
+		    "backup %s is passed over: it does not lead to the latest "
+		    "timeline %u (--timeline %u does)", ca->c.label,
+		    (unsigned)highest, (unsigned)ca->c.timeline);
+		history_free(&ca->path);
+		ca->has_path = false;
+	}
+	return 0;
+}
+
+/* Does the backup end before the target (TRAPS T87)? */
+static bool
+ends_before_target(const struct restore_plan *plan, const struct commit *c)
+{
+	if (plan->target == TARGET_TIME)
+		return c->stop_time < plan->want.time;
+	if (plan->target == TARGET_LSN)
+		return c->stop_lsn <= plan->want.lsn;
+	return true;
+}
+
+static void
+hint_latest(const struct restore_plan *plan, const struct wal_reach *r,
+    const struct commit *c, struct err *err)
+{
+	char text[TIME_TEXT_MAX], lsn[LSN_TEXT_MAX];
+	int64_t t = r->proven_time > c->stop_time ? r->proven_time :
+						    c->stop_time;
+
+	if (plan->target == TARGET_TIME)
+		err_hint(err,
+		    "what can be reached from backup %s: times after its end "
+		    "and before %s, or (without a target, or with "
+		    "--target-lsn) everything up to LSN %s", c->label,
+		    time_format(t, text), lsn_format(r->end, lsn));
+	else
+		err_hint(err,
+		    "the stored WAL is proved up to LSN %s, its last time is "
+		    "%s; without a target everything that is stored is "
+		    "replayed", lsn_format(r->end, lsn), time_format(t, text));
+}
+
+/* WAL that makes the backup consistent is not all there. */
+static int
+refuse_incomplete(const struct commit *c, const struct wal_reach *r,
+    struct err *err)
+{
+	err_set(err, ERR_REFUSED,
+	    "backup %s needs WAL from %s to %s, and %s is not stored",
+	    c->label, c->wal_first, c->wal_last, r->missing);
+	return err_hint(err,
+	    "dapk-backup info shows the ranges; if the server still has the "
+	    "segment: dapk-backup archive-push --all DIR (its pg_wal)");
+}
+
+static int
+refuse_gap(const struct restore_plan *plan, const struct commit *c,
+    const struct wal_reach *r, struct err *err)
+{
+	char lsn[LSN_TEXT_MAX], text[TIME_TEXT_MAX];
+
+	err_set(err, ERR_REFUSED,
+	    "WAL segment %s is missing although later ones are stored; "
+	    "recovery from backup %s cannot pass it", r->missing, c->label);
+	return err_hint(err,
+	    "reachable: --target-lsn %s --exclusive%s%s%s; if the server still "
+	    "has the segment: dapk-backup archive-push PATH",
+	    lsn_format(r->end, lsn),
+	    r->max_commit_time == 0 ? "" : " (the last commit before it: ",
+	    r->max_commit_time == 0 ? "" :
+				      time_format(r->max_commit_time, text),
+	    r->max_commit_time == 0 ? "" : ")");
+}
+
+static int
+refuse_not_found(const struct restore_plan *plan, const struct commit *c,
+    const struct wal_reach *r, struct err *err)
+{
+	struct buf b;
+	char lsn[LSN_TEXT_MAX], text[TIME_TEXT_MAX];
+
+	if (r->gap)
+		return refuse_gap(plan, c, r, err);
+	buf_init(&b, NAMES_TEXT_MAX);
+	plan_target_text(plan, &b);
+	if (plan->target == TARGET_XID || plan->target == TARGET_NAME)
+		err_set(err, ERR_REFUSED,
+		    "%s is not in the stored WAL after backup %s (timeline %u, "
+		    "up to LSN %s)", buf_str(&b), c->label,
+		    (unsigned)r->end_timeline, lsn_format(r->end, lsn));
+	else
+		err_set(err, ERR_REFUSED,
+		    "%s is after the end of the archive: the stored WAL on the "
+		    "way to timeline %u ends with %s at LSN %s, its last "
+		    "commit is %s", buf_str(&b), (unsigned)plan->path.timeline,
+		    r->last_segment, lsn_format(r->end, lsn),
+		    r->max_commit_time == 0 ?
+			"before the backup" :
+			time_format(r->max_commit_time, text));
+	buf_free(&b);
+	if (plan->target != TARGET_NAME)
+		hint_latest(plan, r, c, err);
+	return -1;
+}
+
+/*
+ * Does recovery from this backup reach the target? 0: yes, and plan->reach
+ * and plan->found say where. ERR_REFUSED: no.
+ */
+static int
+judge(struct restore_plan *plan, const struct candidate *ca, struct err *err)
+{
+	struct repo *repo = plan->params.repo;
+	struct wal_reach *r = &plan->reach;
+
+	memset(&plan->found, 0, sizeof(plan->found));
+	if (wal_reach(repo, &ca->c, &ca->path, r, err) != 0)
+		return -1;
+	if (r->end < ca->c.stop_lsn)
+		return refuse_incomplete(&ca->c, r, err);
+	plan->path = ca->path; /* borrowed for messages */
+	if (plan->target == TARGET_IMMEDIATE)
+		return 0;
+	if (plan->target == TARGET_LATEST) {
+		if (r->gap && plan->config->standby) {
+			plan_note(plan, "WAL segment %s is missing: the "
+					"primary must still have it",
+			    r->missing);
+			return 0;
+		}
+		return r->gap ? refuse_gap(plan, &ca->c, r, err) : 0;
+	}
+	if (wal_reach_find(repo, &ca->c, &ca->path, r, &plan->want,
+		&plan->found, err) != 0)
+		return -1;
+	return plan->found.found ? 0 :
+				   refuse_not_found(plan, &ca->c, r, err);
+}
+
+/* Restore points of a timeline's stretch, for the hint. */
+static int
+collect_names(const struct restore_plan *plan, const struct history_entry *h,
+    struct buf *out, struct err *err)
+{
+	struct wal_stored *list = NULL;
+	struct wal_summary s;
+	struct format_wal_tag tag;
+	size_t i, n = 0;
+	uint32_t k;
+	int ret = -1;
+
+	if (wal_store_segments(plan->params.repo, &plan->inc, h->timeline, true,
+		&list, &n, err) != 0)
+		return -1;
+	for (i = n > NAMES_SEGMENTS_MAX ? n - NAMES_SEGMENTS_MAX : 0; i < n;
+	    i++) {
+		if (wal_store_describe(plan->params.repo, &plan->inc, &list[i],
+			&tag, &s, err) != 0 || cancel_check(err) != 0)
+			goto out;
+		for (k = 0; k < s.n_restore_points &&
+		    k < WAL_SUMMARY_RESTORE_POINTS_MAX; k++)
+			if (s.points[k].lsn < h->end)
+				buf_printf(out, "%s\"%s\"",
+				    out->len == 0 ? "" : ", ",
+				    s.points[k].name);
+	}
+	ret = 0;
+out:
+	free(list);
+	return ret;
+}
+
+static void
+hint_names(const struct restore_plan *plan, const struct history *path,
+    struct err *err)
+{
+	struct err ignored = ERR_INIT; /* the refusal is the one to tell */
+	struct buf b;
+	size_t i;
+
+	buf_init(&b, NAMES_TEXT_MAX);
+	for (i = 0; i < path->n; i++)
+		if (collect_names(plan, &path->entries[i], &b, &ignored) != 0)
+			break;
+	if (b.len == 0)
+		err_hint(err, "no restore point is stored on this timeline");
+	else
+		err_hint(err, "restore points on this timeline: %s%s",
+		    buf_str(&b), b.overflow ? ", ..." : "");
+	buf_free(&b);
+}
+
+/* No backup ends before the target, or all that do are damaged. */
+static int
+refuse_too_early(const struct restore_plan *plan, const struct candidates *cs,
+    struct err *err)
+{
+	const struct commit *first = NULL, *damaged = NULL;
+	struct buf b;
+	char text[TIME_TEXT_MAX], local[TIME_TEXT_MAX], lsn[LSN_TEXT_MAX];
+	size_t i;
+
+	for (i = 0; i < cs->n; i++) {
+		if (!cs->list[i].has_path)
+			continue;
+		if (cs->list[i].c.damaged_count == 0 ||
+		    plan->config->backup != NULL)
+			first = &cs->list[i].c;
+		else if (damaged == NULL &&
+		    ends_before_target(plan, &cs->list[i].c))
+			damaged = &cs->list[i].c;
+	}
+	buf_init(&b, NAMES_TEXT_MAX);
+	plan_target_text(plan, &b);
+	if (damaged != NULL) {
+		err_set(err, ERR_REFUSED,
+		    "no undamaged backup reaches %s: backup %s holds %llu "
+		    "pages with wrong checksums", buf_str(&b), damaged->label,
+		    (unsigned long long)damaged->damaged_count);
+		err_hint(err, "--backup %s uses it all the same; dapk-backup "
+			      "info lists the pages", damaged->label);
+	} else if (first != NULL) {
+		err_set(err, ERR_REFUSED,
+		    "%s is not after the end of %s %s (%s, LSN %s)",
+		    buf_str(&b),
+		    plan->config->backup != NULL ? "backup" :
+						   "the first backup",
+		    first->label, time_format_local(first->stop_time, local),
+		    lsn_format(first->stop_lsn, lsn));
+		err_hint(err,
+		    "the earliest target is just after %s, or --target "
+		    "immediate --backup %s",
+		    time_format(first->stop_time, text), first->label);
+	} else
+		err_set(err, ERR_REFUSED, "no backup reaches %s", buf_str(&b));
+	buf_free(&b);
+	return -1;
+}
+
+/* Try the candidates from the newest on; *chosen is the one that holds. */
+static int
+choose(struct restore_plan *plan, struct candidates *cs,
+    struct candidate **chosen, struct err *err)
+{
+	const bool search = plan->target == TARGET_XID ||
+	    plan->target == TARGET_NAME || plan->target == TARGET_IMMEDIATE;
+	const bool named = plan->config->backup != NULL;
+	struct err refused = ERR_INIT, e = ERR_INIT;
+	struct candidate *ca, *oldest = NULL;
+	size_t i;
+
+	for (i = 0; i < cs->n; i++) {
+		ca = &cs->list[i];
+		if (cancel_check(err) != 0)
+			return -1;
+		if (!ca->has_path || !ends_before_target(plan, &ca->c))
+			continue;
+		if (ca->c.damaged_count != 0 && !named) {
+			plan_note(plan, "backup %s is passed over: it holds "
+					"%llu damaged pages", ca->c.label,
+			    (unsigned long long)ca->c.damaged_count);
+			continue;
+		}
+		if (judge(plan, ca, &e) == 0) {
+			*chosen = ca;
+			return 0;
+		}
+		if (e.code != ERR_REFUSED) {
+			*err = e;
+			return -1;
+		}
+		if (refused.code == ERR_NONE)
+			refused = e;
+		err_clear(&e);
+		oldest = ca;
+		if (!search)
+			break;
+	}
+	if (refused.code == ERR_NONE)
+		return refuse_too_early(plan, cs, err);
+	*err = refused;
+	if (plan->target == TARGET_NAME)
+		hint_names(plan, &oldest->path, err);
+	return -1;
+}
+
+/* A warning for what the chosen one is, beside the proof. */
+static void
+note_backup(struct restore_plan *plan, const struct candidates *cs)
+{
+	if (plan->backup.damaged_count != 0) {
+		plan_note(plan, "backup %s holds %llu pages with wrong "
+				"checksums, chosen by --backup",
+		    plan->backup.label,
+		    (unsigned long long)plan->backup.damaged_count);
+		log_warning("backup %s holds %llu damaged pages",
+		    plan->backup.label,
+		    (unsigned long long)plan->backup.damaged_count);
+	}
+	if (plan->found.use_lsn)
+		plan_note(plan,
+		    "no commit after the target time is stored, but WAL that "
+		    "was written later: recovery gets an LSN as target");
+	if (plan->reach.ends_in_partial &&
+	    (!plan->found.found || plan->target == TARGET_LATEST))
+		plan_note(plan, "the archive ends with the partial segment %s",
+		    plan->reach.last_segment);
+}
+
+int
+plan_choose(struct restore_plan *plan, struct err *err)
+{
+	struct candidates cs = { 0 };
+	struct candidate *chosen = NULL;
+	int ret = -1;
+
+	if (plan_target_parse(plan, err) != 0)
+		return -1;
+	if (load_candidates(plan, &cs, err) != 0 ||
+	    find_paths(plan, &cs, err) != 0 ||
+	    choose(plan, &cs, &chosen, err) != 0)
+		goto out;
+	if (commit_get(plan->params.repo, &plan->inc, chosen->c.label,
+		&plan->backup, err) != 0)
+		goto out;
+	plan->path = chosen->path;
+	chosen->has_path = false; /* now the plan's */
+	note_backup(plan, &cs);
+	ret = 0;
+out:
+	if (ret != 0)
+		memset(&plan->path, 0, sizeof(plan->path));
+	candidates_free(&cs);
+	return ret;
+}
+
+struct restore_plan *
+plan_new(const struct restore_params *params)
+{
+	struct restore_plan *plan = xcalloc(1, sizeof(*plan));
+
+	plan->params = *params;
+	plan->config = params->config;
+	buf_init(&plan->notes, PLAN_NOTES_MAX);
+	return plan;
+}
+
+/*
+ * PostgreSQL does not run as root, and files of root's would not be readable
+ * for it (TRAPS T104).
+ */
+static int
+check_user(const struct config *config, struct err *err)
+{
+	if (geteuid() != 0 || config->dry_run)
+		return 0;
+	err_set(err, ERR_REFUSED,
+	    "restore does not run as root: the files must belong to the user "
+	    "that runs PostgreSQL");
+	return err_hint(err, "sudo -u postgres dapk-backup restore ...");
+}
+
+int
+restore_plan(struct restore_plan **out, const struct restore_params *params,
+    struct err *err)
+{
+	struct restore_plan *plan;
+
+	*out = NULL;
+	if (check_user(params->config, err) != 0)
+		return -1;
+	plan = plan_new(params);
+	if (plan_choose(plan, err) != 0 || plan_destination(plan, err) != 0) {
+		restore_plan_free(plan);
+		return -1;
+	}
+	*out = plan;
+	return 0;
+}
+
+const struct commit *
+restore_plan_backup(const struct restore_plan *plan)
+{
+	return &plan->backup;
+}
+
+void
+restore_plan_free(struct restore_plan *plan)
+{
+	struct plan_settings *s;
+	size_t i;
+
+	if (plan == NULL)
+		return;
+	commit_free(&plan->backup);
+	if (plan->path.entries != NULL)
+		history_free(&plan->path);
+	for (i = 0; i < plan->n_tablespaces; i++) {
+		free(plan->tablespaces[i].from);
+		free(plan->tablespaces[i].to);
+	}
+	free(plan->tablespaces);
+	s = &plan->settings;
+	free(s->archive_mode);
+	free(s->max_connections);
+	free(s->max_worker_processes);
+	free(s->max_wal_senders);
+	free(s->max_prepared_transactions);
+	free(s->max_locks_per_transaction);
+	free(plan->saved.config_file);
+	free(plan->saved.hba_file);
+	free(plan->saved.ident_file);
+	free(plan->dir);
+	buf_free(&plan->notes);
+	free(plan);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* The proof, for people: what is restored from what, and where it ends. */
+#include "config.h"
+
+#include <string.h>
+
+#include "core/text.h"
+#include "core/time.h"
+#include "restore/plan.h"
+
+#define LINE_MAX_TEXT ((size_t)4096)
+
+static void
+show_backup(const struct restore_plan *plan, FILE *out)
+{
+	const struct commit *c = &plan->backup;
+	char size[TEXT_SIZE_MAX], from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
+	char start[LSN_TEXT_MAX], stop[LSN_TEXT_MAX];
+
+	fprintf(out, "backup       %s of cluster %s, PostgreSQL %d\n",
+	    c->label, plan->inc.cluster, plan->inc.major);
+	fprintf(out, "  taken      %s to %s\n",
+	    time_format_local(c->start_time, from),
+	    time_format_local(c->stop_time, to));
+	fprintf(out, "  LSN        %s to %s, timeline %u\n",
+	    lsn_format(c->start_lsn, start), lsn_format(c->stop_lsn, stop),
+	    (unsigned)c->timeline);
+	fprintf(out, "  size       %s in %llu files\n",
+	    text_human_size(c->original_bytes, size),
+	    (unsigned long long)c->files);
+}
+
+static void
+show_timelines(const struct restore_plan *plan, FILE *out)
+{
+	const struct history *h = &plan->path;
+	char lsn[LSN_TEXT_MAX];
+	size_t i;
+
+	fprintf(out, "timeline     ");
+	for (i = 0; i < h->n; i++) {
+		/* What lies before the backup's is of no interest. */
+		if (h->entries[i].end <= plan->backup.start_lsn)
+			continue;
+		fprintf(out, "%u", (unsigned)h->entries[i].timeline);
+		if (i + 1 < h->n)
+			fprintf(out, ", from %s on ",
+			    lsn_format(h->entries[i].end, lsn));
+	}
+	fputc('\n', out);
+}
+
+/* Where the needed WAL ends: at the target, or with the archive. */
+static void
+show_wal(const struct restore_plan *plan, FILE *out)
+{
+	const struct commit *c = &plan->backup;
+	const struct wal_reach *r = &plan->reach;
+	const char *last = r->last_segment;
+	struct err ignored = ERR_INIT; /* then the count is left out */
+	struct wal_file a, b;
+	uint64_t n;
+
+	if (plan->found.found && plan->found.segment[0] != '\0')
+		last = plan->found.segment;
+	if (plan->target == TARGET_IMMEDIATE)
+		last = c->wal_last;
+	fprintf(out, "WAL          %s to %s", c->wal_first, last);
+	if (wal_file_parse(c->wal_first, &a, &ignored) == 0 &&
+	    wal_file_parse(last, &b, &ignored) == 0) {
+		n = wal_segno(&b, c->wal_segment_size) -
+		    wal_segno(&a, c->wal_segment_size) + 1;
+		fprintf(out, ": %llu %s, all stored", (unsigned long long)n,
+		    n == 1 ? "segment" : "segments");
+	}
+	fputc('\n', out);
+}
+
+static void
+show_event(const struct restore_plan *plan, FILE *out)
+{
+	const struct wal_event *e = &plan->found.event;
+	char lsn[LSN_TEXT_MAX], text[TIME_TEXT_MAX], local[TIME_TEXT_MAX];
+	const char *at = lsn_format(e->lsn, lsn);
+
+	if (plan->found.use_lsn) {
+		fprintf(out, "  found      everything before LSN %s (written "
+			     "%s; no commit follows the target)\n", at,
+		    e->has_time ? time_format_local(e->time, local) : "later");
+		return;
+	}
+	switch (e->type) {
+	case WAL_EVENT_COMMIT:
+	case WAL_EVENT_ABORT:
+		fprintf(out, "  found      %s of transaction %u at %s (%s), "
+			     "LSN %s",
+		    e->type == WAL_EVENT_COMMIT ? "commit" : "abort",
+		    (unsigned)e->xid,
+		    e->has_time ? time_format(e->time, text) : "?",
+		    e->has_time ? time_format_local(e->time, local) : "?", at);
+		break;
+	case WAL_EVENT_RESTORE_POINT:
+		fprintf(out, "  found      restore point \"%s\", set %s, LSN %s",
+		    e->name,
+		    e->has_time ? time_format_local(e->time, local) : "?", at);
+		break;
+	default:
+		fprintf(out, "  found      a WAL record at LSN %s", at);
+	}
+	if (plan->target == TARGET_TIME || !plan->want.inclusive)
+		fprintf(out, ": the first thing that is not replayed\n");
+	else
+		fprintf(out, ": the last thing that is replayed\n");
+}
+
+static void
+show_target(const struct restore_plan *plan, FILE *out)
+{
+	const struct wal_reach *r = &plan->reach;
+	char lsn[LSN_TEXT_MAX], text[TIME_TEXT_MAX];
+	struct buf b;
+
+	buf_init(&b, LINE_MAX_TEXT);
+	plan_target_text(plan, &b);
+	fprintf(out, "target       %s%s\n", buf_str(&b),
+	    plan_has_target(plan) && !plan->want.inclusive ? ", exclusive" : "");
+	buf_free(&b);
+	if (plan->found.found)
+		show_event(plan, out);
+	else if (plan->target == TARGET_LATEST) {
+		fprintf(out, "  found      WAL up to LSN %s on timeline %u",
+		    lsn_format(r->end, lsn), (unsigned)r->end_timeline);
+		if (r->max_commit_time != 0)
+			fprintf(out, ", last commit %s",
+			    time_format_local(r->max_commit_time, text));
+		fputc('\n', out);
+	}
+}
+
+static void
+show_then(const struct restore_plan *plan, FILE *out)
+{
+	static const char *const then[] = {
+		"the server is promoted onto a new timeline",
+		"recovery pauses; pg_wal_replay_resume() promotes",
+		"the server shuts down"
+	};
+
+	if (plan->config->standby)
+		fprintf(out, "then         it follows %s as a standby\n",
+		    plan->config->primary_conninfo != NULL ? "the primary" :
+							     "the archive");
+	else
+		fprintf(out, "then         %s\n", then[plan->config->action]);
+	fprintf(out, "archiving    %s\n",
+	    plan->config->keep_archiving ?
+		"goes on into this repository (--keep-archiving)" :
+		"is off in the restored cluster");
+}
+
+void
+restore_plan_print(const struct restore_plan *plan, FILE *out)
+{
+	const char *line, *end;
+	size_t i;
+
+	show_backup(plan, out);
+	show_timelines(plan, out);
+	show_wal(plan, out);
+	show_target(plan, out);
+	show_then(plan, out);
+	fprintf(out, "into         %s\n", plan->dir);
+	for (i = 0; i < plan->n_tablespaces; i++)
+		fprintf(out, "  tablespace %u %s%s%s\n",
+		    (unsigned)plan->tablespaces[i].oid,
+		    plan->tablespaces[i].from,
+		    strcmp(plan->tablespaces[i].from,
+			plan->tablespaces[i].to) == 0 ? "" : " -> ",
+		    strcmp(plan->tablespaces[i].from,
+			plan->tablespaces[i].to) == 0 ?
+			"" : plan->tablespaces[i].to);
+	for (line = buf_str(&plan->notes); *line != '\0'; line = end) {
+		end = line + strcspn(line, "\n");
+		fprintf(out, "note         %.*s\n", (int)(end - line), line);
+		end += *end == '\n';
+	}
+}
