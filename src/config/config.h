@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+/*
+ * The typed configuration. Each setting is one row of the option table
+ * (config/option.h), which gives it its name, type, range, default, where it
+ * may stand (section of the file, environment, command line of which
+ * commands) and its help. Values come from, in rising order: the default,
+ * PGDATA, the file, the environment, the command line.
+ *
+ *	config_init(&cfg);
+ *	config_load(&cfg, &sources, err);
+ *	config_free(&cfg);
+ *
+ * After loading it is not changed any more and may be read by any thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+
+#define CONFIG_FILE_DEFAULT "/etc/dapk-backup.conf"
+#define CONFIG_REPOSITORY_DEFAULT "file:///var/lib/dapk-backup"
+#define CONFIG_STATE_DEFAULT "/var/lib/dapk-backup-state"
+#define CONFIG_JOBS_MAX 64
+#define CONFIG_JOBS_AUTO_MAX 8
+
+enum config_checkpoint { CHECKPOINT_FAST, CHECKPOINT_SPREAD };
+enum config_progress { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
+enum config_target {
+	TARGET_DEFAULT, /* none given: latest */
+	TARGET_TIME,
+	TARGET_XID,
+	TARGET_LSN,
+	TARGET_NAME,
+	TARGET_IMMEDIATE,
+	TARGET_LATEST
+};
+enum config_action { ACTION_PROMOTE, ACTION_PAUSE, ACTION_SHUTDOWN };
+
+struct config_mapping { /* --tablespace-map OLD=NEW */
+	char *from;
+	char *to;
+};
+
+struct config {
+	/* where */
+	char *config_file; /* the file that was read, or NULL */
+	char *cluster;	   /* "main" */
+	bool cluster_given; /* named by the user, not the default */
+	char *pgdata;	   /* NULL: not known */
+	char *conninfo;	   /* NULL: libpq's environment */
+	char *host, *username; /* already part of conninfo after loading */
+	char *repository;  /* name of the one in use, NULL: only a URL */
+	char *repository_url;
+	char *repository_id; /* expected id (restore writes it), or NULL */
+	char *state_directory;
+
+	/* how */
+	unsigned jobs; /* never 0 after loading */
+	int compress_level;
+	int wal_compress_level;
+	uint64_t max_rate; /* bytes a second, 0: no limit */
+	enum config_checkpoint checkpoint;
+	uint64_t archive_timeout_ms; /* how long to wait for WAL to arrive */
+	bool wal_header_check; /* archive-push: page header against the name */
+	uint64_t prefetch;     /* archive-get: bytes ahead, 0: none */
+
+	/* output */
+	bool quiet, verbose, json, dry_run;
+	int log_format; /* enum log_format */
+	enum config_progress progress;
+
+	/* command arguments */
+	bool push_all;	     /* archive-push --all DIR */
+	char *restore_dir;   /* restore -D */
+	enum config_target target;
+	char *target_value; /* text of time, xid, lsn, name */
+	bool exclusive;
+	char *timeline; /* "latest", "current", or a number */
+	enum config_action action;
+	char *backup; /* label or its beginning, NULL: chosen */
+	struct config_mapping *tablespace_maps;
+	unsigned n_tablespace_maps;
+	bool start;
+	unsigned port; /* restore --start --port; else part of conninfo */
+	uint64_t start_timeout_ms;
+	bool standby;
+	char *primary_conninfo;
+	bool keep_archiving;
+
+	char **arguments; /* what is left of the command line; not owned */
+	int n_arguments;
+};
+
+struct option;
+
+/* An option of the command line, in the order typed. */
+struct config_given {
+	const struct option *option;
+	const char *value;
+};
+
+struct config_sources {
+	const char *default_file; /* NULL: CONFIG_FILE_DEFAULT */
+	unsigned command;	  /* enum option_command */
+	const struct config_given *given;
+	size_t n_given;
+};
+
+/* The defaults. */
+void config_init(struct config *cfg);
+void config_free(struct config *cfg); /* also of a zeroed one */
+
+/*
+ * Read file and environment and put the command line over them. Errors:
+ * ERR_USAGE for the command line, ERR_CONFIG for the rest, with "FILE:LINE: "
+ * or the variable's name before the message.
+ */
+int config_load(struct config *cfg, const struct config_sources *sources,
+    struct err *err) ERR_USE;
+
+/* Warn of DAPK_BACKUP_* variables that mean nothing. */
+void config_warn_environment(void);
+
+/*
+ * A connection string with its passwords replaced by ***: the only form that
+ * may be shown. Of one that cannot be read nothing is shown.
+ */
+void config_mask_conninfo(const char *conninfo, struct buf *out);
+bool config_conninfo_has_secret(const char *conninfo);
+
+#endif
