@@ -5,3 +5,4 @@ libdapk_a_SOURCES += \
 	%D%/storage_mem.c \
 	%D%/storage_ops.h \
 	%D%/storage_posix.c
+unit_tests += tests/contract/test_storage
