@@ -141,7 +141,15 @@ print_reached(const struct config *cfg, const struct restore_reached *r)
 static void
 print_start(const struct config *cfg, const struct commit *backup)
 {
-	(void)printf("restored into %s; to start it:\n", cfg->restore_dir);
+	char *conf = xasprintf("%s/postgresql.conf", cfg->restore_dir);
+	bool inside = access(conf, F_OK) == 0;
+
+	free(conf);
+	(void)printf("restored into %s; to start it%s\n", cfg->restore_dir,
+	    inside ? ":" : ", pg_ctl needs the options told above: its "
+	    "configuration lies in a folder of its own");
+	if (!inside)
+		return;
 	(void)printf("  /usr/lib/postgresql/%d/bin/pg_ctl -D %s -l "
 	    "%s.log start\n", backup->inc.major, cfg->restore_dir,
 	    cfg->restore_dir);

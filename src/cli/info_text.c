@@ -23,7 +23,7 @@ print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
 	(void)fprintf(out, "    %.*s\n", verbose ? FORMAT_LABEL_MAX :
 	    info_short_label(inc, i), b->label);
 	if (b->problem.code != ERR_NONE) {
-		(void)fprintf(out, "      DAMAGED  %s\n", b->problem.msg);
+		(void)fprintf(out, "      damaged  %s\n", b->problem.msg);
 		return;
 	}
 	(void)fprintf(out, "      time     %s to %s\n",
@@ -39,14 +39,14 @@ print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
 		(void)fprintf(out, "      tablespace %" PRIu32 " %s\n",
 		    c->tablespaces[t].oid, c->tablespaces[t].path);
 	if (c->damaged_count > 0)
-		(void)fprintf(out, "      DAMAGED  %" PRIu64 " page%s of the "
+		(void)fprintf(out, "      damaged  %" PRIu64 " page%s of the "
 		    "database failed when this was taken, the first in %s "
 		    "block %" PRIu64 "\n", c->damaged_count,
 		    c->damaged_count == 1 ? "" : "s", c->n_damaged > 0 ?
 		    c->damaged[0].path : "?", c->n_damaged > 0 ?
 		    c->damaged[0].block : 0);
 	if (!b->usable)
-		(void)fprintf(out, "      UNUSABLE %s\n", b->unusable.msg);
+		(void)fprintf(out, "      unusable %s\n", b->unusable.msg);
 }
 
 static void
@@ -140,7 +140,7 @@ print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
 	for (i = 0; i < inc->n_timelines; i++)
 		print_timeline(inc, &inc->timelines[i], out);
 	for (i = 0; i < inc->n_problems; i++)
-		(void)fprintf(out, "  DAMAGED: %s\n", inc->problems[i].msg);
+		(void)fprintf(out, "  damaged: %s\n", inc->problems[i].msg);
 }
 
 void

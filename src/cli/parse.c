@@ -328,6 +328,10 @@ parse_arguments(int argc, char **argv, struct parsed *out, struct err *err)
 		room += strlen(argv[i]); /* "-nv" holds several */
 	out->given = xcalloc(room, sizeof(*out->given));
 	out->arguments = xcalloc((size_t)argc + 1, sizeof(*out->arguments));
+	if (argc == 2 && strcmp(argv[1], "-h") == 0) {
+		out->help = true; /* a host only where there is a command */
+		return 0;
+	}
 	/* An option that lacks its value is told by the second pass. */
 	rc = find_command(argc, argv, &at, err);
 	if (at > 0) {
@@ -337,7 +341,7 @@ parse_arguments(int argc, char **argv, struct parsed *out, struct err *err)
 		if (out->command == NULL)
 			return unknown_command(argv[at], err);
 	}
-	if (rc != 0 && at > 0)
+	if (rc != 0)
 		err_clear(err);
 	if (read_options(argc, argv, at, out, err) != 0)
 		return -1;

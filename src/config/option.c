@@ -124,8 +124,7 @@ const struct option option_table[] = {
 	    .help = "refuse WAL whose page header does not agree with its "
 		    "name and cluster; no: for servers that encrypt WAL" },
 	{ .name = "prefetch", .type = OPTION_SIZE, .section = SECTION_GLOBAL,
-	    .commands = COMMAND_ARCHIVE_GET | COMMAND_RESTORE,
-	    .env = "DAPK_BACKUP_PREFETCH",
+	    .commands = COMMAND_ARCHIVE_GET, .env = "DAPK_BACKUP_PREFETCH",
 	    .value = "SIZE", .default_value = "128MB",
 	    .max = (uint64_t)64 << 30, AT(prefetch),
 	    .help = "fetch this much WAL ahead of recovery; 0: none" },
