@@ -19,7 +19,7 @@ repositories = bench
 [repository bench]
 url = file://$(repo)
 C
-  "$DAPK_BACKUP" --config "$(conf)" --cluster "$1" init
+  "$DAPK_BACKUP" --config "$(conf)" init
 }
 dapk() { CMD=("$DAPK_BACKUP" --config "$(conf)" --cluster "$1" "${@:2}"); }
 # A backup waits until its own WAL is stored, so the server must archive for real.
