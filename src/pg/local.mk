@@ -10,3 +10,11 @@ libdapk_a_SOURCES += \
 	%D%/walname.c %D%/walname.h \
 	%D%/walread.c %D%/walread.h \
 	%D%/walsummary.c
+
+unit_tests += \
+	tests/unit/test_control \
+	tests/unit/test_datafile \
+	tests/unit/test_history \
+	tests/unit/test_page \
+	tests/unit/test_walname \
+	tests/unit/test_walread
