@@ -78,6 +78,8 @@ static int
 add(struct conffiles *c, const char *origin, const char *setting,
     const char *main_dir, struct err *err)
 {
+	const char *slash = strrchr(origin, '/');
+	char *own_dir;
 	size_t i;
 
 	for (i = 0; i < c->n; i++)
@@ -89,7 +91,12 @@ add(struct conffiles *c, const char *origin, const char *setting,
 	if (c->n % 16 == 0)
 		c->list = xreallocarray(c->list, c->n + 16,
 		    sizeof(*c->list));
-	c->list[c->n].path = conffiles_name(c, origin, main_dir);
+	own_dir = xstrndup(origin,
+	    slash == NULL ? 0 : (size_t)(slash - origin));
+	/* Only what is included keeps its directory's name. */
+	c->list[c->n].path = conffiles_name(c, origin,
+	    strcmp(setting, "include") == 0 ? main_dir : own_dir);
+	free(own_dir);
 	c->list[c->n].origin = xstrdup(origin);
 	c->list[c->n].setting = setting;
 	c->n++;

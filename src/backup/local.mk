@@ -10,3 +10,4 @@ libdapk_a_SOURCES += \
 	%D%/rate.c %D%/rate.h \
 	%D%/server.c %D%/server.h \
 	%D%/wait.c %D%/wait.h
+unit_tests += tests/unit/test_plan tests/unit/test_copy tests/unit/test_rate
