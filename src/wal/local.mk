@@ -8,3 +8,6 @@ libdapk_a_SOURCES += \
 	%D%/pushstore.c %D%/pushstore.h \
 	%D%/salvage.c \
 	%D%/spool.c %D%/spool.h
+
+unit_tests += tests/unit/test_push
+tests_unit_test_push_SOURCES = tests/unit/test_push.c tests/unit/fixture_wal.h

@@ -18,6 +18,7 @@
 
 #define STEP ((size_t)1 << 20)
 #define HEADER_SIZE 40
+#define SWITCH_SIZE 24
 #define TEXT_MAX 400
 #define HASH_TEXT (2 * WAL_HASH_SIZE + 1)
 
@@ -101,6 +102,37 @@ wal_push_summary(int fd, uint64_t size, const char *path, pg_lsn start,
 	return ret;
 }
 
+/*
+ * Where the file's records end for good: behind a switch record, which the
+ * summary counts as reaching to the segment's end. 0: there is none.
+ */
+static int
+find_switch(int fd, uint64_t size, const char *path, pg_lsn start,
+    uint32_t segment_size, pg_lsn *out, struct err *err)
+{
+	struct walread *r = walread_new(segment_size, 0);
+	uint8_t *bytes = xmalloc(STEP);
+	struct wal_event ev;
+	uint64_t off;
+	size_t len;
+	int ret = 0;
+
+	*out = 0;
+	for (off = 0; off < size && ret == 0 && *out == 0; off += len) {
+		len = size - off < STEP ? (size_t)(size - off) : STEP;
+		ret = io_pread_full(fd, bytes, len, off, path, err);
+		if (ret != 0)
+			break;
+		walread_feed(r, start + off, bytes, len);
+		while (*out == 0 && walread_next(r, &ev))
+			if (ev.type == WAL_EVENT_SWITCH)
+				*out = ev.lsn + SWITCH_SIZE;
+	}
+	walread_free(r);
+	free(bytes);
+	return ret;
+}
+
 /* The stored content beside the file's. */
 struct comparison {
 	int fd;
@@ -169,7 +201,7 @@ describe(char out[TEXT_MAX], uint64_t size, const uint8_t *head,
 
 /* Is the difference in WAL that recovery would read, on both sides? */
 static const char *
-usual_cause(const struct wal_file *file, pg_lsn at,
+usual_cause(const struct wal_file *file, pg_lsn at, pg_lsn switched,
     const struct wal_summary *ours, const struct wal_summary *theirs)
 {
 	if (file->type == WAL_FILE_HISTORY)
@@ -178,7 +210,8 @@ usual_cause(const struct wal_file *file, pg_lsn at,
 	if (file->type == WAL_FILE_BACKUP)
 		return "Usual cause: a copy of this server archives here too.";
 	if (ours->parsed && theirs->parsed && ours->end != 0 &&
-	    ours->end == theirs->end && at >= ours->end)
+	    ours->end == theirs->end &&
+	    (at >= ours->end || (switched != 0 && at >= switched)))
 		return "The records are equal, only the unused rest differs. "
 		       "Usual cause: a standby with archive_mode = always "
 		       "archives the primary's WAL a second time.";
@@ -232,6 +265,7 @@ wal_push_conflict(const struct wal_push_file *f, int fd, uint64_t size,
 	uint8_t head[HEADER_SIZE];
 	bool is_wal = f->name.type == WAL_FILE_SEGMENT ||
 	    f->name.type == WAL_FILE_PARTIAL;
+	pg_lsn switched = 0;
 	size_t got = 0;
 
 	if (wal_store_describe(f->repo, f->inc, stored, &tag,
@@ -240,6 +274,8 @@ wal_push_conflict(const struct wal_push_file *f, int fd, uint64_t size,
 	    err) != 0 ||
 	    (is_wal && wal_push_summary(fd, size, f->path, tag.lsn,
 	    f->segment_size, &ours, err) != 0) ||
+	    (is_wal && find_switch(fd, size, f->path, tag.lsn,
+	    f->segment_size, &switched, err) != 0) ||
 	    io_pread_upto(fd, head, sizeof(head), 0, &got, f->path,
 	    err) != 0) {
 		err_wrap(err, "%s is stored already with another content, "
@@ -255,7 +291,7 @@ wal_push_conflict(const struct wal_push_file *f, int fd, uint64_t size,
 	    &ours, tag.lsn);
 	set_conflict(f, &c, stored, &tag, sides,
 	    usual_cause(&f->name, c.first == UINT64_MAX ? 0 :
-			tag.lsn + c.first, &ours, &theirs), err);
+			tag.lsn + c.first, switched, &ours, &theirs), err);
 out:
 	err_hint(err,
 	    "find who else archives here: on the copy type ALTER SYSTEM SET "

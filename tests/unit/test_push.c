@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "fixture_wal.h"
+
+#define SEG "000000010000000000000005"
+
+/* One full segment number 5, with a commit in it. */
+static struct made_wal
+one_segment(const struct place *p)
+{
+	struct made_wal w = made_new(p->segment_size, 1, 5, 1);
+
+	(void)made_commit(&w, 700, 5000000);
+	made_fill(&w, p->segment_size);
+	(void)made_record(&w, RM_HEAP, 0, 3, w.bytes, 4000);
+	return w;
+}
+
+static int
+compare_sink(void *arg, const uint8_t *data, size_t len, struct err *unused)
+{
+	const uint8_t **at = arg;
+
+	(void)unused;
+	assert_memory_equal(*at, data, len);
+	*at += len;
+	return 0;
+}
+
+static void
+assert_stored(const struct place *p, const char *name, const uint8_t *bytes,
+    size_t len)
+{
+	struct frame_codec *codec = frame_codec_new(1);
+	const uint8_t *at = bytes;
+	struct wal_stored ws;
+	struct wal_file f;
+
+	OK(wal_file_parse(name, &f, &err));
+	OK(wal_store_pick(p->repo, &p->inc, &f, &ws, &err));
+	OK(wal_store_read(p->repo, &p->inc, &ws, codec, compare_sink, &at,
+	    &err));
+	assert_true(at == bytes + len);
+	frame_codec_free(codec);
+}
+
+static void
+a_pushed_segment_reads_back_as_it_was(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+
+	place_segment(p, &w, 5, name);
+	assert_string_equal(name, SEG);
+	OK(place_try_push(p, name, &r));
+	assert_false(r.already);
+	assert_int_equal(r.original_bytes, p->segment_size);
+	assert_true(r.stored_bytes > 0);
+	assert_stored(p, name, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+static void
+the_stored_summary_tells_commits_and_the_tag_tells_the_place(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct format_wal_tag tag;
+	struct wal_summary sum;
+	struct wal_stored ws;
+	struct wal_file f;
+
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	OK(wal_file_parse(name, &f, &err));
+	OK(wal_store_pick(p->repo, &p->inc, &f, &ws, &err));
+	OK(wal_store_describe(p->repo, &p->inc, &ws, &tag, &sum, &err));
+	assert_int_equal(tag.lsn, made_start(&w));
+	assert_int_equal(tag.length, p->segment_size);
+	assert_int_equal(tag.segment_size, p->segment_size);
+	assert_true(sum.parsed);
+	assert_int_equal(sum.commits, 1);
+	assert_int_equal(sum.max_commit_time, 5000000);
+	assert_int_equal(sum.max_xid, 700);
+	made_free(&w);
+}
+
+static void
+the_same_content_twice_is_success_and_is_stored_once(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+	struct keys k;
+
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	OK(place_try_push(p, name, &r));
+	assert_true(r.already);
+	place_keys(p, name, &k);
+	assert_int_equal(k.n, 1);
+	made_free(&w);
+}
+
+static void
+another_content_is_refused_and_the_message_compares_both(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+	struct keys k;
+
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	w.bytes[500000] ^= 1;
+	place_segment(p, &w, 5, name);
+	FAILS(place_try_push(p, name, &r), ERR_EXISTS);
+	SAYS("another content");
+	SAYS("offset 500000");
+	SAYS("0/57A120"); /* 5 MB and 500000 */
+	SAYS("timeline 1");
+	SAYS("7312345678901234567");
+	SAYS("archived 20");
+	SAYS("cloned copy");
+	assert_non_null(strstr(err.hint, "archive_mode"));
+	place_keys(p, name, &k);
+	assert_int_equal(k.n, 1); /* the first one is untouched */
+	w.bytes[500000] ^= 1;
+	assert_stored(p, name, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+/* TRAPS T15: only what follows the last record differs. */
+static void
+a_difference_in_the_unused_rest_is_told_apart(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 5, 1);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+
+	(void)made_commit(&w, 700, 5000000);
+	(void)made_switch(&w);
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	w.bytes[900001] = 77;
+	place_segment(p, &w, 5, name);
+	FAILS(place_try_push(p, name, &r), ERR_EXISTS);
+	SAYS("archive_mode = always");
+	made_free(&w);
+}
+
+static void
+a_second_history_of_a_timeline_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct wal_push_result r;
+	char path[192];
+
+	place_push_text(p, "00000002.history", "1\t0/5000000\tone\n");
+	place_wal_path(p, "00000002.history", path);
+	place_write(path, "1\t0/6000000\ttwo\n", 16);
+	FAILS(place_try_push(p, "00000002.history", &r), ERR_EXISTS);
+	SAYS("promoted");
+}
+
+static void
+history_backup_and_empty_files_are_accepted(void **state)
+{
+	struct place *p = *state;
+
+	place_push_text(p, "00000003.history", ""); /* TRAPS T27 */
+	place_push_text(p, SEG ".00000028.backup", "START WAL LOCATION\n");
+	place_push_text(p, "0000000A.history", "1\t0/5000000\tx\n"); /* T26 */
+	assert_stored(p, SEG ".00000028.backup",
+	    (const uint8_t *)"START WAL LOCATION\n", 19);
+	assert_stored(p, "00000003.history", (const uint8_t *)"", 0);
+}
+
+static void
+a_partial_segment_is_stored_under_its_own_name(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1], path[192], to[192];
+
+	place_segment(p, &w, 5, name);
+	place_wal_path(p, name, path);
+	place_wal_path(p, SEG ".partial", to);
+	assert_int_equal(rename(path, to), 0);
+	place_push(p, SEG ".partial");
+	assert_stored(p, SEG ".partial", w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+static void
+other_names_are_refused_and_the_hint_lists_the_right_ones(void **state)
+{
+	struct place *p = *state;
+	static const char *const names[] = { SEG ".tmp", "xlogtemp.123",
+		"00000001000000000000000g", "archive_status", SEG ".gz" };
+	struct wal_push_result r;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		FAILS(place_try_push(p, names[i], &r), ERR_USAGE);
+		assert_non_null(strstr(err.hint, ".history"));
+	}
+}
+
+static void
+a_cut_segment_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1], path[192];
+	struct wal_push_result r;
+
+	place_segment(p, &w, 5, name);
+	place_wal_path(p, name, path);
+	assert_int_equal(truncate(path, 8192), 0);
+	FAILS(place_try_push(p, name, &r), ERR_REFUSED);
+	SAYS("8192 bytes");
+	made_free(&w);
+}
+
+/* Write what is in w under the name of segment 5 and try to push it. */
+static void
+assert_header_refused(struct place *p, struct made_wal *w, const char *says)
+{
+	char path[192];
+	struct wal_push_result r;
+	struct keys k;
+
+	place_wal_path(p, SEG, path);
+	place_write(path, w->bytes, p->segment_size);
+	err_clear(&err);
+	if (place_try_push(p, SEG, &r) == 0)
+		fail_msg("pushed, though: %s", says);
+	SAYS(says);
+	place_keys(p, SEG, &k);
+	assert_int_equal(k.n, 0);
+}
+
+static void
+a_segment_that_is_not_what_its_name_says_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 6, 1);
+
+	assert_header_refused(p, &w, "begins at 0/600000");
+	made_free(&w);
+	w = made_new(p->segment_size, 2, 5, 1);
+	assert_header_refused(p, &w, "timeline 2");
+	made_free(&w);
+	w = one_segment(p);
+	put_le64(w.bytes + 24, SYSTEM + 1);
+	assert_header_refused(p, &w, "of system 7312345678901234568");
+	put_le64(w.bytes + 24, SYSTEM);
+	put_le32(w.bytes + 32, 2 * MB);
+	assert_header_refused(p, &w, "segment");
+	put_le32(w.bytes + 32, MB);
+	put_le16(w.bytes, 0xd113);
+	assert_header_refused(p, &w, "PostgreSQL 16");
+	memset(w.bytes, 0, 100);
+	assert_header_refused(p, &w, "no WAL segment header");
+	made_free(&w);
+}
+
+/* TRAPS T18: WAL that the server encrypts has no header to look at. */
+static void
+without_the_header_check_the_control_file_decides(void **state)
+{
+	struct place *p = *state;
+	struct wal_push_params params = { .repo = p->repo, .cluster = "main",
+		.pgdata = p->pgdata, .path = "pg_wal/" SEG,
+		.compress_level = 1, .jobs = 2, .header_check = false };
+	uint8_t *bytes = xmalloc(p->segment_size);
+	struct wal_push_result r;
+	char path[192];
+
+	memset(bytes, 0xa5, p->segment_size);
+	place_wal_path(p, SEG, path);
+	place_write(path, bytes, p->segment_size);
+	OK(wal_push(&params, &r, &err));
+	assert_stored(p, SEG, bytes, p->segment_size);
+	free(bytes);
+}
+
+static void
+a_first_segment_of_a_timeline_begins_with_its_parents_pages(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 5, 1);
+	char path[192];
+
+	made_fill(&w, 100000);
+	w.timeline = 2;
+	made_fill(&w, p->segment_size);
+	place_wal_path(p, "000000020000000000000005", path);
+	place_write(path, w.bytes, p->segment_size);
+	place_push(p, "000000020000000000000005");
+	made_free(&w);
+}
+
+static void
+an_object_that_was_cut_is_superseded_by_a_next_generation(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1], path[700];
+	struct wal_push_result r;
+	struct keys k;
+
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	place_keys(p, name, &k);
+	place_key_path(p, k.key[0], path);
+	assert_int_equal(truncate(path, 1000), 0);
+	OK(place_try_push(p, name, &r));
+	assert_false(r.already);
+	place_keys(p, name, &k);
+	assert_int_equal(k.n, 2);
+	assert_stored(p, name, w.bytes, p->segment_size);
+	OK(place_try_push(p, name, &r));
+	assert_true(r.already);
+	made_free(&w);
+}
+
+static void
+an_empty_object_of_a_crashed_store_does_not_jam_the_archive(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1], path[700];
+	struct keys k;
+
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	place_keys(p, name, &k);
+	place_key_path(p, k.key[0], path);
+	assert_int_equal(truncate(path, 0), 0);
+	place_push(p, name);
+	assert_stored(p, name, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+/* The child is killed at some point of its pushes; the parent goes on. */
+static void
+a_killed_push_leaves_nothing_in_the_way(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+	unsigned i;
+
+	place_segment(p, &w, 5, name);
+	for (i = 0; i < 12; i++) {
+		struct timespec ts = { 0, (long)i * 1500000 };
+		pid_t pid = fork();
+		int status;
+		struct keys k;
+
+		if (pid == 0) {
+			struct repo *own;
+
+			if (repo_clone(p->repo, &own, &err) == 0) {
+				p->repo = own;
+				(void)!place_try_push(p, name, &r);
+			}
+			_exit(0);
+		}
+		(void)nanosleep(&ts, NULL);
+		(void)kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		place_keys(p, name, &k); /* absent or whole */
+		if (k.n > 0)
+			assert_stored(p, name, w.bytes, p->segment_size);
+		place_push(p, name);
+		assert_stored(p, name, w.bytes, p->segment_size);
+		place_keys(p, name, &k);
+		assert_int_equal(k.n, 1);
+		OK(storage_remove(p->repo->st, k.key[0], &err));
+	}
+	made_free(&w);
+}
+
+/* TRAPS T9 */
+static void
+two_pushers_of_the_same_content_both_succeed(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+	pid_t pid[4];
+	struct keys k;
+	unsigned i, round;
+	int status;
+
+	place_segment(p, &w, 5, name);
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i < 4; i++) {
+			pid[i] = fork();
+			if (pid[i] == 0) {
+				struct repo *own;
+
+				if (repo_clone(p->repo, &own, &err) != 0)
+					_exit(2);
+				p->repo = own;
+				_exit(place_try_push(p, name, &r) == 0 ? 0 :
+									 1);
+			}
+		}
+		for (i = 0; i < 4; i++) {
+			assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+			assert_true(WIFEXITED(status));
+			assert_int_equal(WEXITSTATUS(status), 0);
+		}
+		place_keys(p, name, &k);
+		assert_int_equal(k.n, 1);
+		OK(storage_remove(p->repo->st, k.key[0], &err));
+	}
+	made_free(&w);
+}
+
+/* TRAPS T14 */
+static void
+the_data_directory_may_be_a_link_or_come_from_the_path(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1], link[128], path[256];
+	struct wal_push_params params = { .repo = p->repo, .cluster = "main",
+		.compress_level = 1, .jobs = 1, .header_check = true };
+	struct wal_push_result r;
+
+	place_segment(p, &w, 5, name);
+	(void)snprintf(link, sizeof(link), "%s/link", p->dir);
+	assert_int_equal(symlink(p->pgdata, link), 0);
+	(void)snprintf(path, sizeof(path), "%s/pg_wal/%s", link, name);
+	params.path = path;
+	OK(wal_push(&params, &r, &err));
+	assert_false(r.already);
+	params.pgdata = link;
+	params.path = "pg_wal/" SEG;
+	OK(wal_push(&params, &r, &err));
+	assert_true(r.already);
+	params.pgdata = NULL;
+	params.path = "/nowhere/" SEG;
+	FAILS(wal_push(&params, &r, &err), ERR_CONFIG);
+	made_free(&w);
+}
+
+static void
+a_long_segment_is_stored_in_parts_of_which_the_first_is_last(void **state)
+{
+	struct place *p;
+	struct made_wal w;
+	char name[WAL_SEGMENT_NAME_LEN + 1], path[700];
+	struct wal_push_result r;
+	struct keys k;
+
+	(void)place_setup_size(state, 64 * MB);
+	p = *state;
+	w = one_segment(p);
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	place_keys(p, name, &k);
+	assert_int_equal(k.n, 4);
+	assert_stored(p, name, w.bytes, p->segment_size);
+	OK(place_try_push(p, name, &r));
+	assert_true(r.already);
+	/* A part that is lost is noticed, and all is put again. */
+	place_key_path(p, strstr(k.key[0], ".part-") ? k.key[0] : k.key[1],
+	    path);
+	assert_int_equal(truncate(path, 100), 0);
+	OK(place_try_push(p, name, &r));
+	assert_false(r.already);
+	assert_stored(p, name, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+static void
+salvage(const struct place *p, const char *dir,
+    struct wal_salvage_result *out)
+{
+	struct wal_push_params params = { .repo = p->repo, .cluster = "main",
+		.path = dir, .compress_level = 1, .jobs = 2,
+		.header_check = true };
+
+	OK(wal_push_all(&params, out, &err));
+}
+
+/*
+ * Segments 5 and 6 full, 7 begun, 8 recycled from an old use, one of them
+ * archived before, a history. *end: of valid WAL.
+ */
+static void
+make_dead_server(const struct place *p, uint64_t *end)
+{
+	struct made_wal w = made_new(p->segment_size, 1, 5, 3);
+	char name[WAL_SEGMENT_NAME_LEN + 1], path[192];
+
+	(void)made_commit(&w, 700, 5000000);
+	made_fill(&w, 2 * p->segment_size + 300000);
+	(void)made_commit(&w, 701, 6000000);
+	*end = (made_lsn(&w) + 7) & ~UINT64_C(7);
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	place_segment(p, &w, 6, name);
+	place_segment(p, &w, 7, name);
+	place_wal_path(p, "000000010000000000000008", path);
+	place_write(path, w.bytes, p->segment_size);
+	place_wal_path(p, "00000001.history", path);
+	place_write(path, "", 0);
+	place_wal_path(p, "xlogtemp.77", path);
+	place_write(path, "x", 1);
+	made_free(&w);
+}
+
+static void
+salvage_stores_what_is_left_and_the_last_segment_as_partial(void **state)
+{
+	struct place *p = *state;
+	struct wal_salvage_result r;
+	uint64_t end;
+	struct keys k;
+
+	make_dead_server(p, &end);
+	salvage(p, p->pgdata, &r);
+	assert_int_equal(r.pushed, 3); /* history, 6, 7.partial */
+	assert_int_equal(r.already, 1);
+	assert_int_equal(r.skipped, 1);
+	assert_int_equal(r.failed, 0);
+	assert_int_equal(r.timeline, 1);
+	assert_int_equal(r.reached, end);
+	assert_int_equal(r.last_commit_time, 6000000);
+	place_keys(p, "000000010000000000000007", &k);
+	assert_int_equal(k.n, 1);
+	assert_non_null(strstr(k.key[0], ".partial-"));
+	salvage(p, p->pgdata, &r); /* again: nothing to do */
+	assert_int_equal(r.pushed, 0);
+	assert_int_equal(r.already, 4);
+}
+
+static void
+salvage_works_when_pg_wal_is_all_that_is_left(void **state)
+{
+	struct place *p = *state;
+	struct wal_salvage_result r;
+	char from[192], to[192];
+	uint64_t end;
+
+	make_dead_server(p, &end);
+	(void)snprintf(from, sizeof(from), "%s/pg_wal", p->pgdata);
+	(void)snprintf(to, sizeof(to), "%s/wal_disk", p->dir);
+	assert_int_equal(rename(from, to), 0);
+	salvage(p, to, &r);
+	assert_int_equal(r.pushed, 3);
+	assert_int_equal(r.reached, end);
+	assert_int_equal(rename(to, from), 0);
+}
+
+static void
+salvage_refuses_a_running_server_and_not_a_stale_pid_file(void **state)
+{
+	struct place *p = *state;
+	struct wal_push_params params = { .repo = p->repo, .cluster = "main",
+		.path = p->pgdata, .compress_level = 1, .jobs = 1,
+		.header_check = true };
+	struct wal_salvage_result r;
+	char path[192], text[32];
+	uint64_t end;
+	int status;
+	pid_t pid;
+
+	make_dead_server(p, &end);
+	pid = fork();
+	if (pid == 0) {
+		if (chdir(p->pgdata) == 0)
+			(void)pause();
+		_exit(0);
+	}
+	(void)snprintf(path, sizeof(path), "%s/postmaster.pid", p->pgdata);
+	(void)snprintf(text, sizeof(text), "%ld\n", (long)pid);
+	place_write(path, text, strlen(text));
+	/* Until it is in its directory it is some other process. */
+	for (;;) {
+		char link[64], cwd[256];
+		ssize_t n;
+
+		(void)snprintf(link, sizeof(link), "/proc/%ld/cwd", (long)pid);
+		n = readlink(link, cwd, sizeof(cwd) - 1);
+		assert_true(n > 0);
+		cwd[n] = '\0';
+		if (strcmp(cwd, p->pgdata) == 0)
+			break;
+	}
+	FAILS(wal_push_all(&params, &r, &err), ERR_REFUSED);
+	SAYS("running");
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	OK(wal_push_all(&params, &r, &err));
+	assert_int_equal(r.pushed, 3);
+}
+
+static void
+salvage_goes_on_after_a_conflict_and_counts_it(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	struct wal_salvage_result r;
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	uint64_t end;
+
+	w.bytes[600000] ^= 1;
+	place_segment(p, &w, 5, name);
+	make_dead_server(p, &end); /* pushes its own 5 and leaves it */
+	place_segment(p, &w, 5, name);
+	salvage(p, p->pgdata, &r);
+	assert_int_equal(r.failed, 1);
+	assert_int_equal(r.pushed, 3);
+	made_free(&w);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
+#define T16(f) \
+	cmocka_unit_test_setup_teardown(f, place_setup_16, place_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_pushed_segment_reads_back_as_it_was),
+		T16(a_pushed_segment_reads_back_as_it_was),
+		T(the_stored_summary_tells_commits_and_the_tag_tells_the_place),
+		T16(the_same_content_twice_is_success_and_is_stored_once),
+		T(another_content_is_refused_and_the_message_compares_both),
+		T(a_difference_in_the_unused_rest_is_told_apart),
+		T(a_second_history_of_a_timeline_is_refused),
+		T(history_backup_and_empty_files_are_accepted),
+		T(a_partial_segment_is_stored_under_its_own_name),
+		T(other_names_are_refused_and_the_hint_lists_the_right_ones),
+		T(a_cut_segment_is_refused),
+		T(a_segment_that_is_not_what_its_name_says_is_refused),
+		T(without_the_header_check_the_control_file_decides),
+		T(a_first_segment_of_a_timeline_begins_with_its_parents_pages),
+		T(an_object_that_was_cut_is_superseded_by_a_next_generation),
+		T(an_empty_object_of_a_crashed_store_does_not_jam_the_archive),
+		T16(a_killed_push_leaves_nothing_in_the_way),
+		T16(two_pushers_of_the_same_content_both_succeed),
+		T(the_data_directory_may_be_a_link_or_come_from_the_path),
+		cmocka_unit_test_teardown(
+		    a_long_segment_is_stored_in_parts_of_which_the_first_is_last,
+		    place_teardown),
+		T(salvage_stores_what_is_left_and_the_last_segment_as_partial),
+		T(salvage_works_when_pg_wal_is_all_that_is_left),
+		T(salvage_refuses_a_running_server_and_not_a_stale_pid_file),
+		T(salvage_goes_on_after_a_conflict_and_counts_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
