@@ -16,11 +16,13 @@ cmd_init(const struct config *cfg, struct err *err)
 	bool created = false;
 
 	if (repo_init(&repo, cfg->repository_url, &created, err) != 0) {
-		if (err->sys_errno == EACCES || err->sys_errno == EROFS)
+		if (err->sys_errno == EACCES) {
+			err->hint[0] = '\0'; /* here more is known */
 			(void)err_hint(err, "make the directory as root and "
 			    "give it to the user that runs PostgreSQL: "
 			    "install -d -m 0700 -o postgres -g postgres %s",
 			    cfg->repository_url + sizeof("file://") - 1);
+		}
 		return -1;
 	}
 	(void)printf("repository %s (id %s) %s\n", cfg->repository_url,

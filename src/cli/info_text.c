@@ -98,6 +98,7 @@ print_windows(const struct info_incarnation *inc, FILE *out)
 	if (inc->n_windows == 0) {
 		(void)fprintf(out, "  recovery: NOT POSSIBLE, %s\n",
 		    info_no_recovery(inc));
+		(void)fprintf(out, "    next: dapk-backup backup\n");
 		return;
 	}
 	(void)fprintf(out, "  recovery to every moment%s\n",

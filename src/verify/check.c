@@ -134,7 +134,8 @@ find_pgdata(struct check *c)
 	    "NAME], PGDATA, or add -D DIR", "is not known");
 }
 
-static void
+/* False when there is nothing there to look into. */
+static bool
 check_owner(struct check *c)
 {
 	struct stat st;
@@ -145,11 +146,11 @@ check_owner(struct check *c)
 		tell(c, CHECK_FAILED, "data directory", "correct pgdata, "
 		    "PGDATA or -D; the server says: SHOW data_directory",
 		    "%s: %s", c->pgdata, strerror(errno));
-		return;
+		return false;
 	}
 	if (st.st_uid == geteuid()) {
 		tell(c, CHECK_OK, "user", NULL, "owns %s", c->pgdata);
-		return;
+		return true;
 	}
 	owner = getpwuid(st.st_uid); /* one thread */
 	(void)snprintf(next, sizeof(next), "sudo -u %s dapk-backup check",
@@ -158,6 +159,7 @@ check_owner(struct check *c)
 	    "which is %s (uid %u); backup and archiving run as that user",
 	    (unsigned)geteuid(), c->pgdata, owner != NULL ? owner->pw_name :
 	    "nobody known", (unsigned)st.st_uid);
+	return true;
 }
 
 static void
@@ -232,17 +234,40 @@ check_command_archives(const char *command)
 	return p != NULL && strstr(p, "%p") != NULL;
 }
 
+/*
+ * The statement that sets archive_command, with the options that lead to the
+ * cluster and repository meant here: the server does not know what this
+ * shell's environment says.
+ */
+static void
+archive_command_next(const struct config *cfg, struct buf *out)
+{
+	buf_add_str(out, "ALTER SYSTEM SET archive_command = 'dapk-backup");
+	if (cfg->config_file != NULL &&
+	    strcmp(cfg->config_file, CONFIG_FILE_DEFAULT) != 0)
+		buf_printf(out, " --config %s", cfg->config_file);
+	if (cfg->cluster_given)
+		buf_printf(out, " --cluster %s", cfg->cluster);
+	if (cfg->repository == NULL && strcmp(cfg->repository_url,
+	    CONFIG_REPOSITORY_DEFAULT) != 0)
+		buf_printf(out, " --repository-url %s", cfg->repository_url);
+	buf_add_str(out, " archive-push %p'; SELECT pg_reload_conf();");
+}
+
 /* What stands in archive_command or archive_library. */
 static bool
 check_archive_command(struct check *c)
 {
-	static const char next[] = "ALTER SYSTEM SET archive_command = "
-	    "'dapk-backup archive-push %p'; SELECT pg_reload_conf();";
+	struct buf b;
+	const char *next;
 	char *library = query(c, "archive_library",
 	    "SELECT coalesce(current_setting('archive_library', true), '')");
 	char *command = query(c, "archive_command", "SHOW archive_command");
 	bool ok = false;
 
+	buf_init(&b, ERR_HINT_MAX);
+	archive_command_next(c->cfg, &b);
+	next = buf_str(&b);
 	if (library == NULL || command == NULL)
 		goto out;
 	if (library[0] != '\0')
@@ -265,6 +290,7 @@ check_archive_command(struct check *c)
 out:
 	free(library);
 	free(command);
+	buf_free(&b);
 	return ok;
 }
 
@@ -427,19 +453,25 @@ switch_wal(struct check *c)
 static void
 tell_late(struct check *c, const char *segment, double seconds)
 {
-	char *failure = query(c, "archiving", "SELECT CASE WHEN "
-	    "last_failed_time > now() - interval '1 hour' THEN "
-	    "last_failed_wal || ' at ' || last_failed_time ELSE '' END "
-	    "FROM pg_stat_archiver");
+	char *sql = xasprintf("SELECT CASE WHEN last_archived_wal >= '%s' "
+	    "THEN 'the server has archived it, but not to here' "
+	    "WHEN last_failed_time > now() - interval '1 hour' "
+	    "THEN 'the server''s last failure is ' || last_failed_wal || "
+	    "' at ' || last_failed_time ELSE 'the server says nothing of a "
+	    "failure; it may have a backlog' END FROM pg_stat_archiver",
+	    segment);
+	char *why = query(c, "archiving", sql);
+	bool elsewhere = why != NULL && strstr(why, "not to here") != NULL;
 
-	tell(c, CHECK_FAILED, "archiving", "look into the server's log for "
-	    "archive-push; is another repository or cluster name configured "
-	    "there? --archive-timeout waits longer",
-	    "segment %s did not arrive in the repository within %.0f s%s%s",
-	    segment, seconds, failure != NULL && failure[0] != '\0' ?
-	    "; the server's last failure is " : "", failure != NULL ?
-	    failure : "");
-	free(failure);
+	tell(c, CHECK_FAILED, "archiving", elsewhere ? "make archive_command "
+	    "name the same repository and cluster as this check (--config, "
+	    "--cluster, --repository-url)" : "look into the server's log for "
+	    "archive-push; --archive-timeout waits longer",
+	    "segment %s did not arrive in %s, cluster %s, within %.0f s; %s",
+	    segment, c->cfg->repository_url, c->cfg->cluster, seconds,
+	    why != NULL ? why : "");
+	free(why);
+	free(sql);
 }
 
 /* Returns -1 only when cancelled. */
@@ -497,10 +529,8 @@ check_run(const struct config *cfg, check_say say, void *arg,
 	check_configuration(&c);
 	check_connection(&c);
 	find_pgdata(&c);
-	if (c.pgdata != NULL) {
-		check_owner(&c);
+	if (c.pgdata != NULL && check_owner(&c))
 		check_control(&c);
-	}
 	if (c.conn != NULL) {
 		if (c.have_control)
 			check_same(&c);
