@@ -438,22 +438,22 @@ send_cancel(const struct pg_conn *c)
 	c->pq->PQfreeCancel(cancel);
 }
 
-/* Wait until PQgetResult() does not block. */
+/*
+ * Wait until PQgetResult() does not block. *cancelled_at is when the
+ * statement was cancelled, 0 when it was not.
+ */
 static int
-wait_result(struct pg_conn *c, int64_t cancel_after, bool *cancelled,
+wait_result(struct pg_conn *c, int64_t cancel_after, int64_t *cancelled_at,
     struct err *err)
 {
-	int64_t cancelled_at = 0;
-
 	while (c->pq->PQisBusy(c->conn)) {
-		if (cancel_requested() && !*cancelled &&
+		if (cancel_requested() && *cancelled_at == 0 &&
 		    time_monotonic() >= cancel_after) {
 			send_cancel(c);
-			*cancelled = true;
-			cancelled_at = time_monotonic();
+			*cancelled_at = time_monotonic();
 		}
-		if (*cancelled &&
-		    time_monotonic() > cancelled_at + CANCEL_WAIT_US)
+		if (*cancelled_at != 0 &&
+		    time_monotonic() > *cancelled_at + CANCEL_WAIT_US)
 			return cancel_error(err);
 		wait_readable(c->pq->PQsocket(c->conn));
 		if (!c->pq->PQconsumeInput(c->conn))
@@ -488,14 +488,14 @@ is_copy(const struct pg_conn *c, const PGresult *res)
 static int
 collect_results(struct pg_conn *c, PGresult **out, struct err *err)
 {
-	int64_t cancel_after = 0;
-	bool cancelled = false, failed = false;
+	int64_t cancel_after = 0, cancelled_at = 0;
+	bool failed = false;
 	PGresult *res, *last = NULL;
 
 	if (cancel_requested())
 		cancel_after = time_monotonic() + CANCEL_GRACE_US;
 	for (;;) {
-		if (wait_result(c, cancel_after, &cancelled, err) != 0)
+		if (wait_result(c, cancel_after, &cancelled_at, err) != 0)
 			goto fail;
 		res = c->pq->PQgetResult(c->conn);
 		if (res == NULL)
@@ -517,7 +517,7 @@ collect_results(struct pg_conn *c, PGresult **out, struct err *err)
 		*out = last;
 		return 0;
 	}
-	if (cancelled)
+	if (cancelled_at != 0)
 		(void)cancel_error(err);
 	else
 		(void)query_error(c, last, err);
