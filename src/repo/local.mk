@@ -19,3 +19,8 @@ libdapk_a_SOURCES += \
 	%D%/walreach.c %D%/walreach.h \
 	%D%/walstore.c %D%/walstore.h \
 	%D%/walstore_read.c
+unit_tests += \
+	tests/unit/test_format \
+	tests/unit/test_object \
+	tests/unit/test_pack
+EXTRA_DIST += tests/unit/fixture_repo.h
