@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include "core/log.h"
+#include "wal/cluster.h"
 #include "wal/get.h"
 
 int
@@ -13,7 +14,8 @@ cmd_archive_get(const struct config *cfg, struct err *err)
 	struct wal_get_params params = {
 		.repository_id = cfg->repository_id,
 		.cluster = cfg->cluster,
-		.pgdata = cfg->pgdata,
+		.pgdata = wal_cluster_directory(cfg->pgdata,
+		    cfg->arguments[1]),
 		.name = cfg->arguments[0],
 		.dest = cfg->arguments[1],
 		.state_directory = cfg->state_directory,

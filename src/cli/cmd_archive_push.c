@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "wal/cluster.h"
 #include "wal/push.h"
 
 static int
@@ -57,7 +58,8 @@ cmd_archive_push(const struct config *cfg, struct err *err)
 	struct repo *repo = NULL;
 	struct wal_push_params params = {
 		.cluster = cfg->cluster,
-		.pgdata = cfg->pgdata,
+		.pgdata = wal_cluster_directory(cfg->pgdata,
+		    cfg->arguments[0]),
 		.path = cfg->arguments[0],
 		.compress_level = cfg->wal_compress_level,
 		.jobs = cfg->jobs,

@@ -37,6 +37,12 @@ has_control(const char *dir)
 	return there;
 }
 
+const char *
+wal_cluster_directory(const char *configured, const char *path)
+{
+	return path[0] != '/' && has_control(".") ? NULL : configured;
+}
+
 /* "/a/b/pg_wal/NAME": "/a/b", as written, since pg_wal may be a link. */
 static char *
 data_directory_of(const char *path)

@@ -26,6 +26,15 @@ int wal_cluster_find(struct wal_cluster *out, const char *cluster,
     const char *pgdata, const char *path, struct err *err) ERR_USE;
 void wal_cluster_free(struct wal_cluster *c); /* a zeroed one is fine */
 
+/*
+ * The data directory that a relative path (%p) belongs to. PostgreSQL runs
+ * archive_command and restore_command in its data directory, while a
+ * configured one may be another cluster's: that which this one was restored
+ * from. So NULL (the current directory) when path is relative and a cluster
+ * is here, else the configured one.
+ */
+const char *wal_cluster_directory(const char *configured, const char *path);
+
 /* path as it is when absolute, else below pgdata. The caller frees. */
 char *wal_cluster_path(const char *pgdata, const char *path);
 
