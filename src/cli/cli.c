@@ -153,6 +153,14 @@ cli_exit_code(unsigned command, const struct err *err, bool standby)
 	return code == EXIT_FOUND ? EXIT_STORAGE : code;
 }
 
+const char *
+cli_server_directory(const struct config *cfg)
+{
+	if (!cfg->pgdata_given && access("global/pg_control", F_OK) == 0)
+		return NULL;
+	return cfg->pgdata;
+}
+
 /* Does the data directory say that its server is a standby? */
 static bool
 is_standby(const char *pgdata)
@@ -248,10 +256,15 @@ run_command(const struct parsed *p, struct config *cfg, struct err *err)
 static int
 fail(const struct parsed *p, const struct config *cfg, struct err *err)
 {
-	const char *pgdata = cfg->pgdata != NULL ? cfg->pgdata :
-						   getenv("PGDATA");
+	const char *pgdata = cli_server_directory(cfg);
 	unsigned bit = p->command == NULL ? 0 : p->command->bit;
+	size_t i;
 
+	/* The configuration may be what failed. */
+	for (i = 0; i < p->n_given; i++) {
+		if (strcmp(p->given[i].option->name, "pgdata") == 0)
+			pgdata = p->given[i].value;
+	}
 	if (err->code == ERR_BUG)
 		(void)err_hint(err, "this is a mistake of this program: "
 		    "please report it with the message above");

@@ -56,6 +56,14 @@ int cli_exit_code(unsigned command, const struct err *err, bool standby);
 int cli_open_repo(struct repo **out, const struct config *cfg,
     struct err *err) ERR_USE;
 
+/*
+ * The data directory that archive-push and archive-get serve; NULL: the
+ * current one. PostgreSQL calls them in its data directory, and a restored
+ * server calls them with the configuration of its source: what that says must
+ * not make them read or write another server's files.
+ */
+const char *cli_server_directory(const struct config *cfg);
+
 /* Flush standard output: a full disk under it is an error. */
 int cli_flush(struct err *err) ERR_USE;
 

@@ -14,7 +14,7 @@ cmd_archive_get(const struct config *cfg, struct err *err)
 	struct wal_get_params params = {
 		.repository_id = cfg->repository_id,
 		.cluster = cfg->cluster,
-		.pgdata = wal_cluster_directory(cfg->pgdata,
+		.pgdata = wal_cluster_directory(cli_server_directory(cfg),
 		    cfg->arguments[1]),
 		.name = cfg->arguments[0],
 		.dest = cfg->arguments[1],

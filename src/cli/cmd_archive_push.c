@@ -58,7 +58,7 @@ cmd_archive_push(const struct config *cfg, struct err *err)
 	struct repo *repo = NULL;
 	struct wal_push_params params = {
 		.cluster = cfg->cluster,
-		.pgdata = wal_cluster_directory(cfg->pgdata,
+		.pgdata = wal_cluster_directory(cli_server_directory(cfg),
 		    cfg->arguments[0]),
 		.path = cfg->arguments[0],
 		.compress_level = cfg->wal_compress_level,

@@ -9,7 +9,7 @@
 #include "core/cancel.h"
 #include "core/mem.h"
 
-#define SHORT_LABEL_MIN 16 /* the time */
+#define LABEL_TIME 16 /* characters of a label that are its time */
 
 static void
 add_problem(struct info *info, struct info_incarnation *inc,
@@ -30,6 +30,20 @@ goes_on(const struct err *err)
 {
 	return err->code == ERR_DAMAGED || err->code == ERR_UNSUPPORTED ||
 	    err->code == ERR_NOT_FOUND || err->code == ERR_REFUSED;
+}
+
+/* By time; the labels of one second are in no order. */
+static int
+compare_backups(const void *a, const void *b)
+{
+	const struct info_backup *x = a, *y = b;
+	int order = strncmp(x->label, y->label, LABEL_TIME);
+
+	if (order != 0)
+		return order;
+	if (x->commit.start_lsn != y->commit.start_lsn)
+		return x->commit.start_lsn < y->commit.start_lsn ? -1 : 1;
+	return strcmp(x->label, y->label);
 }
 
 static int
@@ -63,6 +77,8 @@ collect_backups(struct info *info, struct info_incarnation *inc,
 		}
 		info->damaged = true;
 	}
+	qsort(inc->backups, inc->n_backups, sizeof(*inc->backups),
+	    compare_backups);
 	ret = 0;
 out:
 	free(labels);
@@ -337,7 +353,7 @@ int
 info_short_label(const struct info_incarnation *inc, size_t backup)
 {
 	const char *label = inc->backups[backup].label;
-	size_t len = SHORT_LABEL_MIN, i, same;
+	size_t len = LABEL_TIME, i, same;
 
 	for (i = 0; i < inc->n_backups; i++) {
 		if (i == backup)

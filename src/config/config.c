@@ -435,6 +435,7 @@ apply_given(const struct config_sources *sources, struct config *cfg,
 		    set_given(cfg, g->option, g->value, err) != 0)
 			return -1;
 	}
+	cfg->pgdata_given = given_value(sources, "pgdata") != NULL;
 	return 0;
 }
 

@@ -52,6 +52,7 @@ struct config {
 	char *cluster;	   /* "main" */
 	bool cluster_given; /* named by the user, not the default */
 	char *pgdata;	   /* NULL: not known */
+	bool pgdata_given; /* on the command line */
 	char *conninfo;	   /* NULL: libpq's environment */
 	char *host, *username; /* already part of conninfo after loading */
 	char *repository;  /* name of the one in use, NULL: only a URL */

@@ -36,8 +36,11 @@ const struct option option_table[] = {
 	    .section = SECTION_CLUSTER, .env = "DAPK_BACKUP_PGDATA",
 	    .commands = CONNECTING | COMMAND_ARCHIVE_PUSH |
 		COMMAND_ARCHIVE_GET, .value = "DIR", AT(pgdata),
-	    .help = "the cluster's data directory; without it PGDATA, then "
-		    "what the server says or the current directory" },
+	    .help = "the cluster's data directory; archive-push and "
+		    "archive-get take the current directory, where "
+		    "PostgreSQL calls them, unless this is given on the "
+		    "command line; without any it is PGDATA or what the "
+		    "server says" },
 	{ .name = "conninfo", .short_name = 'd', .type = OPTION_CONNINFO,
 	    .section = SECTION_CLUSTER, .env = "DAPK_BACKUP_CONNINFO",
 	    .commands = CONNECTING, .value = "STRING", AT(conninfo),

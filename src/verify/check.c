@@ -183,6 +183,28 @@ check_control(struct check *c)
 	    c->control.major, c->control.system_id);
 }
 
+/* A restored copy has its source's identifier: the directory tells. */
+static void
+check_directory(struct check *c)
+{
+	char *theirs = query(c, "data directory",
+	    "SELECT current_setting('data_directory', true)");
+	struct stat a, b;
+
+	if (theirs == NULL)
+		return;
+	if (stat(theirs, &a) == 0 && stat(c->pgdata, &b) == 0 &&
+	    (a.st_dev != b.st_dev || a.st_ino != b.st_ino))
+		tell(c, CHECK_FAILED, "data directory", "correct conninfo or "
+		    "pgdata", "the connection leads to the server of %s, "
+		    "which is a copy of %s or its source", theirs,
+		    c->pgdata);
+	else
+		tell(c, CHECK_OK, "same server", NULL,
+		    "connection and data directory agree");
+	free(theirs);
+}
+
 /* Connection and data directory must be the same server's. */
 static void
 check_same(struct check *c)
@@ -205,8 +227,7 @@ check_same(struct check *c)
 		    "the server is PostgreSQL %d, the data directory of %d",
 		    major, c->control.major);
 	else
-		tell(c, CHECK_OK, "same server", NULL,
-		    "connection and data directory agree");
+		check_directory(c);
 	free(id);
 }
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -224,6 +229,37 @@ exit_codes_are_the_documented_ones(void **state)
 	    126);
 }
 
+/*
+ * A restored server runs archive-get with its source's configuration: the
+ * file must go into its own pg_wal, never into the source's.
+ */
+static void
+the_current_data_directory_beats_the_configured_one(void **state)
+{
+	char dir[] = "/tmp/dapk-test-parse-XXXXXX";
+	struct config cfg = { .pgdata = dir };
+	int here = open(".", O_RDONLY | O_DIRECTORY);
+	int fd;
+
+	(void)state;
+	assert_true(here >= 0);
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	assert_ptr_equal(cli_server_directory(&cfg), dir);
+	assert_int_equal(mkdir("global", 0700), 0);
+	fd = open("global/pg_control", O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	assert_null(cli_server_directory(&cfg));
+	cfg.pgdata_given = true;
+	assert_ptr_equal(cli_server_directory(&cfg), dir);
+	assert_int_equal(unlink("global/pg_control"), 0);
+	assert_int_equal(rmdir("global"), 0);
+	assert_int_equal(fchdir(here), 0);
+	assert_int_equal(close(here), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int
 main(void)
 {
@@ -237,6 +273,8 @@ main(void)
 		cmocka_unit_test(
 		    mistakes_are_named_with_the_nearest_right_word),
 		cmocka_unit_test(exit_codes_are_the_documented_ones),
+		cmocka_unit_test(
+		    the_current_data_directory_beats_the_configured_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
