@@ -24,6 +24,11 @@ assert_stored() { # FILE: below its own name
 		fail "what is stored of $(basename "$1") is not what was pushed"
 }
 
+copy() { # as the cluster's user may read it
+	cp "$1" "$2"
+	chmod 644 "$2"
+}
+
 refused() { # REGEX COMMAND...: a clear failure that touches nothing stored
 	local regex=$1 before
 	shift
@@ -64,7 +69,7 @@ W=$T/s1/pg_wal
 mkdir "$T/other"
 
 note "another content under a stored name (T7)"
-cp "$W/$SEG" "$T/other/$SEG"
+copy "$W/$SEG" "$T/other/$SEG"
 printf 'other' | dd of="$T/other/$SEG" bs=1 seek=600000 conv=notrunc status=none
 refused 'differ|another content|different' dapk archive-push "$T/other/$SEG"
 assert_hint
@@ -74,14 +79,14 @@ assert_stored "$W/$SEG"
 note "not what the name says"
 new_segment s1
 next=$SEG
-cp "$W/$next" "$T/other/$next"
+copy "$W/$next" "$T/other/$next"
 truncate -s 700000 "$T/other/$next"
 refused 'size|trunc|short|bytes' dapk archive-push "$T/other/$next"
 far=${next:0:22}F7
-cp "$W/$next" "$T/other/$far"
+copy "$W/$next" "$T/other/$far"
 refused "$far|address|name" dapk archive-push "$T/other/$far"
 new_timeline=00000009${next:8}
-cp "$W/$next" "$T/other/$new_timeline"
+copy "$W/$next" "$T/other/$new_timeline"
 head -c 1048576 /dev/urandom >"$T/other/$next"
 refused 'magic|header|not a WAL' dapk archive-push "$T/other/$next"
 head -c 1048576 /dev/zero >"$T/other/$next"
@@ -93,7 +98,7 @@ for name in garbage 0000000100000000000000ZZ 00000001000000000000001 "$SEG.tmp" 
 	refused 'name|not a WAL|directory' dapk archive-push "$T/other/$name"
 done
 refused 'no such file' dapk archive-push pg_wal/0000000100000000000000F3
-refused 'directory' dapk archive-push "$W"
+refused 'directory|name' dapk archive-push "$W"
 
 note "of another cluster (wrong system identifier)"
 pg_new foreign 15 --wal-segsize=1
@@ -101,11 +106,11 @@ archive_with foreign false
 pg_start foreign
 sql foreign "CREATE TABLE t (v text)"
 new_segment foreign
-refused 'system id' dapk archive-push "$T/foreign/pg_wal/$SEG"
+refused 'is of system|system id' dapk archive-push "$T/foreign/pg_wal/$SEG"
 pg_stop foreign immediate
 
 note "the header check can be put aside for servers that encrypt WAL (T18)"
-cp "$W/$next" "$T/other/$next"
+copy "$W/$next" "$T/other/$next"
 printf 'xx' | dd of="$T/other/$next" bs=1 seek=0 conv=notrunc status=none
 refused 'magic|header|not a WAL' dapk archive-push "$T/other/$next"
 expect 0 dapk archive-push --no-wal-header-check "$T/other/$next"
@@ -124,7 +129,7 @@ backup_file=$(basename "$(find "$W" -name '*.backup')")
 expect 0 dapk archive-push "pg_wal/$backup_file"
 assert_stored "$W/$backup_file"
 new_segment s1
-cp "$W/$SEG" "$T/other/$SEG.partial"
+copy "$W/$SEG" "$T/other/$SEG.partial"
 expect 0 dapk archive-push "$T/other/$SEG.partial"
 assert_stored "$T/other/$SEG.partial"
 note "a .partial does not stand in the way of the whole segment"

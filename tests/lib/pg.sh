@@ -14,7 +14,7 @@ CLIENTS=/usr/lib/postgresql/15/bin
 PG_DIR=${DAPK_TEST_CACHE:-/var/cache/dapk-backup-tests}
 CONF=$T/dapk.conf
 REPO=$T/repo
-next_port=5700
+next_port=$((5700 + RANDOM % 50)) # two runs at once rarely meet
 
 [ -x "$CLIENTS/psql" ] || fail "no PostgreSQL 15 at $CLIENTS; run scripts/test"
 
