@@ -116,7 +116,9 @@ json_copy_text(struct json_reader *r, const json_t *o, const char *member,
 		json_note(r, member);
 		s = "";
 	}
-	(void)snprintf(out, size, "%s", s);
+	/* All of it is set, so that structs of such can be compared. */
+	memset(out, 0, size);
+	memcpy(out, s, strlen(s));
 }
 
 char *

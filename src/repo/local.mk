@@ -20,7 +20,11 @@ libdapk_a_SOURCES += \
 	%D%/walstore.c %D%/walstore.h \
 	%D%/walstore_read.c
 unit_tests += \
+	tests/unit/test_commit \
 	tests/unit/test_format \
+	tests/unit/test_manifest \
 	tests/unit/test_object \
-	tests/unit/test_pack
+	tests/unit/test_pack \
+	tests/unit/test_repo \
+	tests/unit/test_walstore
 EXTRA_DIST += tests/unit/fixture_repo.h
