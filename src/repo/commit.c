@@ -50,6 +50,17 @@ add_text(struct buf *b, const char *name, const char *value)
 	buf_add_str(b, "\"");
 }
 
+/* Text of our own, which people read: not escaped, so it must be ASCII. */
+static void
+add_plain(struct buf *b, const char *name, const char *value)
+{
+	buf_printf(b, "\"%s\": \"", name);
+	for (; value != NULL && *value != '\0'; value++)
+		buf_add_byte(b, *value < 0x20 || *value > 0x7e ||
+		    *value == '"' || *value == '\\' ? '?' : (uint8_t)*value);
+	buf_add_str(b, "\"");
+}
+
 static void
 add_tablespaces(struct buf *b, const struct commit *c)
 {
@@ -135,10 +146,10 @@ commit_encode(const struct commit *c, const struct repo *repo,
 	    "\"major\": %d,\n\"catalog_version\": %u,\n", c->label,
 	    c->inc.cluster, repo->id_text, c->inc.system_id, c->inc.major,
 	    c->catalog_version);
-	add_text(out, "method", c->method);
+	add_plain(out, "method", c->method);
 	buf_printf(out, ",\n\"from_standby\": %s,\n",
 	    c->from_standby ? "true" : "false");
-	add_text(out, "program", c->program);
+	add_plain(out, "program", c->program);
 	buf_add_str(out, ",\n");
 	add_text(out, "host", c->host);
 	if (c->parent[0] == '\0')
@@ -299,9 +310,9 @@ get_identity(struct json_reader *j, struct commit *c)
 	c->inc.major = (int)json_get_u64(j, root, "major", 1000);
 	c->catalog_version = (uint32_t)json_get_u64(j, root,
 	    "catalog_version", UINT32_MAX);
-	c->method = json_get_escaped(j, root, "method");
+	c->method = xstrdup(json_get_text(j, root, "method"));
 	c->from_standby = json_get_bool(j, root, "from_standby");
-	c->program = json_get_escaped(j, root, "program");
+	c->program = xstrdup(json_get_text(j, root, "program"));
 	c->host = json_get_escaped(j, root, "host");
 	(void)snprintf(c->parent, sizeof(c->parent), "%s",
 	    json_get_text_or_null(j, root, "parent"));

@@ -20,6 +20,7 @@ libdapk_a_SOURCES += \
 	%D%/walstore.c %D%/walstore.h \
 	%D%/walstore_read.c
 unit_tests += \
+	tests/golden/test_golden \
 	tests/unit/test_commit \
 	tests/unit/test_format \
 	tests/unit/test_manifest \
@@ -27,4 +28,9 @@ unit_tests += \
 	tests/unit/test_pack \
 	tests/unit/test_repo \
 	tests/unit/test_walstore
-EXTRA_DIST += tests/unit/fixture_repo.h
+EXTRA_DIST += tests/unit/fixture_repo.h \
+	tests/golden/commit.hex \
+	tests/golden/manifest.hex \
+	tests/golden/pack.hex \
+	tests/golden/repository.hex \
+	tests/golden/wal.hex
