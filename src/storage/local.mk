@@ -4,5 +4,6 @@ libdapk_a_SOURCES += \
 	%D%/storage_fault.c \
 	%D%/storage_mem.c \
 	%D%/storage_ops.h \
-	%D%/storage_posix.c
+	%D%/storage_posix.c %D%/storage_posix.h \
+	%D%/storage_posix_read.c
 unit_tests += tests/contract/test_storage

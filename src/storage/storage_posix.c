@@ -11,7 +11,6 @@
  */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -25,30 +24,10 @@
 #include "core/mem.h"
 #include "core/random.h"
 #include "core/text.h"
-#include "core/time.h"
-#include "storage/storage_ops.h"
+#include "storage/storage_posix.h"
 
-#define TMP "tmp"
 #define TEMP_NAME_MAX 64
 #define WRITEBACK_STEP ((size_t)1 << 20)
-#define DIRS_HELD 4
-
-/* A directory of the store that is held open. */
-struct held_dir {
-	char *path; /* relative to the root; NULL: free slot */
-	int fd;
-	unsigned used; /* when, for choosing which to let go */
-};
-
-struct posix {
-	struct storage st;
-	char *root;
-	int root_fd; /* -1: not opened yet */
-	dev_t dev;
-	ino_t ino;
-	struct held_dir dirs[DIRS_HELD];
-	unsigned clock;
-};
 
 struct posix_put {
 	struct storage_put put;
@@ -66,9 +45,9 @@ posix_of(struct storage *st)
 	return (struct posix *)st;
 }
 
-/* ERR_STORAGE from errno, and what can be done about it. */
-static int __attribute__((format(printf, 4, 5)))
-fail(const struct posix *p, int errnum, struct err *err, const char *fmt, ...)
+int
+posix_fail(const struct posix *p, int errnum, struct err *err,
+    const char *fmt, ...)
 {
 	char what[ERR_MSG_MAX];
 	va_list ap;
@@ -108,16 +87,15 @@ fail(const struct posix *p, int errnum, struct err *err, const char *fmt, ...)
 	}
 }
 
-/* The same for an error that core/io made. */
-static int
-fail_io(const struct posix *p, struct err *err)
+int
+posix_fail_io(const struct posix *p, struct err *err)
 {
 	char msg[ERR_MSG_MAX];
 
 	if (err->code == ERR_DAMAGED || err->sys_errno == 0)
 		return -1;
 	memcpy(msg, err->msg, sizeof(msg));
-	(void)fail(p, err->sys_errno, err, "x"); /* for code and hint */
+	(void)posix_fail(p, err->sys_errno, err, "x"); /* for code and hint */
 	memcpy(err->msg, msg, sizeof(msg));
 	return -1;
 }
@@ -137,7 +115,7 @@ let_go_all(struct posix *p)
 {
 	size_t i;
 
-	for (i = 0; i < DIRS_HELD; i++)
+	for (i = 0; i < POSIX_DIRS_HELD; i++)
 		let_go(&p->dirs[i]);
 }
 
@@ -148,9 +126,8 @@ root_missing(const struct posix *p, enum err_code code, struct err *err)
 	return err_hint(err, "is the disk mounted? See 'ls -ld %s'", p->root);
 }
 
-/* Open the root, or see that it still is what was opened. */
-static int
-check_root(struct posix *p, enum err_code missing, struct err *err)
+int
+posix_check_root(struct posix *p, enum err_code missing, struct err *err)
 {
 	struct stat st;
 
@@ -159,9 +136,9 @@ check_root(struct posix *p, enum err_code missing, struct err *err)
 		if (p->root_fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 			return root_missing(p, missing, err);
 		if (p->root_fd < 0)
-			return fail(p, errno, err, "open the directory");
+			return posix_fail(p, errno, err, "open the directory");
 		if (fstat(p->root_fd, &st) != 0)
-			return fail(p, errno, err, "stat the directory");
+			return posix_fail(p, errno, err, "stat the directory");
 		p->dev = st.st_dev;
 		p->ino = st.st_ino;
 		return 0;
@@ -169,7 +146,7 @@ check_root(struct posix *p, enum err_code missing, struct err *err)
 	if (stat(p->root, &st) != 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return root_missing(p, missing, err);
-		return fail(p, errno, err, "stat the directory");
+		return posix_fail(p, errno, err, "stat the directory");
 	}
 	if (st.st_dev == p->dev && st.st_ino == p->ino)
 		return 0;
@@ -184,7 +161,7 @@ static int
 sync_dir(const struct posix *p, int fd, const char *path, struct err *err)
 {
 	if (fsync(fd) != 0 && errno != EINVAL && errno != EBADF)
-		return fail(p, errno, err, "fsync directory %s", path);
+		return posix_fail(p, errno, err, "fsync directory %s", path);
 	return 0;
 }
 
@@ -211,11 +188,11 @@ make_dirs(struct posix *p, const char *path, struct err *err)
 			continue;
 		}
 		if (mkdirat(p->root_fd, part, 0700) != 0 && errno != EEXIST)
-			return fail(p, errno, err, "make directory %s", part);
+			return posix_fail(p, errno, err, "make directory %s", part);
 		fd = openat(p->root_fd, parent,
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
-			return fail(p, errno, err, "open directory %s", parent);
+			return posix_fail(p, errno, err, "open directory %s", parent);
 		rc = sync_dir(p, fd, parent, err);
 		(void)close(fd); /* nothing was written through it */
 		if (rc != 0)
@@ -261,7 +238,7 @@ hold_dir(struct posix *p, const char *key, bool make, int *out,
 		*out = p->root_fd;
 		return 0;
 	}
-	for (d = p->dirs; d < p->dirs + DIRS_HELD; d++) {
+	for (d = p->dirs; d < p->dirs + POSIX_DIRS_HELD; d++) {
 		if (d->path != NULL && strcmp(d->path, path) == 0) {
 			d->used = ++p->clock;
 			*out = d->fd;
@@ -281,7 +258,7 @@ hold_dir(struct posix *p, const char *key, bool make, int *out,
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && !make)
 		return err_set(err, ERR_NOT_FOUND, "no such object");
 	if (fd < 0)
-		return fail(p, errno, err, "open directory %s", path);
+		return posix_fail(p, errno, err, "open directory %s", path);
 	let_go(oldest);
 	oldest->path = xstrdup(path);
 	oldest->fd = fd;
@@ -300,16 +277,16 @@ open_temp(struct posix *p, struct posix_put *put, struct err *err)
 	if (random_bytes(random, sizeof(random), err) != 0)
 		return -1;
 	text_hex(random, sizeof(random), hex);
-	(void)snprintf(put->temp, sizeof(put->temp), TMP "/%ld-%s",
+	(void)snprintf(put->temp, sizeof(put->temp), POSIX_TMP "/%ld-%s",
 	    (long)getpid(), hex);
 	put->fd = openat(p->root_fd, put->temp, flags, 0600);
 	if (put->fd < 0 && errno == ENOENT) {
-		if (make_dirs(p, TMP, err) != 0)
+		if (make_dirs(p, POSIX_TMP, err) != 0)
 			return -1;
 		put->fd = openat(p->root_fd, put->temp, flags, 0600);
 	}
 	if (put->fd < 0)
-		return fail(p, errno, err, "create %s", put->temp);
+		return posix_fail(p, errno, err, "create %s", put->temp);
 	return 0;
 }
 
@@ -321,7 +298,7 @@ key_taken(struct posix *p, const char *key, bool *taken, struct err *err)
 
 	*taken = fstatat(p->root_fd, key, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	if (!*taken && errno != ENOENT)
-		return fail(p, errno, err, "stat");
+		return posix_fail(p, errno, err, "stat");
 	return 0;
 }
 
@@ -332,7 +309,7 @@ posix_put_begin(struct storage *st, const char *key, struct storage_put **out,
 	struct posix *p = posix_of(st);
 	struct posix_put *put;
 
-	if (check_root(p, ERR_STORAGE, err) != 0)
+	if (posix_check_root(p, ERR_STORAGE, err) != 0)
 		return -1;
 	put = xcalloc(1, sizeof(*put));
 	put->fd = -1;
@@ -359,7 +336,7 @@ posix_put_append(struct storage_put *base, const void *data, size_t len,
 	for (; len > 0; bytes += step, len -= step) {
 		step = len < WRITEBACK_STEP ? len : WRITEBACK_STEP;
 		if (io_write_full(put->fd, bytes, step, put->temp, err) != 0)
-			return fail_io(p, err);
+			return posix_fail_io(p, err);
 		put->pending += step;
 		if (put->pending < WRITEBACK_STEP)
 			continue;
@@ -432,7 +409,7 @@ publish(struct posix *p, const struct posix_put *put, int *dir,
 	if (errno == EEXIST)
 		return err_set(err, ERR_EXISTS, "the name is taken");
 	if (errno != EOPNOTSUPP)
-		return fail(p, errno, err, "link %s", put->temp);
+		return posix_fail(p, errno, err, "link %s", put->temp);
 	err_set(err, ERR_STORAGE,
 	    "this file system has neither link(2) nor "
 	    "renameat2(RENAME_NOREPLACE), so it cannot hold a repository");
@@ -450,11 +427,11 @@ finish_put(struct posix *p, struct posix_put *put, struct err *err)
 		goto taken;
 	}
 	if (io_fsync(put->fd, put->temp, err) != 0)
-		return fail_io(p, err);
+		return posix_fail_io(p, err);
 	fd = put->fd;
 	put->fd = -1;
 	if (close(fd) != 0)
-		return fail(p, errno, err, "close %s", put->temp);
+		return posix_fail(p, errno, err, "close %s", put->temp);
 	rc = publish(p, put, &dir, err);
 	if (rc != 0 && err->code == ERR_EXISTS)
 		goto taken;
@@ -527,7 +504,7 @@ posix_settle(struct storage *st, const char *key, struct err *err)
 	char *slash;
 	int fd, rc;
 
-	if (check_root(p, ERR_STORAGE, err) != 0)
+	if (posix_check_root(p, ERR_STORAGE, err) != 0)
 		return -1;
 	(void)snprintf(path, sizeof(path), "%s", key);
 	do {
@@ -537,195 +514,13 @@ posix_settle(struct storage *st, const char *key, struct err *err)
 		fd = openat(p->root_fd, slash == NULL ? "." : path,
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
-			return fail(p, errno, err, "open directory %s", path);
+			return posix_fail(p, errno, err, "open directory %s", path);
 		rc = sync_dir(p, fd, path, err);
 		(void)close(fd); /* nothing was written through it */
 		if (rc != 0)
 			return -1;
 	} while (slash != NULL);
 	return 0;
-}
-
-/* Open an object for reading. */
-static int
-open_object(struct posix *p, const char *key, int *fd, struct err *err)
-{
-	struct stat st;
-
-	if (check_root(p, ERR_STORAGE, err) != 0)
-		return -1;
-	*fd = openat(p->root_fd, key, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (*fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return err_set(err, ERR_NOT_FOUND, "no such object");
-	if (*fd < 0)
-		return fail(p, errno, err, "open");
-	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
-		return 0;
-	(void)close(*fd); /* only read from */
-	return err_set(err, ERR_NOT_FOUND, "not an object but a directory");
-}
-
-static int
-posix_get(struct storage *st, const char *key, uint64_t off, size_t len,
-    void *out, struct err *err)
-{
-	struct posix *p = posix_of(st);
-	size_t got;
-	int fd, rc;
-
-	if (open_object(p, key, &fd, err) != 0)
-		return -1;
-	rc = io_pread_upto(fd, out, len, off, &got, "object", err);
-	(void)close(fd); /* only read from */
-	if (rc != 0)
-		return fail_io(p, err);
-	if (got != len)
-		return err_set(err, ERR_DAMAGED,
-		    "ends at offset %llu, %zu bytes were expected from %llu",
-		    (unsigned long long)(off + got), len,
-		    (unsigned long long)off);
-	return 0;
-}
-
-static int64_t
-mtime_of(const struct stat *st)
-{
-	return time_from_unix(st->st_mtim.tv_sec) + st->st_mtim.tv_nsec / 1000;
-}
-
-static int
-posix_stat(struct storage *st, const char *key, uint64_t *size,
-    int64_t *mtime, struct err *err)
-{
-	struct posix *p = posix_of(st);
-	struct stat info;
-
-	if (check_root(p, ERR_STORAGE, err) != 0)
-		return -1;
-	if (fstatat(p->root_fd, key, &info, 0) != 0) {
-		if (errno == ENOENT || errno == ENOTDIR)
-			return err_set(err, ERR_NOT_FOUND, "no such object");
-		return fail(p, errno, err, "stat");
-	}
-	if (!S_ISREG(info.st_mode))
-		return err_set(err, ERR_NOT_FOUND,
-		    "not an object but a directory");
-	*size = (uint64_t)info.st_size;
-	*mtime = mtime_of(&info);
-	return 0;
-}
-
-/* A listing under way. */
-struct walk {
-	struct posix *p;
-	bool delimiter;
-	storage_list_fn fn;
-	void *arg;
-	size_t skip; /* bytes of the prefix, cut off every name */
-	char path[STORAGE_KEY_MAX]; /* of the entry at hand, from the root */
-	struct err *err;
-};
-
-/* What is in a repository's directory without being an object. */
-static bool
-no_object(const char *dir, const char *name)
-{
-	if (name[0] == '.')
-		return true; /* ., .., .nfsXXXX, .snapshot */
-	return dir[0] == '\0' &&
-	    (strcmp(name, TMP) == 0 || strcmp(name, "lost+found") == 0);
-}
-
-static int walk_dir(struct walk *w, const char *start);
-
-static int
-walk_entry(struct walk *w, int dir_fd, const char *name)
-{
-	struct storage_entry entry;
-	struct stat st;
-	size_t len;
-
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-		if (errno == ENOENT)
-			return 0; /* removed meanwhile */
-		return fail(w->p, errno, w->err, "stat %s", w->path);
-	}
-	memset(&entry, 0, sizeof(entry));
-	entry.is_directory = S_ISDIR(st.st_mode);
-	if (!entry.is_directory && !S_ISREG(st.st_mode))
-		return 0;
-	len = strlen(w->path);
-	if (entry.is_directory) {
-		if (len + 2 > sizeof(w->path))
-			return 0; /* too long for a key */
-		w->path[len] = '/';
-		w->path[len + 1] = '\0';
-		if (!w->delimiter)
-			return walk_dir(w, "");
-	} else {
-		entry.size = (uint64_t)st.st_size;
-		entry.mtime = mtime_of(&st);
-	}
-	entry.name = w->path + w->skip;
-	return w->fn(w->arg, &entry, w->err);
-}
-
-/* Entries of directory w->path ("" or ending in '/') that begin with start. */
-static int
-walk_dir(struct walk *w, const char *start)
-{
-	struct dirent *e;
-	size_t len = strlen(w->path);
-	DIR *d = NULL;
-	int fd, rc = 0;
-
-	fd = openat(w->p->root_fd, len == 0 ? "." : w->path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0)
-		d = fdopendir(fd);
-	if (d == NULL) {
-		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-			return 0;
-		rc = fail(w->p, errno, w->err, "open directory %s", w->path);
-		if (fd >= 0)
-			(void)close(fd); /* only read from */
-		return rc;
-	}
-	while (rc == 0) {
-		errno = 0;
-		e = readdir(d);
-		if (e == NULL) {
-			if (errno != 0)
-				rc = fail(w->p, errno, w->err,
-				    "read directory %s", w->path);
-			break;
-		}
-		w->path[len] = '\0';
-		if (strncmp(e->d_name, start, strlen(start)) != 0 ||
-		    no_object(w->path, e->d_name) ||
-		    len + strlen(e->d_name) + 1 > sizeof(w->path))
-			continue;
-		strcpy(w->path + len, e->d_name);
-		rc = walk_entry(w, fd, e->d_name);
-	}
-	w->path[len] = '\0';
-	(void)closedir(d); /* only read from */
-	return rc;
-}
-
-static int
-posix_list(struct storage *st, const char *prefix, bool delimiter,
-    storage_list_fn fn, void *arg, struct err *err)
-{
-	struct walk w = { .p = posix_of(st), .delimiter = delimiter, .fn = fn,
-		.arg = arg, .skip = strlen(prefix), .err = err };
-	const char *slash = strrchr(prefix, '/');
-
-	if (check_root(w.p, ERR_STORAGE, err) != 0)
-		return -1;
-	(void)snprintf(w.path, sizeof(w.path), "%.*s",
-	    slash == NULL ? 0 : (int)(slash - prefix) + 1, prefix);
-	return walk_dir(&w, key_name(prefix));
 }
 
 static int
@@ -736,7 +531,7 @@ posix_remove(struct storage *st, const char *key, struct err *err)
 	char *slash;
 	int fd;
 
-	if (check_root(p, ERR_STORAGE, err) != 0)
+	if (posix_check_root(p, ERR_STORAGE, err) != 0)
 		return -1;
 	if (hold_dir(p, key, false, &fd, err) != 0) {
 		if (err->code != ERR_NOT_FOUND)
@@ -745,7 +540,7 @@ posix_remove(struct storage *st, const char *key, struct err *err)
 		return 0;
 	}
 	if (unlinkat(fd, key_name(key), 0) != 0 && errno != ENOENT)
-		return fail(p, errno, err, "remove");
+		return posix_fail(p, errno, err, "remove");
 	if (sync_dir(p, fd, key, err) != 0)
 		return -1;
 	/* Directories are no objects: one that became empty goes too. */
@@ -765,16 +560,16 @@ posix_create(struct storage *st, struct err *err)
 	struct posix *p = posix_of(st);
 
 	if (io_mkdir_p(p->root, 0700, err) != 0)
-		return fail_io(p, err);
-	if (check_root(p, ERR_STORAGE, err) != 0)
+		return posix_fail_io(p, err);
+	if (posix_check_root(p, ERR_STORAGE, err) != 0)
 		return -1;
-	return make_dirs(p, TMP, err);
+	return make_dirs(p, POSIX_TMP, err);
 }
 
 static int
 posix_probe_root(struct storage *st, struct err *err)
 {
-	return check_root(posix_of(st), ERR_NOT_FOUND, err);
+	return posix_check_root(posix_of(st), ERR_NOT_FOUND, err);
 }
 
 static void
