@@ -34,3 +34,7 @@ EXTRA_DIST += tests/unit/fixture_repo.h \
 	tests/golden/pack.hex \
 	tests/golden/repository.hex \
 	tests/golden/wal.hex
+
+unit_tests += tests/unit/test_walreach
+tests_unit_test_walreach_SOURCES = tests/unit/test_walreach.c \
+	tests/unit/fixture_wal.h

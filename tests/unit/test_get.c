@@ -1,0 +1,752 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "fixture_wal.h"
+#include "wal/prefetch.h"
+#include "wal/spool.h"
+
+static int
+try_get(const struct place *p, const char *name, uint64_t prefetch)
+{
+	struct wal_get_params params = { .repo = p->repo, .cluster = "main",
+		.pgdata = p->pgdata, .name = name,
+		.dest = "pg_wal/RECOVERYXLOG", .state_directory = p->state,
+		.prefetch = prefetch };
+
+	return wal_get(&params, &err);
+}
+
+static void
+dest_path(const struct place *p, char out[192])
+{
+	place_wal_path(p, "RECOVERYXLOG", out);
+}
+
+/* The delivered file; then it is removed. */
+static void
+assert_delivered(const struct place *p, const uint8_t *bytes, size_t len)
+{
+	struct buf b;
+	char path[192];
+
+	dest_path(p, path);
+	buf_init(&b, (size_t)64 << 20);
+	OK(io_read_file(path, &b, &err));
+	assert_int_equal(b.len, len);
+	if (len > 0)
+		assert_memory_equal(b.data, bytes, len);
+	buf_free(&b);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* Nothing but what was in pg_wal before: no half-written file. */
+static void
+assert_nothing_delivered(const struct place *p)
+{
+	char path[192], tmp[208];
+
+	dest_path(p, path);
+	assert_int_not_equal(access(path, F_OK), 0);
+	(void)snprintf(tmp, sizeof(tmp), "%s.dapk-tmp", path);
+	assert_int_not_equal(access(tmp, F_OK), 0);
+}
+
+/* Segments 5, 6, .. of timeline 1, pushed; the caller frees. */
+static struct made_wal
+push_some(const struct place *p, uint64_t n)
+{
+	struct made_wal w = made_new(p->segment_size, 1, 5, n);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	uint64_t i;
+
+	made_fill(&w, n * p->segment_size);
+	(void)made_record(&w, RM_HEAP, 0, 3, w.bytes, 4000);
+	for (i = 0; i < n; i++) {
+		place_segment(p, &w, 5 + i, name);
+		place_push(p, name);
+	}
+	return w;
+}
+
+static void
+a_stored_segment_is_delivered_as_it_was(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 1);
+
+	OK(try_get(p, "000000010000000000000005", 0));
+	assert_delivered(p, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+static void
+a_long_segment_is_put_together_from_its_parts(void **state)
+{
+	struct place *p;
+	struct made_wal w;
+
+	(void)place_setup_size(state, 64 * MB);
+	p = *state;
+	w = push_some(p, 1);
+	OK(try_get(p, "000000010000000000000005", 0));
+	assert_delivered(p, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+static void
+flip_byte(const struct place *p, const char *key, off_t at)
+{
+	char path[700];
+	uint8_t byte;
+	int fd;
+
+	place_key_path(p, key, path);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 0x10;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	(void)close(fd);
+}
+
+static void
+a_damaged_segment_is_an_error_that_leaves_nothing(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 2);
+	struct keys k;
+
+	place_keys(p, "000000010000000000000005", &k);
+	flip_byte(p, k.key[0], 3000);
+	FAILS(try_get(p, "000000010000000000000005", 0), ERR_DAMAGED);
+	assert_nothing_delivered(p);
+	made_free(&w);
+}
+
+static void
+an_older_generation_serves_when_the_newest_is_damaged(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 1);
+	struct keys k;
+	char path[700], saved[720];
+	size_t i;
+
+	/* Cut the first, so that a second generation is put; then undo. */
+	place_keys(p, "000000010000000000000005", &k);
+	place_key_path(p, k.key[0], path);
+	(void)snprintf(saved, sizeof(saved), "%s/saved", p->dir);
+	assert_int_equal(rename(path, saved), 0);
+	place_write(path, "x", 1);
+	place_push(p, "000000010000000000000005");
+	assert_int_equal(rename(saved, path), 0);
+	place_keys(p, "000000010000000000000005", &k);
+	assert_int_equal(k.n, 2);
+	for (i = 0; i < 2; i++)
+		if (strstr(k.key[i], ".g1.") != NULL)
+			flip_byte(p, k.key[i], 3000);
+	OK(try_get(p, "000000010000000000000005", 0));
+	assert_delivered(p, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+static void
+two_contents_of_a_name_are_refused_and_both_are_named(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 1);
+	struct keys k;
+	char path[700], hash[33], saved[128], name[25];
+	struct err told;
+	size_t i;
+
+	/* Two hosts that raced: each put its own. */
+	place_keys(p, "000000010000000000000005", &k);
+	place_key_path(p, k.key[0], path);
+	(void)snprintf(saved, sizeof(saved), "%s/saved", p->dir);
+	assert_int_equal(rename(path, saved), 0);
+	w.bytes[400000] ^= 1;
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	assert_int_equal(rename(saved, path), 0);
+	FAILS(try_get(p, "000000010000000000000005", 0), ERR_REFUSED);
+	told = err;
+	place_keys(p, "000000010000000000000005", &k);
+	assert_int_equal(k.n, 2);
+	for (i = 0; i < 2; i++) {
+		(void)snprintf(hash, sizeof(hash), "%.32s",
+		    strrchr(k.key[i], '-') + 1);
+		assert_non_null(strstr(told.msg, hash));
+	}
+	assert_nothing_delivered(p);
+	made_free(&w);
+}
+
+static void
+a_destination_that_cannot_be_written_is_never_absence(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 1);
+	struct wal_get_params params = { .repo = p->repo, .cluster = "main",
+		.pgdata = p->pgdata, .name = "000000010000000000000005",
+		.dest = "no_such_directory/RECOVERYXLOG" };
+
+	FAILS(wal_get(&params, &err), ERR_IO);
+	made_free(&w);
+}
+
+static void
+a_missing_data_directory_is_never_absence(void **state)
+{
+	struct place *p = *state;
+	struct wal_get_params params = { .repo = p->repo, .cluster = "main",
+		.pgdata = "/nonexistent", .name = "000000010000000000000005",
+		.dest = "x" };
+
+	FAILS(wal_get(&params, &err), ERR_CONFIG);
+}
+
+static void
+another_repository_than_expected_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct wal_get_params params = { .repo = p->repo, .cluster = "main",
+		.pgdata = p->pgdata, .name = "000000010000000000000005",
+		.dest = "pg_wal/RECOVERYXLOG",
+		.repository_id = "00000000000000000000000000000000" };
+	struct made_wal w = push_some(p, 1);
+
+	FAILS(wal_get(&params, &err), ERR_CONFIG);
+	params.repository_id = p->repo->id_text;
+	OK(wal_get(&params, &err));
+	made_free(&w);
+}
+
+static void
+an_unknown_cluster_is_an_error_and_not_the_end_of_the_archive(void **state)
+{
+	struct place *p = *state;
+	struct wal_get_params params = { .repo = p->repo, .cluster = "mian",
+		.pgdata = p->pgdata, .name = "000000010000000000000005",
+		.dest = "pg_wal/RECOVERYXLOG" };
+	struct made_wal w = push_some(p, 1);
+
+	FAILS(wal_get(&params, &err), ERR_REFUSED);
+	SAYS("mian");
+	made_free(&w);
+}
+
+static void
+an_unmounted_repository_is_an_error_and_not_the_end(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 1);
+	char from[128], to[128];
+
+	(void)snprintf(from, sizeof(from), "%s/repo", p->dir);
+	(void)snprintf(to, sizeof(to), "%s/away", p->dir);
+	assert_int_equal(rename(from, to), 0);
+	err_clear(&err);
+	assert_int_not_equal(try_get(p, "000000010000000000000006", 0), 0);
+	assert_int_not_equal(err.code, ERR_NOT_FOUND);
+	assert_int_equal(mkdir(from, 0700), 0); /* the empty mount point */
+	err_clear(&err);
+	assert_int_not_equal(try_get(p, "000000010000000000000006", 0), 0);
+	assert_int_not_equal(err.code, ERR_NOT_FOUND);
+	assert_int_equal(rmdir(from), 0);
+	assert_int_equal(rename(to, from), 0);
+	made_free(&w);
+}
+
+/*
+ * The archive of three timelines, segments of 1 MB:
+ *   1: 3..9 without 7, left by 2 in the middle of 10 (0/A80000)
+ *   2: 10..14, left by 3 exactly at the end of 14 (0/F00000)
+ *   3: 15, 16
+ *   4: only its history: left 2 in 20
+ */
+static void
+build_timelines(const struct place *p)
+{
+	place_push_range(p, 1, 3, 6);
+	place_push_range(p, 1, 8, 9);
+	place_push_range(p, 2, 10, 14);
+	place_push_range(p, 3, 15, 16);
+	place_push_text(p, "00000002.history", "1\t0/A80000\tx\n");
+	place_push_text(p, "00000003.history",
+	    "1\t0/A80000\tx\n2\t0/F00000\ty\n");
+}
+
+static void
+what_is_absent_and_what_is_a_gap(void **state)
+{
+	struct place *p = *state;
+	static const struct {
+		const char *name;
+		enum err_code code;
+		const char *why;
+	} cases[] = {
+		{ "000000010000000000000002", ERR_DAMAGED,
+		    "later segments of the timeline are there" },
+		{ "000000010000000000000007", ERR_DAMAGED,
+		    "a hole in the middle" },
+		{ "00000001000000000000000A", ERR_NOT_FOUND,
+		    "the fork's segment: timeline 2 has the copy" },
+		{ "00000001000000000000000B", ERR_NOT_FOUND,
+		    "an old timeline after it was left" },
+		{ "000000020000000000000005", ERR_NOT_FOUND,
+		    "a new timeline before it began" },
+		{ "00000002000000000000000F", ERR_NOT_FOUND,
+		    "left exactly at the segment's beginning" },
+		{ "000000030000000000000010", ERR_NONE, "stored" },
+		{ "000000030000000000000011", ERR_NOT_FOUND,
+		    "the end of the newest timeline" },
+		{ "000000030000000000000200", ERR_NOT_FOUND, "far after" },
+		{ "000000030000000000000009", ERR_NOT_FOUND,
+		    "long before it began" },
+		{ "000000050000000000000011", ERR_NOT_FOUND,
+		    "a timeline that nobody knows" },
+		{ "00000001.history", ERR_NOT_FOUND, "timeline 1 has none" },
+		{ "00000004.history", ERR_NOT_FOUND, "the next to be made" },
+		{ "00000003.history", ERR_NONE, "stored" },
+	};
+	size_t i;
+
+	build_timelines(p);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		err_clear(&err);
+		(void)!try_get(p, cases[i].name, 0);
+		if (err.code != cases[i].code)
+			fail_msg("%s (%s): %s %s", cases[i].name,
+			    cases[i].why, err_code_name(err.code), err.msg);
+	}
+}
+
+static void
+remove_stored(const struct place *p, const char *segment)
+{
+	struct keys k;
+
+	place_keys(p, segment, &k);
+	assert_int_equal(k.n, 1);
+	OK(storage_remove(p->repo->st, k.key[0], &err));
+}
+
+static void
+the_tail_of_a_timeline_that_others_left_later_is_a_gap(void **state)
+{
+	struct place *p = *state;
+
+	build_timelines(p);
+	remove_stored(p, "000000010000000000000009");
+	FAILS(try_get(p, "000000010000000000000009", 0), ERR_DAMAGED);
+	SAYS("timeline 2");
+	/* Timeline 3 left 2 at the very end of segment 14. */
+	remove_stored(p, "00000002000000000000000E");
+	FAILS(try_get(p, "00000002000000000000000E", 0), ERR_DAMAGED);
+	SAYS("timeline 3");
+}
+
+static void
+a_message_about_a_gap_names_what_is_stored_after_it(void **state)
+{
+	struct place *p = *state;
+
+	build_timelines(p);
+	FAILS(try_get(p, "000000010000000000000007", 0), ERR_DAMAGED);
+	SAYS("000000010000000000000008");
+	assert_non_null(strstr(err.hint, "archive-push"));
+}
+
+/* TRAPS T28 */
+static void
+a_hole_in_the_histories_is_an_error(void **state)
+{
+	struct place *p = *state;
+
+	place_push_range(p, 1, 3, 5);
+	place_push_text(p, "00000003.history", "1\t0/580000\tx\n");
+	FAILS(try_get(p, "00000002.history", 0), ERR_DAMAGED);
+	OK(try_get(p, "00000003.history", 0));
+	FAILS(try_get(p, "00000004.history", 0), ERR_NOT_FOUND);
+}
+
+static void
+wal_of_a_timeline_without_its_history_is_an_error(void **state)
+{
+	struct place *p = *state;
+
+	place_push_range(p, 1, 3, 5);
+	place_push_range(p, 2, 5, 6);
+	FAILS(try_get(p, "00000002.history", 0), ERR_DAMAGED);
+	/* Nobody can know where timeline 2 left 1. */
+	FAILS(try_get(p, "000000010000000000000006", 0), ERR_DAMAGED);
+}
+
+/* TRAPS T26: the tenth timeline, 0A. */
+static void
+timelines_are_hexadecimal(void **state)
+{
+	struct place *p = *state;
+
+	place_push_range(p, 1, 3, 5);
+	place_push_range(p, 10, 5, 6);
+	place_push_text(p, "0000000A.history", "1\t0/580000\tx\n");
+	OK(try_get(p, "0000000A0000000000000006", 0));
+	FAILS(try_get(p, "0000000A0000000000000007", 0), ERR_NOT_FOUND);
+	FAILS(try_get(p, "00000009.history", 0), ERR_DAMAGED);
+}
+
+static void
+later_segments_in_another_log_folder_make_a_gap(void **state)
+{
+	struct place *p = *state;
+
+	/* Segments of 1 MB: 4096 a log. */
+	place_push_range(p, 1, 4090, 4090);
+	place_push_range(p, 1, 4097, 4097);
+	FAILS(try_get(p, "000000010000000000000FFB", 0), ERR_DAMAGED);
+	SAYS("000000010000000100000001");
+	FAILS(try_get(p, "000000010000000100000002", 0), ERR_NOT_FOUND);
+}
+
+static void
+push_partial(const struct place *p, const struct made_wal *w, uint64_t segno)
+{
+	char name[WAL_SEGMENT_NAME_LEN + 1], path[192], to[208], partial[40];
+
+	place_segment(p, w, segno, name);
+	place_wal_path(p, name, path);
+	(void)snprintf(to, sizeof(to), "%s.partial", path);
+	assert_int_equal(rename(path, to), 0);
+	(void)snprintf(partial, sizeof(partial), "%s.partial", name);
+	place_push(p, partial);
+}
+
+static void
+a_partial_segment_at_the_end_is_delivered_for_the_whole(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 6, 1);
+
+	made_fill(&w, 300000);
+	place_push_range(p, 1, 3, 5);
+	push_partial(p, &w, 6);
+	OK(try_get(p, "000000010000000000000006", 0));
+	assert_delivered(p, w.bytes, p->segment_size);
+	FAILS(try_get(p, "000000010000000000000007", 0), ERR_NOT_FOUND);
+	made_free(&w);
+}
+
+static void
+a_partial_segment_with_later_ones_is_a_gap(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 6, 1);
+
+	made_fill(&w, 300000);
+	place_push_range(p, 1, 3, 5);
+	push_partial(p, &w, 6);
+	place_push_range(p, 1, 7, 7);
+	FAILS(try_get(p, "000000010000000000000006", 0), ERR_DAMAGED);
+	assert_nothing_delivered(p);
+	made_free(&w);
+}
+
+static void
+open_spool(const struct place *p, struct wal_spool *s)
+{
+	OK(wal_spool_open(s, p->state, p->repo, &p->inc, p->pgdata, &err));
+}
+
+static void
+stored_of(const struct place *p, const char *name, struct wal_stored *ws)
+{
+	struct wal_file f;
+
+	OK(wal_file_parse(name, &f, &err));
+	OK(wal_store_pick(p->repo, &p->inc, &f, ws, &err));
+}
+
+/* Files in the spool with this segment's name. */
+static bool
+in_spool(const struct wal_spool *s, const char *segment)
+{
+	DIR *d = opendir(s->dir);
+	struct dirent *e;
+	bool found = false;
+
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, segment, WAL_SEGMENT_NAME_LEN) == 0)
+			found = true;
+	(void)closedir(d);
+	return found;
+}
+
+static void
+run_prefetch(const struct place *p, const struct wal_spool *s,
+    const char *position, uint64_t window, unsigned idle_ms)
+{
+	struct wal_prefetch pf = { .repo = p->repo, .inc = &p->inc,
+		.spool = s, .segment_size = p->segment_size,
+		.window = window };
+
+	wal_spool_set_position(s, position);
+	wal_prefetch_run(&pf, idle_ms);
+}
+
+static void
+the_following_segments_wait_in_the_spool_and_are_taken_from_it(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 4);
+	struct wal_spool s;
+	struct wal_stored ws;
+	char dest[192];
+	unsigned i;
+
+	open_spool(p, &s);
+	OK(try_get(p, "000000010000000000000005", 3 * (uint64_t)MB));
+	assert_delivered(p, w.bytes, p->segment_size);
+	/* The process that was started fills it; wait for the condition. */
+	stored_of(p, "000000010000000000000006", &ws);
+	dest_path(p, dest);
+	for (i = 0; i < 2000 &&
+	     !wal_spool_take(&s, &ws, p->segment_size, dest); i++) {
+		struct timespec ts = { 0, 5000000 };
+
+		(void)nanosleep(&ts, NULL);
+	}
+	assert_delivered(p, w.bytes + p->segment_size, p->segment_size);
+	OK(try_get(p, "000000010000000000000007", 3 * (uint64_t)MB));
+	assert_delivered(p, w.bytes + 2 * p->segment_size, p->segment_size);
+	OK(try_get(p, "000000010000000000000008", 3 * (uint64_t)MB));
+	assert_delivered(p, w.bytes + 3 * p->segment_size, p->segment_size);
+	/* At the archive's end it goes by itself: the lock gets free. */
+	for (i = 0; i < 2000; i++) {
+		struct timespec ts = { 0, 5000000 };
+		int fd = wal_spool_lock(&s);
+
+		if (fd >= 0) {
+			(void)close(fd);
+			break;
+		}
+		(void)nanosleep(&ts, NULL);
+	}
+	assert_true(i < 2000);
+	wal_spool_free(&s);
+	made_free(&w);
+}
+
+/* TRAPS T21: what an earlier recovery or a stranger left in the spool. */
+static void
+a_stale_spool_file_is_never_delivered(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 1);
+	uint8_t *junk = xcalloc(1, p->segment_size);
+	char path[512], name[WAL_SPOOL_NAME_MAX];
+	struct wal_spool s;
+	struct wal_stored ws;
+
+	open_spool(p, &s);
+	stored_of(p, "000000010000000000000005", &ws);
+	/* Of another content: its hash is not the stored one's. */
+	ws.hash[0] ^= 1;
+	wal_spool_name(&ws, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", s.dir, name);
+	place_write(path, junk, p->segment_size);
+	OK(try_get(p, "000000010000000000000005", 2 * (uint64_t)MB));
+	assert_delivered(p, w.bytes, p->segment_size);
+	/* The right name, but cut. */
+	ws.hash[0] ^= 1;
+	wal_spool_name(&ws, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", s.dir, name);
+	place_write(path, junk, 5000);
+	OK(try_get(p, "000000010000000000000005", 2 * (uint64_t)MB));
+	assert_delivered(p, w.bytes, p->segment_size);
+	/* A segment that is not in the repository. */
+	(void)snprintf(path, sizeof(path),
+	    "%s/000000010000000000000006-%032d", s.dir, 0);
+	place_write(path, junk, p->segment_size);
+	FAILS(try_get(p, "000000010000000000000006", 2 * (uint64_t)MB),
+	    ERR_NOT_FOUND);
+	wal_spool_free(&s);
+	free(junk);
+	made_free(&w);
+}
+
+static void
+the_look_ahead_keeps_to_its_window_and_removes_the_rest(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 8);
+	struct wal_spool s;
+	char path[512];
+	pid_t pid;
+	int status;
+	unsigned i;
+
+	open_spool(p, &s);
+	(void)snprintf(path, sizeof(path),
+	    "%s/000000010000000000000002-%032d", s.dir, 0);
+	place_write(path, "old", 3);
+	pid = fork();
+	if (pid == 0) {
+		run_prefetch(p, &s, "000000010000000000000006",
+		    3 * (uint64_t)MB, 5000);
+		_exit(0);
+	}
+	for (i = 0; i < 2000 && !in_spool(&s, "000000010000000000000009");
+	     i++) {
+		struct timespec ts = { 0, 5000000 };
+
+		(void)nanosleep(&ts, NULL);
+	}
+	assert_true(in_spool(&s, "000000010000000000000007"));
+	assert_true(in_spool(&s, "000000010000000000000009"));
+	assert_false(in_spool(&s, "00000001000000000000000A"));
+	assert_false(in_spool(&s, "000000010000000000000002"));
+	/* Recovery begins anew, elsewhere: the window follows. */
+	wal_spool_set_position(&s, "000000010000000000000009");
+	for (i = 0; i < 2000 && !in_spool(&s, "00000001000000000000000C");
+	     i++) {
+		struct timespec ts = { 0, 5000000 };
+
+		(void)nanosleep(&ts, NULL);
+	}
+	assert_true(in_spool(&s, "00000001000000000000000C"));
+	assert_false(in_spool(&s, "000000010000000000000007"));
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	wal_spool_free(&s);
+	made_free(&w);
+}
+
+static void
+a_look_ahead_that_nobody_uses_ends_and_clears_up(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 6);
+	struct wal_spool s;
+
+	open_spool(p, &s);
+	run_prefetch(p, &s, "000000010000000000000005", 2 * (uint64_t)MB, 200);
+	assert_false(in_spool(&s, "000000010000000000000006"));
+	wal_spool_free(&s);
+	made_free(&w);
+}
+
+static void
+a_damaged_segment_ends_the_look_ahead_without_a_file(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 2);
+	struct wal_spool s;
+	struct keys k;
+
+	place_keys(p, "000000010000000000000006", &k);
+	flip_byte(p, k.key[0], 3000);
+	open_spool(p, &s);
+	run_prefetch(p, &s, "000000010000000000000005", 2 * (uint64_t)MB,
+	    10000);
+	assert_false(in_spool(&s, "000000010000000000000006"));
+	wal_spool_free(&s);
+	made_free(&w);
+}
+
+static void
+two_data_directories_have_spools_of_their_own(void **state)
+{
+	struct place *p = *state;
+	char other[128];
+	struct wal_spool a, b;
+
+	(void)snprintf(other, sizeof(other), "%s/other", p->dir);
+	assert_int_equal(mkdir(other, 0700), 0);
+	open_spool(p, &a);
+	OK(wal_spool_open(&b, p->state, p->repo, &p->inc, other, &err));
+	assert_string_not_equal(a.dir, b.dir);
+	assert_null(strstr(a.dir, "pg_wal")); /* TRAPS T23 */
+	wal_spool_free(&a);
+	wal_spool_free(&b);
+}
+
+static void
+files_of_another_boot_are_swept_away(void **state)
+{
+	struct place *p = *state;
+	char other[256];
+	struct wal_spool s;
+
+	open_spool(p, &s);
+	(void)snprintf(other, sizeof(other), "%s/old-boot", s.parent);
+	assert_int_equal(mkdir(other, 0700), 0);
+	wal_spool_sweep(&s);
+	assert_int_not_equal(access(other, F_OK), 0);
+	assert_int_equal(access(s.dir, F_OK), 0);
+	wal_spool_free(&s);
+}
+
+static void
+without_a_state_directory_segments_still_come(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 2);
+	struct wal_get_params params = { .repo = p->repo, .cluster = "main",
+		.pgdata = p->pgdata, .name = "000000010000000000000005",
+		.dest = "pg_wal/RECOVERYXLOG", .prefetch = 2 * (uint64_t)MB,
+		.state_directory = "/proc/no/such" };
+
+	OK(wal_get(&params, &err));
+	assert_delivered(p, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
+#define T16(f) \
+	cmocka_unit_test_setup_teardown(f, place_setup_16, place_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_stored_segment_is_delivered_as_it_was),
+		T16(a_stored_segment_is_delivered_as_it_was),
+		cmocka_unit_test_teardown(
+		    a_long_segment_is_put_together_from_its_parts,
+		    place_teardown),
+		T(a_damaged_segment_is_an_error_that_leaves_nothing),
+		T(an_older_generation_serves_when_the_newest_is_damaged),
+		T(two_contents_of_a_name_are_refused_and_both_are_named),
+		T(a_destination_that_cannot_be_written_is_never_absence),
+		T(a_missing_data_directory_is_never_absence),
+		T(another_repository_than_expected_is_refused),
+		T(an_unknown_cluster_is_an_error_and_not_the_end_of_the_archive),
+		T(an_unmounted_repository_is_an_error_and_not_the_end),
+		T(what_is_absent_and_what_is_a_gap),
+		T(the_tail_of_a_timeline_that_others_left_later_is_a_gap),
+		T(a_message_about_a_gap_names_what_is_stored_after_it),
+		T(a_hole_in_the_histories_is_an_error),
+		T(wal_of_a_timeline_without_its_history_is_an_error),
+		T(timelines_are_hexadecimal),
+		T(later_segments_in_another_log_folder_make_a_gap),
+		T(a_partial_segment_at_the_end_is_delivered_for_the_whole),
+		T(a_partial_segment_with_later_ones_is_a_gap),
+		T16(the_following_segments_wait_in_the_spool_and_are_taken_from_it),
+		T(a_stale_spool_file_is_never_delivered),
+		T(the_look_ahead_keeps_to_its_window_and_removes_the_rest),
+		T(a_look_ahead_that_nobody_uses_ends_and_clears_up),
+		T(a_damaged_segment_ends_the_look_ahead_without_a_file),
+		T(two_data_directories_have_spools_of_their_own),
+		T(files_of_another_boot_are_swept_away),
+		T(without_a_state_directory_segments_still_come),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
