@@ -22,6 +22,7 @@ static const char *const excluded_at_top[] = {
 	"backup_manifest",
 	"recovery.signal", /* a restored copy would wait for ever (T44) */
 	"standby.signal",
+	"dapk-backup-start.log", /* tells of another start of another copy */
 };
 
 static const char *const emptied[] = {

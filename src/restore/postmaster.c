@@ -387,7 +387,9 @@ postmaster_start(struct postmaster *pm, struct err *err)
 	int log;
 
 	pm->args[pm->n_args] = NULL;
-	log = open(pm->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	/* What an earlier server wrote must not be taken for this one's. */
+	log = open(pm->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
+	    0600);
 	if (log < 0)
 		return err_sys(err, errno, "create %s", pm->log);
 	pm->pid = fork();
