@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -201,19 +202,20 @@ cli_flush(struct err *err)
 	return 0;
 }
 
-/* Standard descriptors must be open: a file would take their numbers. */
+/*
+ * Standard descriptors must be open, or a file would take their numbers and
+ * get our messages. open(2) takes the lowest number that is free.
+ */
 static void
 open_standard_files(void)
 {
 	int fd;
 
-	/* fcntl(2) F_GETFD fails on a closed one; /dev/null then takes it. */
-	for (fd = 0; fd <= 2; fd++) {
-		if (lseek(fd, 0, SEEK_CUR) < 0 && errno == EBADF &&
-		    freopen("/dev/null", fd == 0 ? "r" : "w", fd == 0 ?
-		    stdin : fd == 1 ? stdout : stderr) == NULL)
-			abort();
-	}
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd); /* nothing was written */
 }
 
 /* The log's format and level, before the configuration is complete. */

@@ -351,7 +351,7 @@ the_nearest_name_is_suggested_only_when_it_is_near(void **state)
 	    "compress-level");
 	assert_string_equal(option_nearest("compress", names, 4),
 	    "compress-level");
-	assert_string_equal(option_nearest("resotre", names, 4), "restore");
+	assert_string_equal(option_nearest("restoer", names, 4), "restore");
 	assert_null(option_nearest("frobnicate", names, 4));
 	assert_null(option_nearest("", names, 4));
 }

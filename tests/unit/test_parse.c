@@ -194,7 +194,7 @@ mistakes_are_named_with_the_nearest_right_word(void **state)
 	refused("backup -Z", "unknown option -Z", "backup --help");
 	refused("backup --jobs", "--jobs needs a value: N", NULL);
 	refused("backup -j", "-j needs a value: N", NULL);
-	refused("help resotre", "unknown command", "restore");
+	refused("help restoer", "unknown command", "restore");
 }
 
 /* What a code means to PostgreSQL must never change by accident. */
