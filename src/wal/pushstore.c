@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * A part's pieces are jobs of a pool, submitted while the rest is still being
- * read; the calling thread reads and hashes, then takes the frames in order
- * as they get ready and hands them to the storage, which begins to write
- * them back while others are compressed.
+ * read into a few buffers that are used again and again (touching 16 MiB of
+ * fresh memory costs as much as compressing a third of it). The calling
+ * thread reads, hashes and summarises, then takes the frames in order as they
+ * get ready and hands them to the storage, which begins to write them back
+ * while others are compressed.
  */
 #include "config.h"
 
@@ -26,7 +28,15 @@
 #define HEADER_MAX ((size_t)4096)
 #define SUMMARY_MAX ((size_t)64 << 10)
 
+#define SLOTS_EXTRA 2 /* pieces in memory beside one a thread */
+
 enum state { PIECE_PENDING, PIECE_DONE, PIECE_FAILED };
+
+/* A thread's own: frames are made here and copied at their true size. */
+struct worker {
+	struct frame_codec *codec;
+	struct buf scratch;
+};
 
 struct piece {
 	struct wal_pushstore *ps;
@@ -48,15 +58,16 @@ struct wal_pushstore {
 	uint8_t hash[WAL_HASH_SIZE];
 	uint8_t (*part_hash)[WAL_HASH_SIZE];
 	struct wal_summary summary;
-	uint8_t *content; /* of the part in hand */
-	size_t content_len;
+	struct hash_128_stream *whole;	   /* hash over parts, the same */
+	struct wal_summariser *summariser; /* while the file is read first */
+	uint8_t *slots[PIECES_MAX + SLOTS_EXTRA]; /* a piece's content each */
+	size_t n_slots;
 	struct piece pieces[PIECES_MAX];
 	size_t n_pieces;
 	struct pool *pool;	   /* NULL: one piece, no threads */
 	struct frame_codec *codec; /* the calling thread's, made when needed */
 	pthread_mutex_t lock;
 	pthread_cond_t ready;
-	bool summary_ready; /* under the lock */
 };
 
 static struct frame_codec *
@@ -71,23 +82,31 @@ static int
 worker_init(void *worker, void *arg, struct err *err)
 {
 	const struct wal_pushstore *ps = arg;
+	struct worker *w = worker;
 
-	*(struct frame_codec **)worker =
-	    frame_codec_new(ps->f->compress_level);
+	w->codec = frame_codec_new(ps->f->compress_level);
+	buf_init(&w->scratch, FRAME_MAX);
 	return 0;
 }
 
 static void
 worker_fini(void *worker)
 {
-	frame_codec_free(*(struct frame_codec **)worker);
+	struct worker *w = worker;
+
+	frame_codec_free(w->codec);
+	buf_free(&w->scratch);
 }
 
 static int
-encode_piece(struct piece *piece, struct frame_codec *codec, struct err *err)
+encode_piece(struct worker *w, struct piece *piece, struct err *err)
 {
-	return frame_encode(codec, &piece->header, piece->data, piece->len,
-	    &piece->frame, err);
+	buf_clear(&w->scratch);
+	if (frame_encode(w->codec, &piece->header, piece->data, piece->len,
+	    &w->scratch, err) != 0)
+		return -1;
+	buf_add(&piece->frame, w->scratch.data, w->scratch.len);
+	return buf_check(&piece->frame, "a piece", err);
 }
 
 static int
@@ -95,9 +114,7 @@ run_piece(void *worker, void *job, bool skip, struct err *err)
 {
 	struct piece *piece = job;
 	struct wal_pushstore *ps = piece->ps;
-	int ret = skip ? 0 :
-			 encode_piece(piece, *(struct frame_codec **)worker,
-			     err);
+	int ret = skip ? 0 : encode_piece(worker, piece, err);
 
 	(void)pthread_mutex_lock(&ps->lock);
 	piece->state = skip || ret != 0 ? PIECE_FAILED : PIECE_DONE;
@@ -106,30 +123,12 @@ run_piece(void *worker, void *job, bool skip, struct err *err)
 	return ret;
 }
 
-/* Of a file of one part: its content is in memory. */
-static int
-run_summary(void *worker, void *job, bool skip, struct err *err)
-{
-	struct wal_pushstore *ps = job;
-
-	(void)worker;
-	(void)err;
-	if (!skip)
-		wal_summarise(ps->content, ps->content_len, ps->lsn,
-		    ps->f->segment_size, &ps->summary);
-	(void)pthread_mutex_lock(&ps->lock);
-	ps->summary_ready = true;
-	(void)pthread_cond_signal(&ps->ready);
-	(void)pthread_mutex_unlock(&ps->lock);
-	return 0;
-}
-
 int
 wal_pushstore_new(struct wal_pushstore **out, const struct wal_push_file *f,
     int fd, uint64_t size, struct err *err)
 {
 	struct wal_pushstore *ps = xcalloc(1, sizeof(*ps));
-	size_t threads = f->jobs < 1 ? 1 : f->jobs;
+	size_t i, threads = f->jobs < 1 ? 1 : f->jobs;
 
 	(void)pthread_mutex_init(&ps->lock, NULL); /* cannot fail on Linux */
 	(void)pthread_cond_init(&ps->ready, NULL);
@@ -139,9 +138,6 @@ wal_pushstore_new(struct wal_pushstore **out, const struct wal_push_file *f,
 	ps->parts = size == 0 ?
 	    1 : (uint32_t)((size + WAL_PART_LENGTH - 1) / WAL_PART_LENGTH);
 	ps->part_hash = xcalloc(ps->parts, sizeof(*ps->part_hash));
-	ps->content = xmalloc(size == 0		   ? 1 :
-		size < WAL_PART_LENGTH ? (size_t)size :
-					 WAL_PART_LENGTH);
 	ps->is_segment = f->name.type == WAL_FILE_SEGMENT ||
 	    f->name.type == WAL_FILE_PARTIAL;
 	if (f->name.type != WAL_FILE_HISTORY)
@@ -150,15 +146,28 @@ wal_pushstore_new(struct wal_pushstore **out, const struct wal_push_file *f,
 	ps->archived = time_now();
 	if (threads > PIECES_MAX)
 		threads = PIECES_MAX;
+	ps->n_slots = size > PIECE_LENGTH ? threads + SLOTS_EXTRA : 1;
+	for (i = 0; i < ps->n_slots; i++)
+		ps->slots[i] = xmalloc(PIECE_LENGTH);
+	if (ps->is_segment)
+		ps->summariser =
+		    wal_summariser_new(ps->lsn, f->segment_size);
 	if (size > PIECE_LENGTH &&
-	    pool_new(&ps->pool, threads, PIECES_MAX + 1,
-		sizeof(struct frame_codec *), worker_init, worker_fini, ps,
-		err) != 0) {
+	    pool_new(&ps->pool, threads, PIECES_MAX, sizeof(struct worker),
+		worker_init, worker_fini, ps, err) != 0) {
 		wal_pushstore_free(ps);
 		return -1;
 	}
 	*out = ps;
 	return 0;
+}
+
+static void
+end_summary(struct wal_pushstore *ps)
+{
+	if (ps->summariser != NULL)
+		wal_summariser_finish(ps->summariser, &ps->summary);
+	ps->summariser = NULL;
 }
 
 void
@@ -174,7 +183,9 @@ wal_pushstore_free(struct wal_pushstore *ps)
 		buf_free(&ps->pieces[i].frame);
 	(void)pthread_cond_destroy(&ps->ready);
 	(void)pthread_mutex_destroy(&ps->lock);
-	free(ps->content);
+	end_summary(ps);
+	for (i = 0; i < ps->n_slots; i++)
+		free(ps->slots[i]);
 	free(ps->part_hash);
 	free(ps);
 }
@@ -183,101 +194,6 @@ int
 wal_pushstore_fd(const struct wal_pushstore *ps)
 {
 	return ps->fd;
-}
-
-/* The piece of `len` bytes at `off` of the part is in memory. */
-static int
-submit_piece(struct wal_pushstore *ps, uint32_t part, size_t off, size_t len,
-    struct err *err)
-{
-	struct piece *piece = &ps->pieces[ps->n_pieces];
-
-	piece->ps = ps;
-	piece->data = ps->content + off;
-	piece->len = len;
-	memset(&piece->header, 0, sizeof(piece->header));
-	piece->header.type = FRAME_WAL;
-	piece->header.number = (uint32_t)ps->n_pieces;
-	piece->header.position = (uint64_t)part * WAL_PART_LENGTH + off;
-	piece->state = PIECE_PENDING;
-	buf_init(&piece->frame, FRAME_MAX);
-	ps->n_pieces++;
-	if (ps->pool != NULL)
-		return pool_submit(ps->pool, run_piece, piece, err);
-	piece->state = PIECE_DONE;
-	return encode_piece(piece, own_codec(ps), err);
-}
-
-/* Read a part's content; `submit` its pieces on the way. */
-static int
-read_part(struct wal_pushstore *ps, uint32_t part, bool submit,
-    uint8_t hash[WAL_HASH_SIZE], struct err *err)
-{
-	uint64_t start = (uint64_t)part * WAL_PART_LENGTH;
-	uint64_t left = ps->size - start;
-	struct hash_128_stream *h = hash_128_stream_new();
-	size_t off, len;
-
-	ps->content_len = left < WAL_PART_LENGTH ? (size_t)left :
-						   WAL_PART_LENGTH;
-	ps->n_pieces = 0;
-	for (off = 0; off < ps->content_len; off += len) {
-		len = ps->content_len - off;
-		if (len > PIECE_LENGTH)
-			len = PIECE_LENGTH;
-		if (io_pread_full(ps->fd, ps->content + off, len, start + off,
-		    ps->f->path, err) != 0 ||
-		    (submit && submit_piece(ps, part, off, len, err) != 0)) {
-			hash_128_stream_free(h);
-			return -1;
-		}
-		hash_128_stream_add(h, ps->content + off, len);
-	}
-	hash_128_stream_finish(h, hash);
-	return 0;
-}
-
-/* First reading of a file of several parts: hashes and summary. */
-static int
-read_long(struct wal_pushstore *ps, struct err *err)
-{
-	struct hash_128_stream *h = hash_128_stream_new();
-	struct wal_summariser *s =
-	    wal_summariser_new(ps->lsn, ps->f->segment_size);
-	uint32_t part;
-	int ret = 0;
-
-	for (part = 0; part < ps->parts && ret == 0; part++) {
-		ret = read_part(ps, part, false, ps->part_hash[part], err);
-		if (ret == 0) {
-			hash_128_stream_add(h, ps->content, ps->content_len);
-			wal_summariser_feed(s, ps->content, ps->content_len);
-		}
-	}
-	hash_128_stream_finish(h, ps->hash);
-	wal_summariser_finish(s, &ps->summary);
-	ps->summary_ready = true;
-	return ret;
-}
-
-int
-wal_pushstore_begin(struct wal_pushstore *ps, uint8_t hash[WAL_HASH_SIZE],
-    struct err *err)
-{
-	int ret;
-
-	if (ps->parts > 1)
-		ret = read_long(ps, err);
-	else
-		ret = read_part(ps, 0, true, ps->hash, err);
-	if (ret == 0 && ps->parts == 1 && ps->is_segment) {
-		if (ps->pool != NULL)
-			ret = pool_submit(ps->pool, run_summary, ps, err);
-		else
-			ret = run_summary(NULL, ps, false, err);
-	}
-	memcpy(hash, ps->hash, WAL_HASH_SIZE);
-	return ret;
 }
 
 /* Wait for a piece. The pool has the error when it failed. */
@@ -296,6 +212,108 @@ wait_piece(struct wal_pushstore *ps, struct piece *piece, struct err *err)
 	if (pool_finish(ps->pool, err) == 0)
 		return err_set(err, ERR_BUG, "a piece was not compressed");
 	return -1;
+}
+
+/* The next piece of the part, its content in `data`. */
+static int
+submit_piece(struct wal_pushstore *ps, const uint8_t *data, size_t len,
+    uint64_t position, struct err *err)
+{
+	struct piece *piece = &ps->pieces[ps->n_pieces];
+
+	piece->ps = ps;
+	piece->data = data;
+	piece->len = len;
+	memset(&piece->header, 0, sizeof(piece->header));
+	piece->header.type = FRAME_WAL;
+	piece->header.number = (uint32_t)ps->n_pieces;
+	piece->header.position = position;
+	piece->state = PIECE_PENDING;
+	buf_init(&piece->frame, FRAME_MAX);
+	ps->n_pieces++;
+	if (ps->pool != NULL)
+		return pool_submit(ps->pool, run_piece, piece, err);
+	piece->state = PIECE_DONE;
+	return frame_encode(own_codec(ps), &piece->header, data, len,
+	    &piece->frame, err);
+}
+
+/* One piece: read it, hand it to the threads, hash it meanwhile. */
+static int
+read_piece(struct wal_pushstore *ps, uint64_t position, size_t len,
+    bool submit, struct hash_128_stream *hash, struct err *err)
+{
+	size_t n = ps->n_pieces;
+	uint8_t *data = ps->slots[n % ps->n_slots];
+
+	if (n >= ps->n_slots &&
+	    wait_piece(ps, &ps->pieces[n - ps->n_slots], err) != 0)
+		return -1;
+	if (io_pread_full(ps->fd, data, len, position, ps->f->path,
+	    err) != 0)
+		return -1;
+	if (submit && submit_piece(ps, data, len, position, err) != 0)
+		return -1;
+	hash_128_stream_add(hash, data, len);
+	if (ps->whole != NULL)
+		hash_128_stream_add(ps->whole, data, len);
+	if (ps->summariser != NULL)
+		wal_summariser_feed(ps->summariser, data, len);
+	return 0;
+}
+
+/* Read a part's content; `submit` its pieces on the way. */
+static int
+read_part(struct wal_pushstore *ps, uint32_t part, bool submit,
+    uint8_t hash[WAL_HASH_SIZE], struct err *err)
+{
+	uint64_t position = (uint64_t)part * WAL_PART_LENGTH;
+	uint64_t end = position + WAL_PART_LENGTH;
+	struct hash_128_stream *h = hash_128_stream_new();
+	size_t len;
+
+	if (end > ps->size)
+		end = ps->size;
+	for (ps->n_pieces = 0; position < end; position += len) {
+		len = end - position < PIECE_LENGTH ?
+		    (size_t)(end - position) : PIECE_LENGTH;
+		if (read_piece(ps, position, len, submit, h, err) != 0) {
+			hash_128_stream_free(h);
+			return -1;
+		}
+	}
+	hash_128_stream_finish(h, hash);
+	return 0;
+}
+
+/* First reading of a file of several parts: hashes and summary. */
+static int
+read_long(struct wal_pushstore *ps, struct err *err)
+{
+	uint32_t part;
+	int ret = 0;
+
+	ps->whole = hash_128_stream_new();
+	for (part = 0; part < ps->parts && ret == 0; part++)
+		ret = read_part(ps, part, false, ps->part_hash[part], err);
+	hash_128_stream_finish(ps->whole, ps->hash);
+	ps->whole = NULL;
+	return ret;
+}
+
+int
+wal_pushstore_begin(struct wal_pushstore *ps, uint8_t hash[WAL_HASH_SIZE],
+    struct err *err)
+{
+	int ret;
+
+	if (ps->parts > 1)
+		ret = read_long(ps, err);
+	else
+		ret = read_part(ps, 0, true, ps->hash, err);
+	end_summary(ps);
+	memcpy(hash, ps->hash, WAL_HASH_SIZE);
+	return ret;
 }
 
 static void
@@ -365,10 +383,6 @@ append_summary(struct wal_pushstore *ps, struct output *o, struct err *err)
 	struct buf plain, frame;
 	int ret = -1;
 
-	(void)pthread_mutex_lock(&ps->lock);
-	while (!ps->summary_ready)
-		(void)pthread_cond_wait(&ps->ready, &ps->lock);
-	(void)pthread_mutex_unlock(&ps->lock);
 	buf_init(&plain, SUMMARY_MAX);
 	buf_init(&frame, FRAME_MAX);
 	wal_summary_encode(&ps->summary, &plain);

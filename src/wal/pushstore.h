@@ -11,8 +11,9 @@
  *	wal_pushstore_put(ps, generation, &stored, err);
  *	wal_pushstore_free(ps);		     also in place of a put
  *
- * Memory: one part's content (16 MiB), its compressed pieces, and the zstd
- * contexts, whatever the size of the file. A longer file is read twice.
+ * Memory: a few pieces of content (1 MiB each), one part's compressed pieces
+ * (16 MiB at most), and the zstd contexts, whatever the size of the file. A
+ * longer file than one part is read twice.
  */
 #include "repo/walstore.h"
 #include "wal/pushfile.h"
