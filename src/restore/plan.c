@@ -240,7 +240,9 @@ hint_timelines(const struct restore_plan *plan, struct err *err)
 		for (i = 0; i < n; i++)
 			buf_printf(&b, "%s%u", i == 0 ? "" : ", ",
 			    (unsigned)list[i]);
-	err_hint(err, "timelines that have WAL stored: %s", buf_str(&b));
+	err->hint[0] = '\0'; /* this one names them */
+	err_hint(err, "timelines that have WAL stored: %s; dapk-backup info "
+		      "shows which backup lies on which", buf_str(&b));
 	free(list);
 	buf_free(&b);
 }
@@ -280,7 +282,7 @@ find_paths(struct restore_plan *plan, struct candidates *cs, struct err *err)
 	if (found == 0) {
 		*err = refused;
 		hint_timelines(plan, err);
-		return err_wrap(err, "timeline %s", plan->timeline);
+		return -1;
 	}
 	if (strcmp(plan->timeline, "latest") != 0)
 		return 0;
@@ -480,6 +482,42 @@ hint_names(const struct restore_plan *plan, const struct history *path,
 	buf_free(&b);
 }
 
+/*
+ * A transaction or restore point that is not on this path may be on another:
+ * an earlier recovery left it behind.
+ */
+static void
+hint_elsewhere(struct restore_plan *plan, const struct candidate *oldest,
+    struct err *err)
+{
+	struct candidate other = *oldest; /* its commit is borrowed */
+	struct err ignored = ERR_INIT; /* the refusal is the one to tell */
+	uint32_t *list = NULL;
+	size_t i, n = 0;
+	char name[PLAN_TIMELINE_MAX];
+	bool found = false;
+
+	if (wal_store_timelines(plan->params.repo, &plan->inc, &list, &n,
+		&ignored) != 0)
+		return;
+	for (i = n; i-- > 0 && !found;) {
+		(void)snprintf(name, sizeof(name), "%u", (unsigned)list[i]);
+		if (list[i] == oldest->path.timeline ||
+		    wal_reach_path(plan->params.repo, &plan->inc, name,
+			other.c.timeline, other.c.stop_lsn, &other.path,
+			&ignored) != 0)
+			continue;
+		found = judge(plan, &other, &ignored) == 0;
+		history_free(&other.path);
+	}
+	if (found) {
+		err->hint[0] = '\0';
+		err_hint(err, "it is on timeline %s: add --timeline %s", name,
+		    name);
+	}
+	free(list);
+}
+
 /* No backup ends before the target, or all that do are damaged. */
 static int
 refuse_too_early(const struct restore_plan *plan, const struct candidates *cs,
@@ -569,6 +607,8 @@ choose(struct restore_plan *plan, struct candidates *cs,
 	if (refused.code == ERR_NONE)
 		return refuse_too_early(plan, cs, err);
 	*err = refused;
+	if (plan->target == TARGET_XID || plan->target == TARGET_NAME)
+		hint_elsewhere(plan, oldest, err);
 	if (plan->target == TARGET_NAME)
 		hint_names(plan, &oldest->path, err);
 	return -1;

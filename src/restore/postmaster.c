@@ -26,6 +26,8 @@
 #define PORT_FIRST 5433
 #define PORT_LAST 5999
 #define STOP_WAIT_MS 60000
+#define SOCKET_LONGEST "/.s.PGSQL.65535.lock"
+#define SOCKET_PATH_MAX 107 /* sun_path without its 0 */
 
 /* Run argv and collect what it says; *status as wait() gives it. */
 static int
@@ -182,9 +184,21 @@ choose_port(struct postmaster *pm, struct err *err)
 	    "with --port", PORT_FIRST, PORT_LAST);
 }
 
+/*
+ * The data directory is private and goes when the cluster goes, so it serves
+ * as the socket's, unless its name is too long for a socket's address or
+ * could not stand in a list of directories.
+ */
 static int
 make_sockets(struct postmaster *pm, struct err *err)
 {
+	const char *dir = pm->plan->dir;
+
+	if (strlen(dir) + strlen(SOCKET_LONGEST) <= SOCKET_PATH_MAX &&
+	    strpbrk(dir, ",\"' \t\n\\") == NULL) {
+		pm->sockets = xstrdup(dir);
+		return 0;
+	}
 	pm->sockets = xstrdup("/tmp/dapk-backup-XXXXXX");
 	if (mkdtemp(pm->sockets) == NULL) {
 		free(pm->sockets);
@@ -400,6 +414,7 @@ postmaster_start(struct postmaster *pm, struct err *err)
 		pm->pid = 0;
 		return err_sys(err, errno, "start %s", pm->args[0]);
 	}
+	pm->started = true;
 	return 0;
 }
 
@@ -431,8 +446,6 @@ postmaster_stop(struct postmaster *pm)
 		while (postmaster_running(pm) && time_monotonic() < until)
 			(void)usleep(50000); /* also after a signal to us */
 	}
-	if (pm->sockets != NULL)
-		(void)rmdir(pm->sockets); /* only a leftover when not empty */
 }
 
 void
@@ -442,8 +455,8 @@ postmaster_free(struct postmaster *pm)
 
 	for (i = 0; i < pm->n_args; i++)
 		free(pm->args[i]);
-	if (pm->pid == 0 && pm->sockets != NULL)
-		(void)rmdir(pm->sockets); /* empty once the server has ended */
+	if (!pm->started && pm->sockets != NULL)
+		(void)rmdir(pm->sockets); /* not when it is DIR: never empty */
 	free(pm->sockets);
 	free(pm->bin);
 	free(pm->log);

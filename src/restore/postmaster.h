@@ -12,7 +12,8 @@
  *	postmaster_stop(&pm)			when it must not go on
  *	postmaster_free(&pm)			a running server goes on
  *
- * The server is reached only through a socket in a private directory, uses
+ * The server is reached only through a socket in a private directory (the data
+ * directory where its name allows), uses
  * the restored configuration and never the one in /etc of this host, and
  * writes its log to DIR/dapk-backup-start.log. One thread.
  */
@@ -33,6 +34,7 @@ struct postmaster {
 	char *args[POSTMASTER_ARGS_MAX];
 	size_t n_args;
 	pid_t pid; /* 0: not running */
+	bool started; /* once */
 	int exit_status; /* as wait() gives it, when it ended */
 };
 

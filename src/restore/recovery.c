@@ -284,6 +284,12 @@ recovery_block(const struct restore_plan *plan, struct buf *out)
 	add_resets(plan, out);
 	add_timeline(plan, out);
 	add_target(plan, out);
+	/*
+	 * Reading ahead would ask for the segment after the target, which is
+	 * lost and not absent: an error that ends recovery (T1).
+	 */
+	if (plan->reach.gap && plan->inc.major >= 15)
+		recovery_setting(out, "recovery_prefetch", "off");
 	if (c->standby) {
 		recovery_setting(out, "hot_standby", "on");
 		if (c->primary_conninfo != NULL)

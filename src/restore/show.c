@@ -127,6 +127,9 @@ show_target(const struct restore_plan *plan, FILE *out)
 	buf_free(&b);
 	if (plan->found.found)
 		show_event(plan, out);
+	else if (plan->target == TARGET_IMMEDIATE)
+		fprintf(out, "  found      the backup is consistent at LSN %s\n",
+		    lsn_format(plan->backup.stop_lsn, lsn));
 	else if (plan->target == TARGET_LATEST) {
 		fprintf(out, "  found      WAL up to LSN %s on timeline %u",
 		    lsn_format(r->end, lsn), (unsigned)r->end_timeline);
