@@ -87,6 +87,7 @@ find_pgdata(struct server *s, const char *pgdata, struct err *err)
 	if (s->pgdata == NULL) {
 		err_sys(err, errno, "data directory %s",
 		    pgdata == NULL ? theirs : pgdata);
+		err->code = ERR_CONFIG;
 		(void)err_hint(err, "run this on the server's host, as the "
 		    "owner of the data directory");
 		goto out;
