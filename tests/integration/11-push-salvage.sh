@@ -47,4 +47,4 @@ expect 1,2,3,5 dapk archive-push --all "$T/none"
 assert_clear_error 'none'
 mkdir "$T/nothing"
 expect 1,2,3,5 dapk archive-push --all "$T/nothing"
-assert_clear_error 'nothing|no WAL'
+assert_clear_error 'nothing|no WAL|pg_control'

@@ -6,7 +6,11 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src
+pg_new src
+pg_conf src "checkpoint_timeout = 30s" "checkpoint_completion_target = 0.1"
+write_conf src
+dapk init >"$T/init.out"
+pg_start src
 bench_init src 3
 sql src "CREATE EXTENSION amcheck;
 	CREATE UNLOGGED TABLE fast (v text); INSERT INTO fast SELECT 'unlogged' FROM generate_series(1, 5000);

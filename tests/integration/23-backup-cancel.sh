@@ -9,15 +9,14 @@
 pg_with_repository src
 bench_init src 4
 commits() { find "$REPO/clusters" -path '*/backups/*/commit' | wc -l; }
-copying() { [ -n "$(find "$REPO/clusters" -name 'pack-*')$(find "$REPO/tmp" -type f 2>/dev/null)" ]; }
+copying() { grep -q "starts at" "$T/slow.err.log"; }
 in_backup() { sql_true src "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE 'dapk%'"; }
 out_of_backup() { ! in_backup; }
 
 slow_backup() { # leaves SLOW: its pid, in the middle of copying
 	"${AS_USER[@]}" "$BIN" --config "$CONF" backup --max-rate 6MB >"$T/slow.out.log" 2>"$T/slow.err.log" &
 	SLOW=$!
-	wait_for 30 "the backup's session" in_backup
-	wait_for 30 "the first pack" eval "copying || ! alive $SLOW"
+	wait_for 30 "the copying to begin" eval "copying || ! alive $SLOW"
 	alive "$SLOW" || fail "the backup ended early: $(cat "$T/slow.err.log")"
 }
 
