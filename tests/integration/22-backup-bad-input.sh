@@ -103,11 +103,11 @@ assert_hint
 archive_with src ''
 pg_reload src
 start=$SECONDS
-refuses 4 'archive_command' dapk backup --archive-timeout 30s
+refuses 1,4 'archive_command' dapk backup --archive-timeout 30s
 assert_between $((SECONDS - start)) 0 10 "seconds until the error"
 pg_stop src
 pg_start src archive_mode=off
-refuses 4 'archive_mode' dapk backup
+refuses 1,4 'archive_mode' dapk backup
 assert_hint
 pg_stop src
 archive_with src "$BIN --config $CONF archive-push %p"

@@ -6,7 +6,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-ts1="$T/ts one's = \"dir\""
+ts1="$T/ts one = \"dir\"" # PostgreSQL itself refuses single quotes
 ts2=$T/ts2
 as_user mkdir "$ts1" "$ts2"
 pg_with_repository src 15 -X "$T/src-wal"
@@ -16,7 +16,7 @@ CREATE TABLESPACE one LOCATION '${ts1//\'/\'\'}';
 CREATE TABLESPACE two LOCATION '$ts2';
 CREATE TABLE in_one TABLESPACE one AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
 CREATE TABLE in_two TABLESPACE two AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
-CREATE UNLOGGED TABLE fast TABLESPACE two AS SELECT 1 AS n;
+CREATE UNLOGGED TABLE fast (n int) TABLESPACE two;
 CREATE INDEX ON in_one (n) TABLESPACE two;
 CREATE DATABASE "weird ""db" TABLESPACE one;
 CREATE EXTENSION amcheck;
@@ -45,9 +45,9 @@ assert_eq "$(tree_sum "$ts1")" "$before" "the source's tablespace"
 
 note "mapped, into a directory with an awkward name"
 dir="new dir's \"name\""
-new1="$T/moved one = 'x'"
+new1="$T/moved one = x"
 escaped=${ts1//=/\\=}
-restored "$dir" 15 --tablespace-map "$escaped=$new1" -T "$ts2=$T/moved2"
+restored "$dir" 15 --tablespace-map "$escaped=${new1//=/\\=}" -T "$ts2=$T/moved2"
 dump_db "$dir" "$T/new.dump"
 assert_same_dump "$T/src.dump" "$T/new.dump"
 assert_amcheck "$dir"

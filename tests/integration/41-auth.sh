@@ -66,8 +66,13 @@ while IFS= read -r f; do
 	! zstd -dcq "$f" 2>/dev/null | grep -qF "$secret" || fail "the password is stored in $f"
 done < <(find "$REPO" -type f -name '*.zst')
 ! grep -rqF "$secret" "$REPO" || fail "the password is in the repository"
-expect 4 as_user "$BIN" --config "$T/secret.conf" backup --log-format json \
-	--conninfo "${tls/keeper/nobody} sslrootcert=$T/tls/ca.crt password=$secret"
+sed 's/user=keeper/user=nobody/' "$T/secret.conf" >"$T/nobody.conf"
+chmod 600 "$T/nobody.conf"
+[ "$(id -u)" != 0 ] || chown postgres "$T/nobody.conf"
+expect 4 as_user "$BIN" --config "$T/nobody.conf" backup --log-format json
+assert_lacks "$OUT$ERR" "$secret" "the error"
+note "on the command line everybody could read it: refused"
+expect 2 dapk backup --conninfo "$tls sslrootcert=$T/tls/ca.crt password=$secret"
 assert_lacks "$OUT$ERR" "$secret" "the error"
 newest=$LABEL
 free_port

@@ -205,10 +205,12 @@ bench_for() { # NAME TRANSACTIONS
 
 # Restores into $T/NAME, starts the server there, waits for the target.
 restored() { # NAME MAJOR [option...]
-	local name=$1 major=$2
+	local name=$1 major=$2 where=()
 	shift 2
 	free_port
-	expect 0 dapk restore -D "$T/$name" --start --port "$FREE_PORT" "$@"
+	# Debian's is found by itself.
+	[ "$major" = 15 ] || where=(env "DAPK_BACKUP_PGBIN=$(pg_bin "$major")")
+	expect 0 as_user "${where[@]}" "$BIN" --config "$CONF" restore -D "$T/$name" --start --port "$FREE_PORT" "$@"
 	pg_running "$T/$name" || fail "restore --start said 0 and nothing runs"
 	pg_adopt "$name" "$FREE_PORT" "$major" "$(sed -n 5p "$T/$name/postmaster.pid")"
 }
