@@ -11,3 +11,9 @@ libdapk_a_SOURCES += \
 	%D%/startlog.c %D%/startlog.h \
 	%D%/target.c \
 	%D%/tree.c %D%/tree.h
+unit_tests += tests/unit/test_apply tests/unit/test_recovery \
+	tests/unit/test_restore_plan
+tests_unit_test_apply_SOURCES = tests/unit/test_apply.c \
+	tests/unit/fixture_wal.h
+tests_unit_test_restore_plan_SOURCES = tests/unit/test_restore_plan.c \
+	tests/unit/fixture_wal.h
