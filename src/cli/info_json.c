@@ -236,7 +236,8 @@ recovery_json(const struct info_incarnation *inc)
 		json_t *one = json_object();
 
 		set(one, "backup", json_string(c->label));
-		set(one, "from_time", time_json(c->stop_time));
+		/* The stop itself is too early for a target time (T87). */
+		set(one, "from_time", time_json(c->stop_time + 1));
 		set(one, "from_lsn", lsn_json(c->stop_lsn));
 		set(one, "to_time", time_json(w->reach.proven_time));
 		set(one, "to_lsn", lsn_json(w->reach.end));

@@ -88,6 +88,15 @@ print_timeline(const struct info_incarnation *inc,
 		    t->conflicts[i]);
 }
 
+/* Seconds are printed: the first whole one that is late enough (T87). */
+static int64_t
+next_second(int64_t t)
+{
+	const int64_t second = 1000000;
+
+	return t - ((t % second) + second) % second + second;
+}
+
 static void
 print_windows(const struct info_incarnation *inc, FILE *out)
 {
@@ -110,7 +119,7 @@ print_windows(const struct info_incarnation *inc, FILE *out)
 
 		(void)fprintf(out, "    from %s (%s)\n    to   %s (%s, "
 		    "timeline %" PRIu32 "%s)\n",
-		    time_format_local(c->stop_time, from),
+		    time_format_local(next_second(c->stop_time), from),
 		    lsn_format(c->stop_lsn, lsn),
 		    time_format_local(r->proven_time, to),
 		    lsn_format(r->end, lsn_to), r->end_timeline,

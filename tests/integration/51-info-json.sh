@@ -38,9 +38,8 @@ for key in original_bytes stored_bytes start_lsn stop_lsn timeline; do
 		'[.. | objects | select(.label? == $l)][0][$k] | tostring' <<<"$OUT")
 	assert_eq "$found" "$(jq -r --arg k "$key" '.[$k] | tostring' <<<"$commit")" "$key"
 done
-assert_match "$OUT" '"window' "the recovery window"
-assert_match "$OUT" '"gaps"' "gaps"
-assert_eq "$(jq '[.. | objects | select(has("gaps")) | .gaps[]] | length' <<<"$OUT")" 0 "gaps"
+assert_eq "$(jq '.incarnations[0].wal[0].gaps | length' <<<"$OUT")" 0 "gaps"
+assert_eq "$(jq '.incarnations[0].recovery.possible' <<<"$OUT")" true "recovery"
 expect 0 dapk info
 for word in "${first:0:16}" "${second:0:16}" timeline; do assert_match "$OUT" "$word" "info"; done
 
@@ -48,16 +47,16 @@ note "a gap shows"
 hole=$(find "$REPO/clusters" -path '*/wal/00000001/*' -name '*.zst' ! -name '*backup*' | sort | tail -n 2 | head -n 1)
 mv "$hole" "$T/hole"
 json 0,1
-assert_ne "$(jq '[.. | objects | select(has("gaps")) | .gaps[]] | length' <<<"$OUT")" 0 "gaps"
+assert_eq "$(jq '.incarnations[0].wal[0].gaps | length' <<<"$OUT")" 1 "gaps"
 assert_contains "$OUT" "$(basename "$hole" | cut -c1-24)" "the missing segment"
 mv "$T/hole" "$hole"
 
 note "both ends of the window are true"
 json
-from=$(jq -r '[.. | objects | select(has("window")) | .window | if type == "array" then .[0] else . end | (.from // .first // .start // .earliest) | if type == "object" then .time else . end][0]' <<<"$OUT")
-to=$(jq -r '[.. | objects | select(has("window")) | .window | if type == "array" then .[-1] else . end | (.to // .last // .end // .latest) | if type == "object" then .time else . end][0]' <<<"$OUT")
+from=$(jq -r '.incarnations[0].recovery.windows[0].from_time' <<<"$OUT")
+to=$(jq -r '.incarnations[0].recovery.windows[-1].to_time' <<<"$OUT")
 for time in "$from" "$to"; do
-	[[ $time = 20* ]] || fail "no time in the window: $(jq -c '[.. | objects | select(has("window")) | .window]' <<<"$OUT")"
+	[[ $time = 20* ]] || fail "'$time' is no time"
 	restored new 15 --target-time "$time"
 	drop new
 done

@@ -19,6 +19,7 @@ sys.exit(os.waitstatus_to_exitcode(status))' "$@"
 
 note "a segment of 1 GB"
 pg_new big 15 --wal-segsize=1024
+pg_conf big "max_wal_size = 4GB" "min_wal_size = 2GB"
 archive_with big false
 REPO=$T/repo-big CONF=$T/big.conf
 write_conf big
