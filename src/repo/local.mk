@@ -16,6 +16,7 @@ libdapk_a_SOURCES += \
 	%D%/pack.c %D%/pack.h \
 	%D%/repo.c %D%/repo.h \
 	%D%/sha256.c %D%/sha256.h \
+	%D%/walchain.c %D%/walchain.h \
 	%D%/walreach.c %D%/walreach.h \
 	%D%/walstore.c %D%/walstore.h \
 	%D%/walstore_read.c

@@ -12,399 +12,13 @@
 
 #include "repo/walreach.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
-#include "repo/object.h"
-
-#define LSN_OPEN UINT64_MAX
-
-/* A segment of the chain; nothing of it counts from `limit` on. */
-struct link {
-	struct wal_stored ws;
-	uint64_t segno;
-	pg_lsn limit;
-};
-
-struct chain {
-	struct repo *repo;
-	const struct incarnation *inc;
-	uint32_t segment_size;
-	struct link *links;
-	size_t n, cap;
-	char missing[WAL_SEGMENT_NAME_LEN + 1];
-	bool gap;
-	bool ends_in_partial;
-	struct frame_codec *codec; /* made when first needed */
-};
-
-/* What is stored of one timeline of the path, by name. */
-struct stored {
-	struct wal_stored *list;
-	size_t n;
-};
-
-static void
-chain_free(struct chain *c)
-{
-	free(c->links);
-	frame_codec_free(c->codec);
-}
-
-static pg_lsn
-link_start(const struct chain *c, const struct link *l)
-{
-	return wal_segment_start(l->segno, c->segment_size);
-}
-
-/* The first in the list whose segment number is at least this. */
-static size_t
-lower_bound(const struct chain *c, const struct stored *s, uint64_t segno)
-{
-	size_t low = 0, high = s->n, mid;
-
-	while (low < high) {
-		mid = low + (high - low) / 2;
-		if (wal_segno(&s->list[mid].file, c->segment_size) < segno)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-/*
- * The segment on this timeline, or its .partial when it is the last there is
- * (what archive-get delivers). One that is stored with two contents is as
- * good as missing: nobody may guess.
- */
-static const struct wal_stored *
-find_stored(const struct chain *c, const struct stored *s, uint64_t segno)
-{
-	size_t i = lower_bound(c, s, segno), n = 0;
-
-	while (i + n < s->n &&
-	    wal_segno(&s->list[i + n].file, c->segment_size) == segno &&
-	    s->list[i + n].file.type == s->list[i].file.type)
-		n++;
-	if (n == 0)
-		return NULL;
-	if (n > 1) {
-		log_warning("%s is stored with two contents: recovery cannot "
-		    "go past it", s->list[i].file.name);
-		return NULL;
-	}
-	/* Segments sort before their .partial. */
-	if (s->list[i].file.type == WAL_FILE_PARTIAL && i + 1 < s->n)
-		return NULL;
-	return &s->list[i];
-}
-
-static void
-add_link(struct chain *c, const struct wal_stored *ws, uint64_t segno,
-    pg_lsn limit)
-{
-	if (c->n == c->cap) {
-		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
-		c->links = xreallocarray(c->links, c->cap, sizeof(*c->links));
-	}
-	c->links[c->n++] = (struct link){ *ws, segno, limit };
-}
-
-/* The newest timeline of the path that has begun by the segment's end. */
-static size_t
-newest_begun(const struct chain *c, const struct history *path,
-    uint64_t segno)
-{
-	size_t i;
-
-	for (i = path->n - 1; i > 0; i--)
-		if (wal_segno_of_lsn(path->entries[i].begin,
-			c->segment_size) <= segno)
-			break;
-	return i;
-}
-
-/* The chain ends before this segment. */
-static void
-end_chain(struct chain *c, const struct history *path,
-    const struct stored *stored, uint64_t segno)
-{
-	size_t i, at, newest = newest_begun(c, path, segno);
-
-	wal_segment_name(path->entries[newest].timeline, segno,
-	    c->segment_size, c->missing);
-	for (i = newest; i < path->n; i++) {
-		at = lower_bound(c, &stored[i], segno + 1);
-		if (at < stored[i].n &&
-		    wal_segment_start(wal_segno(&stored[i].list[at].file,
-			c->segment_size), c->segment_size) <
-			path->entries[i].end)
-			c->gap = true;
-	}
-}
-
-/*
- * Add the segment from the newest timeline that has it, as recovery does;
- * never back to an older one. False: the chain ends.
- */
-static bool
-extend(struct chain *c, const struct history *path,
-    const struct stored *stored, uint64_t segno, size_t *current)
-{
-	pg_lsn start = wal_segment_start(segno, c->segment_size);
-	pg_lsn next = start + c->segment_size;
-	const struct wal_stored *ws = NULL;
-	size_t i, newest = newest_begun(c, path, segno);
-
-	for (i = newest + 1; ws == NULL && i > *current; i--)
-		ws = find_stored(c, &stored[i - 1], segno);
-	/* i is the one that has it; past its end it is another history. */
-	if (ws == NULL || path->entries[i].end <= start)
-		return false;
-	*current = i;
-	add_link(c, ws, segno, path->entries[i].end);
-	c->ends_in_partial = ws->file.type == WAL_FILE_PARTIAL;
-	return !c->ends_in_partial && path->entries[i].end >= next;
-}
-
-static int
-build_chain(struct chain *c, const struct history *path, uint64_t first,
-    struct err *err)
-{
-	struct stored *stored = xcalloc(path->n, sizeof(*stored));
-	size_t i, current = 0;
-	uint64_t segno = first;
-	int ret = 0;
-
-	for (i = 0; i < path->n && ret == 0; i++)
-		ret = wal_store_segments(c->repo, c->inc,
-		    path->entries[i].timeline, true, &stored[i].list,
-		    &stored[i].n, err);
-	if (ret == 0) {
-		while (extend(c, path, stored, segno, &current))
-			segno++;
-		end_chain(c, path, stored, segno);
-	}
-	for (i = 0; i < path->n; i++)
-		free(stored[i].list);
-	free(stored);
-	return ret;
-}
-
-/*
- * Tag and summary of a link. A damaged generation is replaced in the chain by
- * one that holds. ERR_DAMAGED: none does.
- */
-static int
-describe(struct chain *c, struct link *l, struct format_wal_tag *tag,
-    struct wal_summary *sum, struct err *err)
-{
-	struct wal_stored *all = NULL;
-	size_t i, n = 0;
-	int ret;
-
-	ret = wal_store_describe(c->repo, c->inc, &l->ws, tag, sum, err);
-	if (ret == 0 || err->code != ERR_DAMAGED)
-		return ret;
-	if (wal_store_find(c->repo, c->inc, &l->ws.file, &all, &n, err) != 0)
-		return -1;
-	err_set(err, ERR_DAMAGED, "%s is stored damaged", l->ws.file.name);
-	for (i = 0; i < n && ret != 0; i++) {
-		struct err why = ERR_INIT;
-
-		if (memcmp(all[i].hash, l->ws.hash, WAL_HASH_SIZE) == 0)
-			ret = wal_store_describe(c->repo, c->inc, &all[i],
-			    tag, sum, &why);
-		if (ret == 0)
-			l->ws = all[i];
-	}
-	free(all);
-	return ret;
-}
-
-/* Takes each record in order; true: enough. */
-typedef bool (*judge_fn)(void *arg, const struct wal_event *ev);
-
-/* Records of a range of links are being read. */
-struct scan {
-	struct chain *c;
-	struct walread *reader;
-	judge_fn judge;
-	void *arg;
-	bool enough;
-};
-
-static bool
-has_ended(const struct walread *r)
-{
-	const char *reason;
-	pg_lsn end;
-
-	return walread_ended(r, &end, &reason);
-}
-
-/* One part's pieces from an offset in the segment on. */
-static int
-scan_part(struct scan *s, struct object_reader *r, const struct link *l,
-    uint64_t pos, uint64_t from, struct err *err)
-{
-	struct frame_header h;
-	struct wal_event ev;
-	struct buf plain;
-	uint32_t i;
-	int ret = 0;
-
-	buf_init(&plain, FORMAT_WAL_PIECE_MAX);
-	for (i = 0; i < r->n && !s->enough; i++) {
-		if (r->entries[i].type != FRAME_WAL)
-			continue;
-		if (pos + r->entries[i].plain_len <= from) {
-			pos += r->entries[i].plain_len;
-			continue;
-		}
-		ret = object_reader_frame(r, s->c->codec, i, &h, &plain, err);
-		if (ret != 0)
-			break;
-		walread_feed(s->reader, link_start(s->c, l) + pos, plain.data,
-		    plain.len);
-		while (!s->enough && walread_next(s->reader, &ev))
-			s->enough = s->judge(s->arg, &ev);
-		if (has_ended(s->reader))
-			s->enough = true;
-		pos += plain.len;
-	}
-	buf_free(&plain);
-	return ret;
-}
-
-/* A link's records, from the piece with offset `from` on. */
-static int
-scan_link(struct scan *s, struct link *l, uint64_t from, struct err *err)
-{
-	struct chain *c = s->c;
-	struct format_wal_tag tag;
-	struct object_reader r;
-	char key[STORAGE_KEY_MAX];
-	uint32_t part;
-	int ret = 0;
-
-	if (describe(c, l, &tag, NULL, err) != 0)
-		return -1;
-	if (c->codec == NULL)
-		c->codec = frame_codec_new(1);
-	part = tag.part_length == 0 ? 0 : (uint32_t)(from / tag.part_length);
-	for (; part < tag.parts && ret == 0 && !s->enough; part++) {
-		wal_store_key(c->inc, &l->ws.file, l->ws.hash,
-		    l->ws.generation, part, key);
-		if (object_reader_open(&r, c->repo->st, key, 0,
-		    part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, c->repo->id,
-		    c->inc->system_id, err) != 0)
-			return -1;
-		ret = scan_part(s, &r, l, (uint64_t)part * tag.part_length,
-		    from, err);
-		object_reader_close(&r);
-	}
-	return ret;
-}
-
-static int
-scan_one(struct chain *c, size_t at, judge_fn judge, void *arg,
-    bool *enough, struct err *err)
-{
-	struct scan s = { .c = c, .judge = judge, .arg = arg,
-		.reader = walread_new(c->segment_size, 0) };
-	int ret = scan_link(&s, &c->links[at], 0, err);
-
-	/* The end of valid WAL ends this link's records only. */
-	if (has_ended(s.reader))
-		s.enough = false;
-	*enough = s.enough;
-	walread_free(s.reader);
-	return ret;
-}
-
-/* Only the record that begins at `lsn` is of interest. */
-struct boundary {
-	pg_lsn lsn;
-	bool seen;
-	bool decides;
-	judge_fn judge;
-	void *arg;
-};
-
-static bool
-judge_boundary(void *arg, const struct wal_event *ev)
-{
-	struct boundary *b = arg;
-
-	if (ev->lsn < b->lsn)
-		return false;
-	b->seen = true;
-	if (ev->lsn == b->lsn)
-		b->decides = b->judge(b->arg, ev);
-	return true;
-}
-
-/* The WAL block size, from the first page of the link's segment. */
-static int
-read_block_size(struct chain *c, struct link *l, uint32_t *out,
-    struct err *err)
-{
-	struct wal_segment_header h;
-	struct object_reader r;
-	struct frame_header fh;
-	struct buf plain;
-	char key[STORAGE_KEY_MAX];
-	int ret;
-
-	if (c->codec == NULL)
-		c->codec = frame_codec_new(1);
-	wal_store_key(c->inc, &l->ws.file, l->ws.hash, l->ws.generation, 0,
-	    key);
-	if (object_reader_open(&r, c->repo->st, key, l->ws.size, OBJECT_WAL,
-	    c->repo->id, c->inc->system_id, err) != 0)
-		return -1;
-	buf_init(&plain, FORMAT_WAL_PIECE_MAX);
-	ret = object_reader_frame(&r, c->codec, 0, &fh, &plain, err);
-	if (ret == 0)
-		ret = wal_segment_header_decode(plain.data, plain.len, &h,
-		    err);
-	if (ret == 0)
-		*out = h.block_size;
-	buf_free(&plain);
-	object_reader_close(&r);
-	return ret;
-}
-
-/* The record that begins in a link at `lsn` and goes on in the next. */
-static int
-scan_boundary(struct chain *c, size_t at, pg_lsn lsn, judge_fn judge,
-    void *arg, bool *enough, struct err *err)
-{
-	struct boundary b = { .lsn = lsn, .judge = judge, .arg = arg };
-	struct scan s = { .c = c, .judge = judge_boundary, .arg = &b };
-	uint32_t block_size = 0;
-	int ret;
-
-	*enough = false;
-	if (lsn == 0)
-		return 0;
-	if (read_block_size(c, &c->links[at], &block_size, err) != 0)
-		return -1;
-	s.reader = walread_new(c->segment_size, block_size);
-	ret = scan_link(&s, &c->links[at], lsn - link_start(c, &c->links[at]),
-	    err);
-	for (at++; ret == 0 && !s.enough && at < c->n; at++)
-		ret = scan_link(&s, &c->links[at], 0, err);
-	*enough = b.decides;
-	walread_free(s.reader);
-	return ret;
-}
+#include "repo/walchain.h"
 
 /* Times of the records of one link that count. */
 struct times {
@@ -455,24 +69,24 @@ add_times(struct wal_reach *out, const struct times *t)
  * is stored after it.
  */
 static int
-reach_link(struct chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
+reach_link(struct wal_chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
     bool *ends, struct err *err)
 {
-	struct link *l = &c->links[at];
-	pg_lsn start = link_start(c, l), next = start + c->segment_size;
+	struct wal_link *l = &c->links[at];
+	pg_lsn start = wal_chain_start(c, l), next = start + c->segment_size;
 	struct times t = { .from = stop, .to = l->limit };
 	struct format_wal_tag tag;
 	struct wal_summary sum;
 	bool enough;
 
 	*ends = false;
-	if (describe(c, l, &tag, &sum, err) != 0)
+	if (wal_chain_describe(c, l, &tag, &sum, err) != 0)
 		return -1;
 	if (!sum.parsed) {
 		/* Encrypted by the server: where records end is not known. */
 		t.end = start;
 	} else if (l->limit < next || (start < stop && stop < next)) {
-		if (scan_one(c, at, note_times, &t, &enough, err) != 0)
+		if (wal_chain_scan(c, at, note_times, &t, &enough, err) != 0)
 			return -1;
 		*ends = sum.ended && sum.end <= l->limit;
 	} else {
@@ -492,15 +106,6 @@ reach_link(struct chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
 	return 0;
 }
 
-static void
-chain_init(struct chain *c, struct repo *repo, const struct commit *backup)
-{
-	memset(c, 0, sizeof(*c));
-	c->repo = repo;
-	c->inc = &backup->inc;
-	c->segment_size = backup->wal_segment_size;
-}
-
 static int
 check_backup(const struct commit *backup, struct err *err)
 {
@@ -511,12 +116,21 @@ check_backup(const struct commit *backup, struct err *err)
 	    backup->wal_segment_size);
 }
 
+static int
+build(struct wal_chain *c, struct repo *repo, const struct commit *backup,
+    const struct history *path, struct err *err)
+{
+	uint32_t size = backup->wal_segment_size;
+
+	return wal_chain_build(c, repo, &backup->inc, size, path,
+	    wal_segno_of_lsn(backup->start_lsn, size), err);
+}
+
 int
 wal_reach(struct repo *repo, const struct commit *backup,
     const struct history *path, struct wal_reach *out, struct err *err)
 {
-	struct chain c;
-	uint64_t first;
+	struct wal_chain c;
 	bool ends = false;
 	size_t i;
 	int ret = -1;
@@ -528,9 +142,7 @@ wal_reach(struct repo *repo, const struct commit *backup,
 	out->end_timeline = backup->timeline;
 	if (check_backup(backup, err) != 0)
 		return -1;
-	chain_init(&c, repo, backup);
-	first = wal_segno_of_lsn(backup->start_lsn, c.segment_size);
-	if (build_chain(&c, path, first, err) != 0)
+	if (build(&c, repo, backup, path, err) != 0)
 		goto out;
 	for (i = 0; i < c.n && !ends; i++) {
 		if (reach_link(&c, i, backup->stop_lsn, out, &ends,
@@ -554,7 +166,7 @@ wal_reach(struct repo *repo, const struct commit *backup,
 	}
 	ret = 0;
 out:
-	chain_free(&c);
+	wal_chain_free(&c);
 	return ret;
 }
 
@@ -656,21 +268,21 @@ is_candidate(const struct search *s, const struct wal_summary *sum,
 
 /* Records across the ends of the links from..to-1. */
 static int
-search_boundaries(struct chain *c, struct search *s, const pg_lsn *unfinished,
-    size_t from, size_t to, struct err *err)
+search_boundaries(struct wal_chain *c, struct search *s,
+    const pg_lsn *unfinished, size_t from, size_t to, struct err *err)
 {
 	bool enough;
 	size_t i;
 
 	for (i = from; i < to && i + 1 < c->n && !s->decided; i++)
-		if (scan_boundary(c, i, unfinished[i], judge, s, &enough,
-		    err) != 0)
+		if (wal_chain_scan_across(c, i, unfinished[i], judge, s,
+		    &enough, err) != 0)
 			return -1;
 	return 0;
 }
 
 static int
-search_chain(struct chain *c, struct search *s, struct err *err)
+search_chain(struct wal_chain *c, struct search *s, struct err *err)
 {
 	enum wal_target_type type = s->target->type;
 	pg_lsn *unfinished = xcalloc(c->n + 1, sizeof(*unfinished));
@@ -681,17 +293,18 @@ search_chain(struct chain *c, struct search *s, struct err *err)
 	int ret = 0;
 
 	for (i = 0; ret == 0 && i < c->n && !s->decided; i++) {
-		ret = describe(c, &c->links[i], &tag, &sum, err);
+		ret = wal_chain_describe(c, &c->links[i], &tag, &sum, err);
 		if (ret != 0)
 			break;
 		unfinished[i] = sum.parsed ? sum.unfinished : 0;
-		if (is_candidate(s, &sum, link_start(c, &c->links[i]) +
+		if (is_candidate(s, &sum, wal_chain_start(c, &c->links[i]) +
 		    c->segment_size)) {
 			if (type == WAL_TARGET_TIME)
 				ret = search_boundaries(c, s, unfinished,
 				    last_commits, i, err);
 			if (ret == 0 && !s->decided)
-				ret = scan_one(c, i, judge, s, &enough, err);
+				ret = wal_chain_scan(c, i, judge, s, &enough,
+				    err);
 			if (ret == 0 && !s->decided &&
 			    type == WAL_TARGET_LSN)
 				ret = search_boundaries(c, s, unfinished, i,
@@ -707,22 +320,22 @@ search_chain(struct chain *c, struct search *s, struct err *err)
 	return ret;
 }
 
-static const struct link *
-link_of(const struct chain *c, pg_lsn lsn)
+static const struct wal_link *
+link_of(const struct wal_chain *c, pg_lsn lsn)
 {
 	size_t i;
 
 	for (i = c->n; i > 1; i--)
-		if (link_start(c, &c->links[i - 1]) <= lsn)
+		if (wal_chain_start(c, &c->links[i - 1]) <= lsn)
 			break;
 	return &c->links[i - 1];
 }
 
 static void
-set_found(const struct chain *c, const struct wal_event *ev,
+set_found(const struct wal_chain *c, const struct wal_event *ev,
     struct wal_found *out)
 {
-	const struct link *l = link_of(c, ev->lsn);
+	const struct wal_link *l = link_of(c, ev->lsn);
 
 	out->found = true;
 	out->event = *ev;
@@ -755,7 +368,7 @@ note_same_time(void *arg, const struct wal_event *ev)
  * exclusive LSN target needs a record at or after it, or it is not reached.
  */
 static int
-prove_time(struct chain *c, const struct wal_target *t,
+prove_time(struct wal_chain *c, const struct wal_target *t,
     const struct wal_reach *reach, struct wal_found *out, struct err *err)
 {
 	struct same_time same = { .target = t, .limit = reach->end };
@@ -770,7 +383,8 @@ prove_time(struct chain *c, const struct wal_target *t,
 		/* It may be a commit that belongs to the target: past it. */
 		size_t at = (size_t)(link_of(c, ev.lsn) - c->links);
 
-		if (scan_one(c, at, note_same_time, &same, &enough, err) != 0)
+		if (wal_chain_scan(c, at, note_same_time, &same, &enough,
+		    err) != 0)
 			return -1;
 		if (same.event.end > ev.lsn)
 			ev.lsn = same.event.end;
@@ -785,7 +399,7 @@ prove_time(struct chain *c, const struct wal_target *t,
 
 /* Only what wal_reach() has proved. */
 static void
-cut_chain(struct chain *c, const struct wal_reach *reach)
+cut_chain(struct wal_chain *c, const struct wal_reach *reach)
 {
 	size_t i;
 
@@ -804,15 +418,13 @@ wal_reach_find(struct repo *repo, const struct commit *backup,
 {
 	struct search s = { .target = target, .reach = reach,
 		.stop = backup->stop_lsn };
-	struct chain c;
+	struct wal_chain c;
 	int ret = -1;
 
 	memset(out, 0, sizeof(*out));
 	if (check_backup(backup, err) != 0)
 		return -1;
-	chain_init(&c, repo, backup);
-	if (build_chain(&c, path,
-	    wal_segno_of_lsn(backup->start_lsn, c.segment_size), err) != 0)
+	if (build(&c, repo, backup, path, err) != 0)
 		goto out;
 	cut_chain(&c, reach);
 	ret = c.n == 0 ? 0 : search_chain(&c, &s, err);
@@ -823,7 +435,7 @@ wal_reach_find(struct repo *repo, const struct commit *backup,
 	else if (!s.decided && target->type == WAL_TARGET_TIME)
 		ret = prove_time(&c, target, reach, out, err);
 out:
-	chain_free(&c);
+	wal_chain_free(&c);
 	return ret;
 }
 

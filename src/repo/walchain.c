@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "repo/walchain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "repo/object.h"
+
+/* What is stored of one timeline of the path, by name. */
+struct stored {
+	struct wal_stored *list;
+	size_t n;
+};
+
+void
+wal_chain_free(struct wal_chain *c)
+{
+	free(c->links);
+	frame_codec_free(c->codec);
+}
+
+pg_lsn
+wal_chain_start(const struct wal_chain *c, const struct wal_link *l)
+{
+	return wal_segment_start(l->segno, c->segment_size);
+}
+
+/* The first in the list whose segment number is at least this. */
+static size_t
+lower_bound(const struct wal_chain *c, const struct stored *s, uint64_t segno)
+{
+	size_t low = 0, high = s->n, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (wal_segno(&s->list[mid].file, c->segment_size) < segno)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/*
+ * The segment on this timeline, or its .partial when it is the last there is
+ * (what archive-get delivers). One that is stored with two contents is as
+ * good as missing: nobody may guess.
+ */
+static const struct wal_stored *
+find_stored(const struct wal_chain *c, const struct stored *s, uint64_t segno)
+{
+	size_t i = lower_bound(c, s, segno), n = 0;
+
+	while (i + n < s->n &&
+	    wal_segno(&s->list[i + n].file, c->segment_size) == segno &&
+	    s->list[i + n].file.type == s->list[i].file.type)
+		n++;
+	if (n == 0)
+		return NULL;
+	if (n > 1) {
+		log_warning("%s is stored with two contents: recovery cannot "
+		    "go past it", s->list[i].file.name);
+		return NULL;
+	}
+	/* Segments sort before their .partial. */
+	if (s->list[i].file.type == WAL_FILE_PARTIAL && i + 1 < s->n)
+		return NULL;
+	return &s->list[i];
+}
+
+static void
+add_link(struct wal_chain *c, const struct wal_stored *ws, uint64_t segno,
+    pg_lsn limit)
+{
+	if (c->n == c->cap) {
+		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
+		c->links = xreallocarray(c->links, c->cap, sizeof(*c->links));
+	}
+	c->links[c->n++] = (struct wal_link){ *ws, segno, limit };
+}
+
+/* The newest timeline of the path that has begun by the segment's end. */
+static size_t
+newest_begun(const struct wal_chain *c, const struct history *path,
+    uint64_t segno)
+{
+	size_t i;
+
+	for (i = path->n - 1; i > 0; i--)
+		if (wal_segno_of_lsn(path->entries[i].begin,
+			c->segment_size) <= segno)
+			break;
+	return i;
+}
+
+/* The chain ends before this segment. */
+static void
+end_chain(struct wal_chain *c, const struct history *path,
+    const struct stored *stored, uint64_t segno)
+{
+	size_t i, at, newest = newest_begun(c, path, segno);
+
+	wal_segment_name(path->entries[newest].timeline, segno,
+	    c->segment_size, c->missing);
+	for (i = newest; i < path->n; i++) {
+		at = lower_bound(c, &stored[i], segno + 1);
+		if (at < stored[i].n &&
+		    wal_segment_start(wal_segno(&stored[i].list[at].file,
+			c->segment_size), c->segment_size) <
+			path->entries[i].end)
+			c->gap = true;
+	}
+}
+
+/*
+ * Add the segment from the newest timeline that has it, as recovery does;
+ * never back to an older one. False: the chain ends.
+ */
+static bool
+extend(struct wal_chain *c, const struct history *path,
+    const struct stored *stored, uint64_t segno, size_t *current)
+{
+	pg_lsn start = wal_segment_start(segno, c->segment_size);
+	pg_lsn next = start + c->segment_size;
+	const struct wal_stored *ws = NULL;
+	size_t i, newest = newest_begun(c, path, segno);
+
+	for (i = newest + 1; ws == NULL && i > *current; i--)
+		ws = find_stored(c, &stored[i - 1], segno);
+	/* i is the one that has it; past its end it is another history. */
+	if (ws == NULL || path->entries[i].end <= start)
+		return false;
+	*current = i;
+	add_link(c, ws, segno, path->entries[i].end);
+	c->ends_in_partial = ws->file.type == WAL_FILE_PARTIAL;
+	return !c->ends_in_partial && path->entries[i].end >= next;
+}
+
+int
+wal_chain_build(struct wal_chain *c, struct repo *repo,
+    const struct incarnation *inc, uint32_t segment_size,
+    const struct history *path, uint64_t first, struct err *err)
+{
+	struct stored *stored = xcalloc(path->n, sizeof(*stored));
+	size_t i, current = 0;
+	uint64_t segno = first;
+	int ret = 0;
+
+	memset(c, 0, sizeof(*c));
+	c->repo = repo;
+	c->inc = inc;
+	c->segment_size = segment_size;
+	for (i = 0; i < path->n && ret == 0; i++)
+		ret = wal_store_segments(c->repo, c->inc,
+		    path->entries[i].timeline, true, &stored[i].list,
+		    &stored[i].n, err);
+	if (ret == 0) {
+		while (extend(c, path, stored, segno, &current))
+			segno++;
+		end_chain(c, path, stored, segno);
+	}
+	for (i = 0; i < path->n; i++)
+		free(stored[i].list);
+	free(stored);
+	return ret;
+}
+
+int
+wal_chain_describe(struct wal_chain *c, struct wal_link *l,
+    struct format_wal_tag *tag, struct wal_summary *sum, struct err *err)
+{
+	struct wal_stored *all = NULL;
+	size_t i, n = 0;
+	int ret;
+
+	ret = wal_store_describe(c->repo, c->inc, &l->ws, tag, sum, err);
+	if (ret == 0 || err->code != ERR_DAMAGED)
+		return ret;
+	if (wal_store_find(c->repo, c->inc, &l->ws.file, &all, &n, err) != 0)
+		return -1;
+	err_set(err, ERR_DAMAGED, "%s is stored damaged", l->ws.file.name);
+	for (i = 0; i < n && ret != 0; i++) {
+		struct err why = ERR_INIT;
+
+		if (memcmp(all[i].hash, l->ws.hash, WAL_HASH_SIZE) == 0)
+			ret = wal_store_describe(c->repo, c->inc, &all[i],
+			    tag, sum, &why);
+		if (ret == 0)
+			l->ws = all[i];
+	}
+	free(all);
+	return ret;
+}
+
+/* Records of a range of links are being read. */
+struct scan {
+	struct wal_chain *c;
+	struct walread *reader;
+	wal_chain_judge judge;
+	void *arg;
+	bool enough;
+};
+
+static bool
+has_ended(const struct walread *r)
+{
+	const char *reason;
+	pg_lsn end;
+
+	return walread_ended(r, &end, &reason);
+}
+
+/* One part's pieces from an offset in the segment on. */
+static int
+scan_part(struct scan *s, struct object_reader *r, const struct wal_link *l,
+    uint64_t pos, uint64_t from, struct err *err)
+{
+	struct frame_header h;
+	struct wal_event ev;
+	struct buf plain;
+	uint32_t i;
+	int ret = 0;
+
+	buf_init(&plain, FORMAT_WAL_PIECE_MAX);
+	for (i = 0; i < r->n && !s->enough; i++) {
+		if (r->entries[i].type != FRAME_WAL)
+			continue;
+		if (pos + r->entries[i].plain_len <= from) {
+			pos += r->entries[i].plain_len;
+			continue;
+		}
+		ret = object_reader_frame(r, s->c->codec, i, &h, &plain, err);
+		if (ret != 0)
+			break;
+		walread_feed(s->reader, wal_chain_start(s->c, l) + pos,
+		    plain.data, plain.len);
+		while (!s->enough && walread_next(s->reader, &ev))
+			s->enough = s->judge(s->arg, &ev);
+		if (has_ended(s->reader))
+			s->enough = true;
+		pos += plain.len;
+	}
+	buf_free(&plain);
+	return ret;
+}
+
+/* A link's records, from the piece with offset `from` on. */
+static int
+scan_link(struct scan *s, struct wal_link *l, uint64_t from, struct err *err)
+{
+	struct wal_chain *c = s->c;
+	struct format_wal_tag tag;
+	struct object_reader r;
+	char key[STORAGE_KEY_MAX];
+	uint32_t part;
+	int ret = 0;
+
+	if (wal_chain_describe(c, l, &tag, NULL, err) != 0)
+		return -1;
+	if (c->codec == NULL)
+		c->codec = frame_codec_new(1);
+	part = tag.part_length == 0 ? 0 : (uint32_t)(from / tag.part_length);
+	for (; part < tag.parts && ret == 0 && !s->enough; part++) {
+		wal_store_key(c->inc, &l->ws.file, l->ws.hash,
+		    l->ws.generation, part, key);
+		if (object_reader_open(&r, c->repo->st, key, 0,
+		    part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, c->repo->id,
+		    c->inc->system_id, err) != 0)
+			return -1;
+		ret = scan_part(s, &r, l, (uint64_t)part * tag.part_length,
+		    from, err);
+		object_reader_close(&r);
+	}
+	return ret;
+}
+
+int
+wal_chain_scan(struct wal_chain *c, size_t at, wal_chain_judge judge, void *arg,
+    bool *enough, struct err *err)
+{
+	struct scan s = { .c = c, .judge = judge, .arg = arg,
+		.reader = walread_new(c->segment_size, 0) };
+	int ret = scan_link(&s, &c->links[at], 0, err);
+
+	/* The end of valid WAL ends this link's records only. */
+	if (has_ended(s.reader))
+		s.enough = false;
+	*enough = s.enough;
+	walread_free(s.reader);
+	return ret;
+}
+
+/* Only the record that begins at `lsn` is of interest. */
+struct boundary {
+	pg_lsn lsn;
+	bool seen;
+	bool decides;
+	wal_chain_judge judge;
+	void *arg;
+};
+
+static bool
+judge_boundary(void *arg, const struct wal_event *ev)
+{
+	struct boundary *b = arg;
+
+	if (ev->lsn < b->lsn)
+		return false;
+	b->seen = true;
+	if (ev->lsn == b->lsn)
+		b->decides = b->judge(b->arg, ev);
+	return true;
+}
+
+/* The WAL block size, from the first page of the link's segment. */
+static int
+read_block_size(struct wal_chain *c, struct wal_link *l, uint32_t *out,
+    struct err *err)
+{
+	struct wal_segment_header h;
+	struct object_reader r;
+	struct frame_header fh;
+	struct buf plain;
+	char key[STORAGE_KEY_MAX];
+	int ret;
+
+	if (c->codec == NULL)
+		c->codec = frame_codec_new(1);
+	wal_store_key(c->inc, &l->ws.file, l->ws.hash, l->ws.generation, 0,
+	    key);
+	if (object_reader_open(&r, c->repo->st, key, l->ws.size, OBJECT_WAL,
+	    c->repo->id, c->inc->system_id, err) != 0)
+		return -1;
+	buf_init(&plain, FORMAT_WAL_PIECE_MAX);
+	ret = object_reader_frame(&r, c->codec, 0, &fh, &plain, err);
+	if (ret == 0)
+		ret = wal_segment_header_decode(plain.data, plain.len, &h,
+		    err);
+	if (ret == 0)
+		*out = h.block_size;
+	buf_free(&plain);
+	object_reader_close(&r);
+	return ret;
+}
+
+int
+wal_chain_scan_across(struct wal_chain *c, size_t at, pg_lsn lsn,
+    wal_chain_judge judge, void *arg, bool *enough, struct err *err)
+{
+	struct boundary b = { .lsn = lsn, .judge = judge, .arg = arg };
+	struct scan s = { .c = c, .judge = judge_boundary, .arg = &b };
+	uint32_t block_size = 0;
+	int ret;
+
+	*enough = false;
+	if (lsn == 0)
+		return 0;
+	if (read_block_size(c, &c->links[at], &block_size, err) != 0)
+		return -1;
+	s.reader = walread_new(c->segment_size, block_size);
+	ret = scan_link(&s, &c->links[at],
+	    lsn - wal_chain_start(c, &c->links[at]), err);
+	for (at++; ret == 0 && !s.enough && at < c->n; at++)
+		ret = scan_link(&s, &c->links[at], 0, err);
+	*enough = b.decides;
+	walread_free(s.reader);
+	return ret;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_WALCHAIN_H
+#define REPO_WALCHAIN_H
+
+/*
+ * Internal to src/repo: the stored segments that recovery would read one
+ * after the other along a path of timelines, and their records.
+ *
+ *	wal_chain_build(&c, repo, inc, segment_size, path, first, err);
+ *	wal_chain_describe(&c, &c.links[i], &tag, &summary, err);
+ *	wal_chain_scan(&c, i, judge, arg, &enough, err);
+ *	wal_chain_free(&c);
+ *
+ * One thread.
+ */
+#include "repo/walstore.h"
+
+/* A segment of the chain; nothing of it counts from `limit` on. */
+struct wal_link {
+	struct wal_stored ws;
+	uint64_t segno;
+	pg_lsn limit;
+};
+
+struct frame_codec;
+
+struct wal_chain {
+	struct repo *repo;
+	const struct incarnation *inc;
+	uint32_t segment_size;
+	struct wal_link *links;
+	size_t n, cap;
+	/* Where it ends: the first absent one, and whether more follows. */
+	char missing[WAL_SEGMENT_NAME_LEN + 1];
+	bool gap;
+	bool ends_in_partial;
+	struct frame_codec *codec; /* made when first needed */
+};
+
+/* From segment number `first` on. Free it after a failure too. */
+int wal_chain_build(struct wal_chain *c, struct repo *repo,
+    const struct incarnation *inc, uint32_t segment_size,
+    const struct history *path, uint64_t first, struct err *err) ERR_USE;
+void wal_chain_free(struct wal_chain *c);
+
+/* LSN of a link's first byte. */
+pg_lsn wal_chain_start(const struct wal_chain *c, const struct wal_link *l);
+
+/*
+ * Tag and summary (or NULL) of a link. A damaged generation is replaced in
+ * the chain by one that holds. ERR_DAMAGED: none does.
+ */
+int wal_chain_describe(struct wal_chain *c, struct wal_link *l,
+    struct format_wal_tag *tag, struct wal_summary *sum,
+    struct err *err) ERR_USE;
+
+/* Takes each record in order; true: enough. */
+typedef bool (*wal_chain_judge)(void *arg, const struct wal_event *ev);
+
+/* All records that begin and end in a link. *enough: judge said so. */
+int wal_chain_scan(struct wal_chain *c, size_t at, wal_chain_judge judge,
+    void *arg, bool *enough, struct err *err) ERR_USE;
+
+/* Only the record that begins in a link at `lsn` and goes on in the next. */
+int wal_chain_scan_across(struct wal_chain *c, size_t at, pg_lsn lsn,
+    wal_chain_judge judge, void *arg, bool *enough, struct err *err) ERR_USE;
+
+#endif
