@@ -78,6 +78,7 @@ copy_worker_init(void *worker, void *shared, struct err *err)
 	w->data = p;
 	w->sums = xcalloc(FORMAT_FRAME_PLAIN_MAX / w->shared->block_size + 1,
 	    sizeof(*w->sums));
+	w->block_shift = crc32c_shift(w->shared->block_size);
 	return pack_writer_new(&w->writer, w->shared->pack,
 	    w->shared->compress_level, err);
 }
@@ -339,6 +340,20 @@ read_piece(struct copy_worker *w, struct source *src, size_t *got,
 	return 0;
 }
 
+/* The file's CRC so far, from the blocks' own: the bytes are not read again. */
+static uint32_t
+add_crcs(const struct copy_worker *w, uint32_t crc, size_t len)
+{
+	size_t bs = w->shared->block_size, i;
+
+	for (i = 0; (i + 1) * bs <= len; i++)
+		crc = crc32c_combine_shift(crc, w->sums[i].crc,
+		    w->block_shift);
+	if (len % bs != 0)
+		crc = crc32c_combine(crc, w->sums[i].crc, len % bs);
+	return crc;
+}
+
 static int
 copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
 {
@@ -358,7 +373,7 @@ copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
 		    src->off / s->block_size, w->data, got, w->sums, &ref,
 		    err) != 0)
 			return -1;
-		out->crc = crc32c_more(out->crc, w->data, got);
+		out->crc = add_crcs(w, out->crc, got);
 		add_run(src->task, out, blocks, &ref);
 		out->size += got;
 		src->off += got;

@@ -90,6 +90,7 @@ struct copy_worker {
 	struct copy_shared *shared;
 	uint8_t *data; /* 1 MiB */
 	struct page_sum *sums;
+	uint32_t block_shift; /* crc32c_shift() of a block */
 	struct pack_writer *writer;
 	int dir_fd;
 	uint32_t dir;

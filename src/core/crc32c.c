@@ -85,7 +85,7 @@ multiply(uint32_t a, uint32_t b)
 }
 
 uint32_t
-crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t len_b)
+crc32c_shift(uint64_t len_b)
 {
 	uint32_t square = 0x00800000u; /* x^8: one zero byte */
 	uint32_t shift = 0x80000000u;  /* x^0 */
@@ -95,5 +95,17 @@ crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t len_b)
 			shift = multiply(square, shift);
 		square = multiply(square, square);
 	}
+	return shift;
+}
+
+uint32_t
+crc32c_combine_shift(uint32_t crc_a, uint32_t crc_b, uint32_t shift)
+{
 	return multiply(shift, crc_a) ^ crc_b;
+}
+
+uint32_t
+crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t len_b)
+{
+	return crc32c_combine_shift(crc_a, crc_b, crc32c_shift(len_b));
 }

@@ -18,4 +18,11 @@ uint32_t crc32c_more(uint32_t crc, const void *data, size_t len);
 /* The CRC of A followed by B, from theirs and the length of B in bytes. */
 uint32_t crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t len_b);
 
+/*
+ * The same for many B of one length: the shift of that length is computed
+ * once and costs each combination a few dozen instructions.
+ */
+uint32_t crc32c_shift(uint64_t len_b);
+uint32_t crc32c_combine_shift(uint32_t crc_a, uint32_t crc_b, uint32_t shift);
+
 #endif
