@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: PostgreSQL
+# The integration tests run real servers: scripts/test runs them, make check
+# does not.
+EXTRA_DIST += \
+	%D%/lib/base.sh %D%/lib/compare.sh %D%/lib/lib.sh %D%/lib/pg.sh \
+	%D%/services/get-postgres %D%/services/mk-tls \
+	%D%/FULL-RESULTS.md \
+	%D%/integration/10-archive-push.sh \
+	%D%/integration/11-push-salvage.sh \
+	%D%/integration/12-archive-get.sh \
+	%D%/integration/13-restore-command-exit-codes.sh \
+	%D%/integration/20-backup-basic.sh \
+	%D%/integration/21-backup-damaged-page.sh \
+	%D%/integration/22-backup-bad-input.sh \
+	%D%/integration/23-backup-cancel.sh \
+	%D%/integration/24-tablespaces-and-links.sh \
+	%D%/integration/25-max-rate.sh \
+	%D%/integration/30-pitr-targets.sh \
+	%D%/integration/31-timelines.sh \
+	%D%/integration/32-refusals.sh \
+	%D%/integration/33-time-after-last-commit.sh \
+	%D%/integration/34-standby.sh \
+	%D%/integration/35-debian-layout.sh \
+	%D%/integration/36-archiving-off.sh \
+	%D%/integration/40-versions.sh \
+	%D%/integration/41-auth.sh \
+	%D%/integration/42-users-database.sh \
+	%D%/integration/50-damage.sh \
+	%D%/integration/51-info-json.sh \
+	%D%/integration/52-durability-trace.sh \
+	%D%/integration/53-memory.sh
