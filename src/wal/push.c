@@ -188,9 +188,8 @@ push_once(const struct wal_push_file *f, struct wal_pushstore *ps,
 	int ret = -1;
 
 	*again = false;
-	if (wal_pushstore_begin(ps, hash, err) != 0)
-		return -1;
 	if (wal_store_find(f->repo, f->inc, &f->name, &ws, &n, err) != 0 ||
+	    wal_pushstore_begin(ps, n == 0, hash, err) != 0 ||
 	    sort_out(f, hash, size, ws, n, &found, err) != 0)
 		goto out;
 	if (found.other != NULL) {

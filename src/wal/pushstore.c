@@ -54,6 +54,7 @@ struct wal_pushstore {
 	uint32_t parts;
 	pg_lsn lsn;
 	bool is_segment; /* or .partial: has a summary */
+	bool submitted;	 /* the only part, while it was read first */
 	int64_t archived;
 	uint8_t hash[WAL_HASH_SIZE];
 	uint8_t (*part_hash)[WAL_HASH_SIZE];
@@ -286,7 +287,7 @@ read_part(struct wal_pushstore *ps, uint32_t part, bool submit,
 	return 0;
 }
 
-/* First reading of a file of several parts: hashes and summary. */
+/* Reading that comes before another: hashes and summary. */
 static int
 read_long(struct wal_pushstore *ps, struct err *err)
 {
@@ -302,15 +303,16 @@ read_long(struct wal_pushstore *ps, struct err *err)
 }
 
 int
-wal_pushstore_begin(struct wal_pushstore *ps, uint8_t hash[WAL_HASH_SIZE],
-    struct err *err)
+wal_pushstore_begin(struct wal_pushstore *ps, bool compress,
+    uint8_t hash[WAL_HASH_SIZE], struct err *err)
 {
 	int ret;
 
-	if (ps->parts > 1)
-		ret = read_long(ps, err);
-	else
+	ps->submitted = compress && ps->parts == 1;
+	if (ps->submitted)
 		ret = read_part(ps, 0, true, ps->hash, err);
+	else
+		ret = read_long(ps, err);
 	end_summary(ps);
 	memcpy(hash, ps->hash, WAL_HASH_SIZE);
 	return ret;
@@ -491,7 +493,7 @@ wal_pushstore_put(struct wal_pushstore *ps, uint32_t generation,
 	for (part = 1; part < ps->parts; part++)
 		if (put_further(ps, generation, part, stored_bytes, err) != 0)
 			return -1;
-	if (ps->parts > 1) {
+	if (!ps->submitted) {
 		if (read_part(ps, 0, true, hash, err) != 0)
 			return -1;
 		if (memcmp(hash, ps->part_hash[0], sizeof(hash)) != 0)

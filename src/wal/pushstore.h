@@ -7,7 +7,7 @@
  * written as a WAL object (FORMAT.md section 8).
  *
  *	wal_pushstore_new(&ps, f, fd, size, err);
- *	wal_pushstore_begin(ps, hash, err);  reads it; the threads compress
+ *	wal_pushstore_begin(ps, true, hash, err);  reads; threads compress
  *	wal_pushstore_put(ps, generation, &stored, err);
  *	wal_pushstore_free(ps);		     also in place of a put
  *
@@ -28,9 +28,13 @@ void wal_pushstore_free(struct wal_pushstore *ps); /* NULL is fine */
 
 int wal_pushstore_fd(const struct wal_pushstore *ps);
 
-/* Once. The hash of the content comes out. */
-int wal_pushstore_begin(struct wal_pushstore *ps, uint8_t hash[WAL_HASH_SIZE],
-    struct err *err) ERR_USE;
+/*
+ * Once. The hash of the content comes out. compress: a put is likely, so the
+ * threads may begin at once; otherwise (something is stored under the name)
+ * the file is only hashed, and read again if it is put.
+ */
+int wal_pushstore_begin(struct wal_pushstore *ps, bool compress,
+    uint8_t hash[WAL_HASH_SIZE], struct err *err) ERR_USE;
 
 /*
  * Once, after begin. ERR_EXISTS: an object of that generation has come into
