@@ -49,7 +49,7 @@ note "segments of 1, 16 and 64 MB"
 for size in 64 16 1; do
 	src=s$size
 	REPO=$T/repo$size CONF=$T/dapk$size.conf
-	pg_new $src 15 --wal-segsize=$size
+	pg_new $src "$MAIN" --wal-segsize=$size
 	archive_with $src false
 	write_conf $src
 	dapk init >/dev/null
@@ -101,7 +101,7 @@ refused 'no such file' dapk archive-push pg_wal/0000000100000000000000F3
 refused 'directory|name' dapk archive-push "$W"
 
 note "of another cluster (wrong system identifier)"
-pg_new foreign 15 --wal-segsize=1
+pg_new foreign "$MAIN" --wal-segsize=1
 archive_with foreign false
 pg_start foreign
 sql foreign "CREATE TABLE t (v text)"

@@ -5,7 +5,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t (n int); CREATE TABLE filler (v text)"
 take_backup
 archive_now src
@@ -35,7 +35,7 @@ assert_eq "$(tree_sum "$REPO/clusters")" "$before" "the repository after a secon
 
 note "nothing that was committed is missing after a restore"
 mv "$T/src" "$T/gone"
-restored new 15
+restored new "$MAIN"
 assert_eq "$(sql new "SELECT string_agg(n::text, ' ' ORDER BY n) FROM t")" '1 2 3 4711' \
 	"rows after the restore"
 assert_eq "$(sql new "SELECT count(*) FROM filler")" 60000 "rows of the filler"

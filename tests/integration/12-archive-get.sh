@@ -6,7 +6,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t (v text)"
 segments=()
 mkdir "$T/kept"
@@ -79,7 +79,7 @@ if [ "$(as_user id -u)" != 0 ]; then both $absent 'permission'; fi
 chmod 755 "$REPO/clusters"
 
 note "another cluster's pg_control (incarnation)"
-pg_new foreign 15 --wal-segsize=1
+pg_new foreign "$MAIN" --wal-segsize=1
 as_user cp "$T/rec/global/pg_control" "$T/saved_control"
 as_user cp "$T/foreign/global/pg_control" "$T/rec/global/pg_control"
 get 126 "$T/rec" "${segments[0]}"

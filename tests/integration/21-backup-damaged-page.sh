@@ -45,7 +45,7 @@ expect 0,1 dapk info
 assert_match "$OUT" 'damaged' "info"
 
 note "it can be restored; the good table is whole, the page is as it was read"
-restored new 15 --backup "$damaged"
+restored new "$MAIN" --backup "$damaged"
 assert_eq "$(sql new "SELECT md5(string_agg(good::text, '')) FROM good")" "$sum_good" "the good table"
 run sql new "SELECT count(*) FROM bad"
 assert_ne "$RC" 0 "reading the damaged page"
@@ -54,11 +54,11 @@ cmp <(dd if="$T/src/$file" bs=8192 skip=7 count=1 status=none) \
 drop new
 
 note "the clean one still restores by itself"
-restored new 15 --backup "$clean" --target immediate
+restored new "$MAIN" --backup "$clean" --target immediate
 assert_eq "$(sql new "SELECT count(*) FROM bad")" 50000 "rows in the clean backup"
 
 note "without data checksums nothing is reported"
 pg_stop src
-as_user "$CLIENTS/pg_checksums" --disable -D "$T/src" >/dev/null
+as_user "$(program_for "$MAIN" pg_checksums)" --disable -D "$T/src" >/dev/null
 pg_start src
 expect 0 dapk backup

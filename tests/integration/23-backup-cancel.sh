@@ -72,5 +72,5 @@ pg_start src
 note "the next backup works and restores"
 take_backup
 assert_eq "$(commits)" 1 "commits"
-restored new 15 --target immediate
+restored new "$MAIN" --target immediate
 assert_bench_invariant new

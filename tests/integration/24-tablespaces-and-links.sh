@@ -9,7 +9,7 @@
 ts1="$T/ts one = \"dir\"" # PostgreSQL itself refuses single quotes
 ts2=$T/ts2
 as_user mkdir "$ts1" "$ts2"
-pg_with_repository src 15 -X "$T/src-wal"
+pg_with_repository src "$MAIN" -X "$T/src-wal"
 [ -L "$T/src/pg_wal" ] || fail "pg_wal is no link"
 cat >"$T/ts.sql" <<END
 CREATE TABLESPACE one LOCATION '${ts1//\'/\'\'}';
@@ -24,8 +24,8 @@ END
 sql_file src postgres <"$T/ts.sql"
 sql src "CREATE TABLE x AS SELECT 'here' AS v" 'weird "db'
 note "another major's directory beside ours is not taken along (T46)"
-as_user mkdir -p "$ts2/PG_14_202107181/5"
-as_user dd if=/dev/urandom of="$ts2/PG_14_202107181/5/1" bs=8k count=1 status=none
+as_user mkdir -p "$ts2/PG_12_201909212/5"
+as_user dd if=/dev/urandom of="$ts2/PG_12_201909212/5/1" bs=8k count=1 status=none
 ln -s "$T/src" "$T/link"
 sed -i "s,^pgdata = .*,pgdata = $T/link," "$CONF"
 
@@ -36,7 +36,7 @@ dump_db src "$T/src.dump"
 pg_stop src
 label=$LABEL
 manifest=$(find "$(backup_dir "$label")" -name 'manifest-*' | sort | xargs zstd -dcq)
-assert_lacks "$manifest" PG_14_202107181 "the manifest"
+assert_lacks "$manifest" PG_12_201909212 "the manifest"
 
 note "over the source's own tablespaces: refused, and they stay"
 before=$(tree_sum "$ts1")
@@ -47,7 +47,7 @@ note "mapped, into a directory with an awkward name"
 dir="new dir's \"name\""
 new1="$T/moved one = x"
 escaped=${ts1//=/\\=}
-restored "$dir" 15 --tablespace-map "$escaped=${new1//=/\\=}" -T "$ts2=$T/moved2"
+restored "$dir" "$MAIN" --tablespace-map "$escaped=${new1//=/\\=}" -T "$ts2=$T/moved2"
 dump_db "$dir" "$T/new.dump"
 assert_same_dump "$T/src.dump" "$T/new.dump"
 assert_amcheck "$dir"
@@ -79,6 +79,6 @@ rm -rf "$T/src" "$T/src-wal"
 find "$ts1" "$ts2" -mindepth 1 -delete
 rm "$T/link"
 sed -i "s,^pgdata = .*,pgdata = $T/src," "$CONF"
-restored new 15
+restored new "$MAIN"
 dump_db new "$T/new.dump"
 assert_same_dump "$T/src.dump" "$T/new.dump"

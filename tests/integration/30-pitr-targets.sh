@@ -52,57 +52,57 @@ full_check() { # NAME: stops it
 }
 
 note "time, LSN, transaction, restore point: the same state"
-restored new 15 --target-time "$then_time"
+restored new "$MAIN" --target-time "$then_time"
 same_as_then new
 assert_eq "$(sql new 'SELECT timeline_id FROM pg_control_checkpoint()')" 2 "timeline after promotion"
 assert_match "$OUT$ERR" 'timeline 2' "what restore says was reached"
 full_check new
-restored new 15 --target-lsn "$then_lsn"
+restored new "$MAIN" --target-lsn "$then_lsn"
 same_as_then new
 drop new
-restored new 15 --target-xid "$xid3"
+restored new "$MAIN" --target-xid "$xid3"
 same_as_then new
 drop new
-restored new 15 --target-name "$then_name"
+restored new "$MAIN" --target-name "$then_name"
 same_as_then new
 full_check new
 
 note "another time zone says the same time"
-restored new 15 --target-time "$(date -u -d "$then_time" '+%Y-%m-%d %H:%M:%S.%6N+00')"
+restored new "$MAIN" --target-time "$(date -u -d "$then_time" '+%Y-%m-%d %H:%M:%S.%6N+00')"
 same_as_then new
 drop new
 offset=$(TZ=Asia/Kolkata date -d "$then_time" '+%Y-%m-%d %H:%M:%S.%6N%:z')
 assert_contains "$offset" '+05:30'
-restored new 15 --target-time "$offset"
+restored new "$MAIN" --target-time "$offset"
 same_as_then new
 drop new
 
 note "exactly at a commit's time: with it, or without it (exclusive)"
-restored new 15 --target-time "$at2"
+restored new "$MAIN" --target-time "$at2"
 assert_eq "$(markers new)" '1 2' "markers at the second's time"
 drop new
-restored new 15 --target-time "$at2" --exclusive
+restored new "$MAIN" --target-time "$at2" --exclusive
 assert_eq "$(markers new)" '1' "markers just before the second"
 drop new
-restored new 15 --target-xid "$xid2"
+restored new "$MAIN" --target-xid "$xid2"
 assert_eq "$(markers new)" '1 2' "markers with the second transaction"
 drop new
-restored new 15 --target-xid "$xid2" --exclusive
+restored new "$MAIN" --target-xid "$xid2" --exclusive
 assert_eq "$(markers new)" '1' "markers without the second transaction"
 drop new
-restored new 15 --target-time "$at1" --exclusive
+restored new "$MAIN" --target-time "$at1" --exclusive
 assert_eq "$(markers new)" '' "markers before the first"
 assert_bench_invariant new
 drop new
 
 note "the backup's end, the archive's end"
-restored new 15 --target immediate
+restored new "$MAIN" --target immediate
 assert_eq "$(markers new)" '' "markers at the backup's end"
 assert_bench_invariant new
 full_check new
 for option in '' '--target latest'; do
 	# shellcheck disable=SC2086
-	restored new 15 $option
+	restored new "$MAIN" $option
 	assert_eq "$(markers new)" '4 5' "markers at the archive's end"
 	dump_db new "$T/new.dump"
 	assert_same_dump "$T/end.dump" "$T/new.dump"
@@ -110,9 +110,11 @@ for option in '' '--target latest'; do
 done
 
 note "pause: readable, in recovery, resumable"
-restored new 15 --target-name "$then_name" --action pause
+restored new "$MAIN" --target-name "$then_name" --action pause
 assert_eq "$(sql new 'SELECT pg_is_in_recovery()')" t "in recovery"
-wait_for 10 "the pause" sql_true new "SELECT pg_get_wal_replay_pause_state() = 'paused'"
+paused="pg_get_wal_replay_pause_state() = 'paused'"
+[ "$MAIN" != 13 ] || paused='pg_is_wal_replay_paused()'
+wait_for 10 "the pause" sql_true new "SELECT $paused"
 same_as_then new
 sql new "SELECT pg_wal_replay_resume()" >/dev/null
 wait_for 30 "the promotion" sql_true new "SELECT NOT pg_is_in_recovery()"
@@ -121,10 +123,11 @@ drop new
 
 note "shutdown: stops at the target"
 free_port
-expect 0 dapk restore -D "$T/new" --target-time "$then_time" --action shutdown \
+expect 0 as_user env "DAPK_BACKUP_PGBIN=$(pg_bin "$MAIN")" "$BIN" --config "$CONF" \
+	restore -D "$T/new" --target-time "$then_time" --action shutdown \
 	--start --port "$FREE_PORT"
 wait_for 20 "the server's end" eval '! pg_running "$T/new"'
-state=$("$CLIENTS/pg_controldata" -D "$T/new" | sed -n 's/^Database cluster state: *//p')
+state=$("$(program_for "$MAIN" pg_controldata)" -D "$T/new" | sed -n 's/^Database cluster state: *//p')
 assert_eq "$state" 'shut down in recovery' "the cluster's state"
 drop new
 
@@ -133,7 +136,7 @@ expect 0 dapk restore -D "$T/new" --target-time "$then_time"
 ! pg_running "$T/new" || fail "restore without --start started a server"
 [ -f "$T/new/recovery.signal" ] || fail "no recovery.signal"
 free_port
-pg_adopt new "$FREE_PORT" 15
+pg_adopt new "$FREE_PORT" "$MAIN"
 pg_start new "unix_socket_directories="
 wait_for 30 "the promotion" sql_true new "SELECT NOT pg_is_in_recovery()"
 same_as_then new

@@ -5,7 +5,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE story (n serial, what text)"
 tell() { sql "$1" "INSERT INTO story (what) VALUES ('$2')"; }
 story() { sql "$1" "SELECT string_agg(what, ' ' ORDER BY n) FROM story"; }
@@ -23,7 +23,7 @@ archive_now src
 pg_stop src
 
 note "first recovery: timeline 2, which archives on"
-restored two 15 --target-time "$time1" --keep-archiving
+restored two "$MAIN" --target-time "$time1" --keep-archiving
 assert_eq "$(story two)" 'a1' "the story at the first target"
 tell two a2
 time2=$(now two)
@@ -41,7 +41,7 @@ archive_now two
 pg_stop two
 
 note "second recovery, from the first backup across the switch: timeline 3"
-restored three 15 --target-time "$time2" --backup "$backup1" --keep-archiving
+restored three "$MAIN" --target-time "$time2" --backup "$backup1" --keep-archiving
 assert_eq "$(story three)" 'a1 a2' "the story at the second target"
 tell three a3
 archive_now three
@@ -49,28 +49,28 @@ wait_for 30 "the history file of timeline 3" eval '[ -n "$(stored_wal 00000003.h
 pg_stop three
 
 note "latest follows the newest timeline; current stays on the backup's"
-restored new 15
+restored new "$MAIN"
 assert_eq "$(story new)" 'a1 a2 a3' "latest"
 drop new
-restored new 15 --timeline latest --backup "$backup1"
+restored new "$MAIN" --timeline latest --backup "$backup1"
 assert_eq "$(story new)" 'a1 a2 a3' "latest from the first backup"
 drop new
-restored new 15 --timeline current --backup "$backup1"
+restored new "$MAIN" --timeline current --backup "$backup1"
 assert_eq "$(story new)" 'a1 b1 c1' "the first timeline's end"
 drop new
-restored new 15 --timeline 1
+restored new "$MAIN" --timeline 1
 assert_eq "$(story new)" 'a1 b1 c1' "timeline 1 by number"
 drop new
-restored new 15 --timeline 2
+restored new "$MAIN" --timeline 2
 assert_eq "$(story new)" 'a1 a2 b2 c2' "timeline 2 by number"
 drop new
-restored new 15 --timeline 3
+restored new "$MAIN" --timeline 3
 assert_eq "$(story new)" 'a1 a2 a3' "timeline 3 by number"
 drop new
-restored new 15 --timeline 2 --backup "$backup2"
+restored new "$MAIN" --timeline 2 --backup "$backup2"
 assert_eq "$(story new)" 'a1 a2 b2 c2' "timeline 2 from its own backup"
 drop new
-restored new 15 --target-time "$time1_end" --timeline 1
+restored new "$MAIN" --target-time "$time1_end" --timeline 1
 assert_eq "$(story new)" 'a1 b1' "a time on timeline 1"
 drop new
 

@@ -5,7 +5,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t (n int)"
 note "no backup yet"
 assert_refused "$T/new" 'no backup|backup'
@@ -59,7 +59,7 @@ assert_refused "$T/new" "${segments[2]}" --target latest
 assert_refused "$T/new" "${segments[2]}"
 assert_refused "$T/new" "${segments[2]}" --target-name p4
 note "what lies before the gap is reachable"
-restored new 15 --target-name p1
+restored new "$MAIN" --target-name p1
 assert_eq "$(sql new 'SELECT max(n) FROM t')" 1 "rows before the gap"
 drop new
 expect 0,1 dapk info
@@ -94,7 +94,7 @@ assert_clear_error '/proc'
 
 note "an empty directory is fine, and its mode becomes PostgreSQL's"
 as_user mkdir -m 755 "$T/new"
-restored new 15
+restored new "$MAIN"
 assert_eq "$(stat -c %a "$T/new")" 700 "mode of the data directory"
 assert_eq "$(sql new 'SELECT count(*) FROM t')" 5 "rows"
 drop new
@@ -106,7 +106,7 @@ for opened in 100 500 900; do
 	assert_ne "$RC" 0 "exit code of a killed restore"
 	[ ! -s "$T/new/global/pg_control" ] || note "killed after pg_control ($opened)"
 	rm -f "$T/new/postmaster.pid"
-	if [ -d "$T/new" ] && as_user "$CLIENTS/pg_ctl" -D "$T/new" -l "$T/half.log" -t 10 -w \
+	if [ -d "$T/new" ] && as_user "${PGBIN[src]}/pg_ctl" -D "$T/new" -l "$T/half.log" -t 10 -w \
 		-o "-p $next_port" start >/dev/null 2>&1; then
 		fail "PostgreSQL starts in a half restored directory (killed at $opened)"
 	fi

@@ -6,7 +6,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t AS SELECT 1 AS n"
 take_backup
 sql src "INSERT INTO t VALUES (2)"
@@ -17,7 +17,7 @@ sleep 1.1
 note "a checkpoint follows"
 sql src "CHECKPOINT"
 archive_now src
-restored new 15 --target-time "$evening"
+restored new "$MAIN" --target-time "$evening"
 assert_eq "$(sql new 'SELECT count(*) FROM t')" 2 "rows at an idle time"
 assert_eq "$(sql new 'SELECT pg_is_in_recovery()')" f "promoted"
 drop new
@@ -29,7 +29,7 @@ later=$(sql src "SELECT clock_timestamp()")
 sleep 1.1
 sql src "SELECT pg_create_restore_point('night')" >/dev/null
 archive_now src
-restored new 15 --target-time "$later" --action pause
+restored new "$MAIN" --target-time "$later" --action pause
 assert_eq "$(sql new 'SELECT count(*) FROM t')" 2 "rows at a later idle time"
 drop new
 
@@ -38,7 +38,7 @@ sleep 1.1
 later=$(sql src "SELECT clock_timestamp()")
 sleep 1.1
 take_backup
-restored new 15 --target-time "$later"
+restored new "$MAIN" --target-time "$later"
 assert_eq "$(sql new 'SELECT count(*) FROM t')" 2 "rows before the second backup"
 drop new
 

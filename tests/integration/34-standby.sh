@@ -6,7 +6,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t AS SELECT 1 AS n"
 take_backup
 sql src "INSERT INTO t VALUES (2)"
@@ -14,7 +14,7 @@ archive_now src
 count_is() { [ "$(sql "$1" 'SELECT count(*) FROM t')" = "$2" ]; }
 
 note "from the archive alone"
-restored standby 15 --standby
+restored standby "$MAIN" --standby
 assert_eq "$(sql standby 'SELECT pg_is_in_recovery()')" t "in recovery"
 [ -f "$T/standby/standby.signal" ] || fail "no standby.signal"
 [ ! -f "$T/standby/recovery.signal" ] || fail "recovery.signal beside standby.signal"
@@ -35,7 +35,7 @@ assert_eq "$(sql standby 'SELECT pg_is_in_recovery()')" t "still a standby"
 drop standby
 
 note "streaming"
-restored standby 15 --standby \
+restored standby "$MAIN" --standby \
 	--primary-conninfo "host=$T/src.sock port=${PORT[src]} user=postgres application_name=follower"
 sql src "INSERT INTO t VALUES (5)" # not archived
 wait_for 60 "a row that only streaming brings" count_is standby 5

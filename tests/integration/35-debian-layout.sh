@@ -23,7 +23,7 @@ END
 write_conf src
 dapk init >/dev/null
 start_src() {
-	as_user "$CLIENTS/pg_ctl" -D "$T/src" -l "$T/src.log" -w \
+	as_user "${PGBIN[src]}/pg_ctl" -D "$T/src" -l "$T/src.log" -w \
 		-o "-c config_file=$T/etc/postgresql.conf" start >/dev/null
 }
 start_src
@@ -38,7 +38,7 @@ as_user sed -i "s/^cluster_name.*/cluster_name = 'from another time'/" "$T/etc/p
 echo "work_mem = '99MB'" >"$T/etc/conf.d/extra.conf"
 echo 'local all all reject' >"$T/etc/pg_hba.conf"
 chmod a+r "$T/etc/conf.d/extra.conf"
-restored new 15
+restored new "$MAIN"
 assert_eq "$(sql new 'SELECT count(*) FROM t')" 2 "rows"
 assert_eq "$(sql new 'SHOW cluster_name')" 'from etc' "cluster_name"
 assert_eq "$(sql new 'SHOW work_mem')" 7MB "a setting of the include directory"
@@ -58,4 +58,4 @@ note "without --start the saved files stand beside the data, under names that sa
 expect 0 dapk restore -D "$T/new"
 found=$(find "$T/new" "$T" -maxdepth 3 -name 'pg_hba.conf' ! -path "$T/etc/*")
 assert_contains "$found" "$T/new" "the saved pg_hba.conf"
-as_user "$CLIENTS/pg_ctl" -D "$T/src" -m fast stop >/dev/null
+as_user "${PGBIN[src]}/pg_ctl" -D "$T/src" -m fast stop >/dev/null

@@ -5,13 +5,13 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t AS SELECT 1 AS n"
 take_backup
 archive_now src
 before=$(find "$REPO/clusters" -path '*/wal/*' -type f | sort)
 
-restored new 15
+restored new "$MAIN"
 assert_match "$(printf '%s\n%s\n' "$ERR" "$OUT" | grep . | tail -n 3)" 'archiv' "restore's last lines"
 sql new "INSERT INTO t VALUES (2)"
 sql new "SELECT pg_switch_wal()" >/dev/null
@@ -35,7 +35,7 @@ expect 0 dapk check
 
 note "told to, it archives on a timeline of its own"
 pg_stop src
-restored new 15 --keep-archiving
+restored new "$MAIN" --keep-archiving
 sql new "INSERT INTO t VALUES (2)"
 archive_now new
 wait_for 30 "the history file" eval '[ -n "$(stored_wal 00000002.history)" ]'
@@ -43,5 +43,5 @@ wait_for 30 "the history file" eval '[ -n "$(stored_wal 00000002.history)" ]'
 drop new
 
 note "and its rows are in the next restore"
-restored again 15
+restored again "$MAIN"
 assert_eq "$(sql again 'SELECT count(*) FROM t')" 2 "rows"

@@ -72,7 +72,7 @@ sql src "INSERT INTO warehouses (name) VALUES ('later')" dapk
 archive_now src
 
 note "14:31:07, one second before"
-restored new 15 --target-time "$second"
+restored new "$MAIN" --target-time "$second"
 dump_db new "$T/new.dump" dapk
 assert_same_dump "$T/then.dump" "$T/new.dump"
 assert_eq "$(sql new "SELECT count(*) FROM shipments WHERE awb_number LIKE '%WB3999%'" dapk)" 11 \

@@ -6,7 +6,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t AS SELECT n, md5(n::text) AS v FROM generate_series(1, 30000) n"
 take_backup
 first=$LABEL
@@ -51,7 +51,7 @@ try_restore() { # LABEL OBJECT
 
 promoted() { # the server in $T/new has left recovery
 	pg_running "$T/new" || return 1
-	pg_adopt new "$FREE_PORT" 15 "$(sed -n 5p "$T/new/postmaster.pid")"
+	pg_adopt new "$FREE_PORT" "$MAIN" "$(sed -n 5p "$T/new/postmaster.pid")"
 	sql_true new "SELECT NOT pg_is_in_recovery()" 2>/dev/null
 }
 
@@ -79,7 +79,7 @@ note "the other backup restores while its sister is damaged"
 object=$(find "$(backup_dir "$second")" -name 'pack-*' | sort | head -n 1)
 cp -p "$object" "$T/saved"
 truncate -s 100 "$object"
-restored new 15 --backup "$first"
+restored new "$MAIN" --backup "$first"
 assert_eq "$(sql new "SELECT md5(string_agg(t::text, '' ORDER BY n, v)) FROM t")" "$sum" "the rows"
 drop new
 cp -p "$T/saved" "$object"
@@ -91,7 +91,7 @@ truncate -s 50 "$object"
 expect 0,1,5 dapk info
 assert_contains "$OUT" "${first:0:16}" "info"
 assert_match "$OUT$ERR" "${second:0:16}" "the damaged one in info"
-restored new 15
+restored new "$MAIN"
 assert_eq "$(sql new "SELECT md5(string_agg(t::text, '' ORDER BY n, v)) FROM t")" "$sum" "the rows"
 drop new
 cp -p "$T/saved" "$object"
@@ -142,5 +142,5 @@ for n in 0 1 2 5 8; do
 	rm -rf "$T/new"
 	cp -p "$T/saved" "$segment"
 done
-restored new 15
+restored new "$MAIN"
 assert_eq "$(sql new "SELECT md5(string_agg(t::text, '' ORDER BY n, v)) FROM t")" "$sum" "the rows"

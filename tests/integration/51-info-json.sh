@@ -5,7 +5,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t AS SELECT 1 AS n"
 json() { # [CODES]
 	expect "${1:-0}" dapk info --json
@@ -57,7 +57,7 @@ from=$(jq -r '.incarnations[0].recovery.windows[0].from_time' <<<"$OUT")
 to=$(jq -r '.incarnations[0].recovery.windows[-1].to_time' <<<"$OUT")
 for time in "$from" "$to"; do
 	[[ $time = 20* ]] || fail "'$time' is no time"
-	restored new 15 --target-time "$time"
+	restored new "$MAIN" --target-time "$time"
 	drop new
 done
 

@@ -6,7 +6,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-pg_with_repository src 15 --wal-segsize=1
+pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t AS SELECT n, md5(n::text) FROM generate_series(1, 5000) n"
 as_user mkdir "$T/ts"
 sql src "CREATE TABLESPACE ts LOCATION '$T/ts'"

@@ -10,6 +10,7 @@
 # made known with pg_adopt.
 declare -A PORT=() PGBIN=() SOCK=() MAJOR=()
 BENCH_PID=''
+MAIN=${DAPK_TEST_MAJOR:-15} # what scripts/test-full runs the same tests on
 CLIENTS=/usr/lib/postgresql/15/bin
 PG_DIR=${DAPK_TEST_CACHE:-/var/cache/dapk-backup-tests}
 CONF=$T/dapk.conf
@@ -34,6 +35,14 @@ pg_bin() { # MAJOR
 	echo "$dir"
 }
 
+# A program that reads data directories of this major; Debian's do up to 16.
+program_for() { # MAJOR PROGRAM
+	local dir=$CLIENTS
+	[ "$1" -le 16 ] || dir=$PG_DIR/clients-$1/bin
+	[ -x "$dir/$2" ] || fail "no $2 at $dir; run scripts/test"
+	echo "$dir/$2"
+}
+
 pg_adopt() { # NAME PORT MAJOR [SOCKET DIRECTORY]: data directory $T/NAME
 	PORT[$1]=$2
 	MAJOR[$1]=$3
@@ -42,7 +51,7 @@ pg_adopt() { # NAME PORT MAJOR [SOCKET DIRECTORY]: data directory $T/NAME
 }
 
 pg_new() { # NAME [MAJOR [initdb option...]]
-	local name=$1 major=${2:-15}
+	local name=$1 major=${2:-$MAIN}
 	shift $(($# < 2 ? $# : 2))
 	free_port
 	pg_adopt "$name" "$FREE_PORT" "$major" "$T/$name.sock"
