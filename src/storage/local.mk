@@ -5,5 +5,6 @@ libdapk_a_SOURCES += \
 	%D%/storage_mem.c \
 	%D%/storage_ops.h \
 	%D%/storage_posix.c %D%/storage_posix.h \
-	%D%/storage_posix_read.c
+	%D%/storage_posix_read.c \
+	%D%/storage_posix_sweep.c
 unit_tests += tests/contract/test_storage

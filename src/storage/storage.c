@@ -306,6 +306,20 @@ storage_settle(struct storage *st, const char *key, struct err *err)
 }
 
 int
+storage_sweep(struct storage *st, uint64_t older_than_us, uint64_t *removed,
+    struct err *err)
+{
+	uint64_t n = 0;
+
+	if (st->ops->sweep != NULL &&
+	    st->ops->sweep(st, older_than_us, &n, err) != 0)
+		return err_wrap(err, "%s: remove unfinished files", st->url);
+	if (removed != NULL)
+		*removed = n;
+	return 0;
+}
+
+int
 storage_remove(struct storage *st, const char *key, struct err *err)
 {
 	if (check_key(st, key, err) != 0)

@@ -124,6 +124,13 @@ int storage_settle(struct storage *st, const char *key, struct err *err) ERR_USE
 int storage_remove(struct storage *st, const char *key, struct err *err) ERR_USE;
 
 /*
+ * Remove what writers that died left half written, if it is older than this
+ * by the store's own clock; *removed may be NULL. Objects are never touched.
+ */
+int storage_sweep(struct storage *st, uint64_t older_than_us,
+    uint64_t *removed, struct err *err) ERR_USE;
+
+/*
  * What `check` runs: put, get, range, list, create-if-absent, remove of a
  * probe object under "tmp-probe/". Each failure says which step. For posix it
  * also refuses a file system with neither link(2) nor

@@ -186,6 +186,17 @@ fault_settle(struct storage *st, const char *key, struct err *err)
 }
 
 /* No put_begin: the pieces are collected, and one put can fail. */
+static int
+fault_sweep(struct storage *st, uint64_t older_than_us, uint64_t *removed,
+    struct err *err)
+{
+	struct storage *inner = fault_of(st)->inner;
+
+	if (due(st))
+		return failed(err);
+	return storage_sweep(inner, older_than_us, removed, err);
+}
+
 static const struct storage_ops fault_ops = {
 	.scheme = "fault",
 	.clone = fault_clone,
@@ -198,4 +209,5 @@ static const struct storage_ops fault_ops = {
 	.list = fault_list,
 	.remove = fault_remove,
 	.settle = fault_settle,
+	.sweep = fault_sweep,
 };

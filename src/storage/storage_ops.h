@@ -28,6 +28,8 @@ struct storage_ops {
 	int (*remove)(struct storage *st, const char *key, struct err *err);
 	int (*settle)(struct storage *st, const char *key,
 	    struct err *err); /* NULL: a key that is seen is durable */
+	int (*sweep)(struct storage *st, uint64_t older_than_us,
+	    uint64_t *removed, struct err *err); /* NULL: nothing is left */
 	int (*put_begin)(struct storage *st, const char *key,
 	    struct storage_put **out, struct err *err);
 	int (*put_append)(struct storage_put *put, const void *data,

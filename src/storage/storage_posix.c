@@ -597,6 +597,11 @@ posix_clone(const struct storage *st, struct storage **out, struct err *err)
 		struct posix *p = posix_of(*out);
 
 		p->root_fd = fcntl(from->root_fd, F_DUPFD_CLOEXEC, 0);
+		if (p->root_fd < 0) {
+			posix_fail(p, errno, err, "open the directory again");
+			storage_close(*out);
+			return -1;
+		}
 		p->dev = from->dev;
 		p->ino = from->ino;
 	}
@@ -615,6 +620,7 @@ static const struct storage_ops posix_ops = {
 	.list = posix_list,
 	.remove = posix_remove,
 	.settle = posix_settle,
+	.sweep = posix_sweep,
 	.put_begin = posix_put_begin,
 	.put_append = posix_put_append,
 	.put_finish = posix_put_finish,

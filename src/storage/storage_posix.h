@@ -49,4 +49,8 @@ int posix_stat(struct storage *st, const char *key, uint64_t *size,
 int posix_list(struct storage *st, const char *prefix, bool delimiter,
     storage_list_fn fn, void *arg, struct err *err) ERR_USE;
 
+/* In storage_posix_sweep.c. */
+int posix_sweep(struct storage *st, uint64_t older_than_us,
+    uint64_t *removed, struct err *err) ERR_USE;
+
 #endif

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -670,6 +671,53 @@ a_directory_that_another_process_removed_is_made_again(void **state)
 }
 
 static void
+make_old(const char *path, time_t seconds)
+{
+	struct timespec times[2];
+
+	(void)clock_gettime(CLOCK_REALTIME, &times[0]);
+	times[0].tv_sec -= seconds;
+	times[1] = times[0];
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void
+old_unfinished_files_are_swept_away(void **state)
+{
+	static const uint64_t day = UINT64_C(86400) * 1000000;
+	const struct place *p = *state;
+	char *dead = xasprintf("%s/tmp/1-dead", p->root);
+	char *young = xasprintf("%s/tmp/1-young", p->root);
+	char *object = xasprintf("%s/old", p->root);
+	struct storage_put *put;
+	uint64_t removed;
+
+	OK(storage_put(p->st, "old", "x", 1, &err));
+	make_old(object, 10 * 86400);
+	OK(io_write_file_durable(dead, "half", 4, 0600, &err));
+	make_old(dead, 86400 + 60);
+	OK(io_write_file_durable(young, "half", 4, 0600, &err));
+	make_old(young, 86400 - 60);
+	OK(storage_put_begin(p->st, "new", &put, &err));
+	OK(storage_put_append(put, "abc", 3, &err));
+	OK(storage_sweep(p->st, day, &removed, &err));
+	assert_int_equal(removed, 1);
+	assert_int_equal(access(dead, F_OK), -1);
+	assert_int_equal(access(young, F_OK), 0);
+	assert_int_equal(access(object, F_OK), 0);
+	OK(storage_put_finish(put, &err));
+	OK(storage_sweep(p->st, day, NULL, &err));
+	assert_int_equal(unlink(young), 0);
+	*strrchr(young, '/') = '\0';
+	assert_int_equal(rmdir(young), 0);
+	OK(storage_sweep(p->st, day, &removed, &err)); /* no tmp yet */
+	assert_int_equal(removed, 0);
+	free(dead);
+	free(young);
+	free(object);
+}
+
+static void
 what_is_no_object_is_not_listed(void **state)
 {
 	static const char *const names[] = { "lost+found", "tmp/123-abc",
@@ -760,6 +808,7 @@ main(void)
 		TEST(setup_posix,
 		    a_directory_that_another_process_removed_is_made_again),
 		TEST(setup_posix, what_is_no_object_is_not_listed),
+		TEST(setup_posix, old_unfinished_files_are_swept_away),
 		TEST(setup_posix, an_address_that_makes_no_sense_is_told),
 		TEST(setup_posix, without_permission_the_owner_is_named) };
 	int failed = 0;
