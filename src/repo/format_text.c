@@ -63,6 +63,25 @@ parse_first_line(const uint8_t *data, size_t len, struct first_line *out)
 	return strcmp(line, again) == 0;
 }
 
+/*
+ * Has a later version written this? Then its CRC counts from the beginning
+ * of the first line to its version, and what follows the line. So a digit
+ * that was damaged is not taken for a version.
+ */
+static bool
+is_newer(const uint8_t *data, size_t len, const struct first_line *line)
+{
+	char head[FIRST_LINE_MAX];
+	uint32_t crc;
+	int n;
+
+	n = snprintf(head, sizeof(head), PROGRAM " %s %u", line->kind,
+	    line->version);
+	crc = crc32c(head, (size_t)n);
+	return line->version > FORMAT_VERSION &&
+	    crc32c_more(crc, data + line->size, len - line->size) == line->crc;
+}
+
 int
 text_object_decode(const uint8_t *data, size_t len, const char *kind,
     const char **json, size_t *json_len, struct err *err)
@@ -76,15 +95,19 @@ text_object_decode(const uint8_t *data, size_t len, const char *kind,
 		return err_set(err, ERR_DAMAGED,
 		    "%zu bytes follow the first line, which says %llu",
 		    len - line.size, line.length);
-	if (crc32c(data + line.size, len - line.size) != line.crc ||
-	    data[len - 1] != '\n')
-		return err_set(err, ERR_DAMAGED, "the CRC is wrong");
-	if (line.version != FORMAT_VERSION) {
+	if (is_newer(data, len, &line)) {
 		err_set(err, ERR_UNSUPPORTED,
 		    "the object has format version %u, this program knows %d",
 		    line.version, FORMAT_VERSION);
 		return err_hint(err, "use a newer dapk-backup");
 	}
+	if (line.version != FORMAT_VERSION)
+		return err_set(err, ERR_DAMAGED,
+		    "the first line says version %u, its CRC does not",
+		    line.version);
+	if (crc32c(data + line.size, len - line.size) != line.crc ||
+	    data[len - 1] != '\n')
+		return err_set(err, ERR_DAMAGED, "the CRC is wrong");
 	if (strcmp(line.kind, kind) != 0)
 		return err_set(err, ERR_DAMAGED,
 		    "the object is of kind '%s' instead of '%s'", line.kind,

@@ -558,16 +558,21 @@ text_objects_come_back_and_damaged_ones_are_refused(void **state)
 static void
 a_newer_text_object_is_refused_by_name(void **state)
 {
+	static const char head[] = "dapk-backup commit 2";
 	const char *got;
 	char text[100];
 	size_t n;
 
-	(void)snprintf(text, sizeof(text),
-	    "dapk-backup commit 2 crc32c=%08x length=3\n{}\n",
-	    crc32c("{}\n", 3));
+	(void)snprintf(text, sizeof(text), "%s crc32c=%08x length=3\n{}\n",
+	    head, crc32c_more(crc32c(head, strlen(head)), "{}\n", 3));
 	FAILS(text_object_decode((uint8_t *)text, strlen(text), "commit",
 	    &got, &n, &err), ERR_UNSUPPORTED);
 	assert_non_null(strstr(err.msg, "version 2"));
+	/* Version 1's CRC behind another digit: damage, not news. */
+	(void)snprintf(text, sizeof(text), "%s crc32c=%08x length=3\n{}\n",
+	    head, crc32c("{}\n", 3));
+	FAILS(text_object_decode((uint8_t *)text, strlen(text), "commit",
+	    &got, &n, &err), ERR_DAMAGED);
 }
 
 static void
