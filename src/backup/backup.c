@@ -39,6 +39,7 @@
 #define POLL_MS 50
 #define ATTEMPT 1
 #define HOST_MAX 256
+#define SWEEP_OLDER_US (INT64_C(86400) * 1000000)
 
 struct run {
 	const struct backup_params *params;
@@ -55,6 +56,7 @@ struct run {
 	struct wait wait; /* for the segment before the start, then for all */
 	bool stored_something; /* the repository may have objects of ours */
 	bool archiving_sure;
+	bool saved_config_used; /* what a restore left in the data directory */
 	int64_t next_tick, next_ping, next_check;
 };
 
@@ -113,6 +115,7 @@ fill_wait(struct run *r)
 	w->conn = r->server.conn;
 	w->repo = r->params->repo;
 	w->inc = &r->commit->inc;
+	w->pgdata_fd = r->server.pgdata_fd;
 	w->timeline = r->begin.timeline;
 	w->segment_size = r->server.control.wal_segment_size;
 	w->timeout_ms = r->params->archive_timeout_ms;
@@ -145,9 +148,13 @@ static int
 make_plan(struct run *r, struct err *err)
 {
 	struct plan_params pp = { r->server.pgdata, r->server.major,
-		r->server.control.catalog_version };
+		r->server.control.catalog_version, false };
 	const struct plan_totals *t;
 
+	if (conffiles_dir_used(r->server.conn, r->server.pgdata,
+	    &r->saved_config_used, err) != 0)
+		return err_wrap(err, "find the configuration files");
+	pp.skip_saved_config = !r->saved_config_used;
 	if (plan_make(&r->plan, &pp, err) != 0)
 		return err_wrap(err, "list the data directory");
 	t = plan_totals(r->plan);
@@ -307,7 +314,8 @@ add_conffiles(struct run *r, struct err *err)
 	size_t i;
 	int rc = 0;
 
-	if (conffiles_find(&cf, r->server.conn, r->server.pgdata, err) != 0)
+	if (conffiles_find(&cf, r->server.conn, r->server.pgdata,
+	    r->saved_config_used, err) != 0)
 		return err_wrap(err, "find the configuration files");
 	for (i = 0; i < cf.n && rc == 0; i++)
 		rc = add_conffile(r, &cf.list[i], err);
@@ -466,8 +474,11 @@ check_packs(struct run *r, struct err *err)
 		pack->live = entries_live(&r->entries, (uint32_t)i);
 		repo_pack_key(&c->inc, &pack->id, key);
 		if (storage_stat(r->params->repo->st, key, &there, NULL,
-		    err) != 0)
+		    err) != 0) {
+			if (err->code == ERR_NOT_FOUND)
+				err->code = ERR_DAMAGED;
 			return err_wrap(err, "check what was stored");
+		}
 		if (there != pack->size)
 			return err_set(err, ERR_DAMAGED,
 			    "%s has %llu bytes, %llu were put", key,
@@ -500,9 +511,26 @@ finish(struct run *r, struct err *err)
 	return commit_put(r->params->repo, c, err);
 }
 
+/* Killed writers of archive-push leave files, and it has no time to look. */
+static void
+sweep(struct run *r)
+{
+	struct err err = ERR_INIT;
+	uint64_t removed = 0;
+
+	if (storage_sweep(r->params->repo->st, SWEEP_OLDER_US, &removed,
+	    &err) != 0) /* they only take space: no reason to fail */
+		log_err(LOG_WARNING, &err);
+	else if (removed > 0)
+		log_info("%llu unfinished files of writers that died were "
+		    "removed from %s", (unsigned long long)removed,
+		    storage_url(r->params->repo->st));
+}
+
 static int
 run_all(struct run *r, struct err *err)
 {
+	sweep(r);
 	if (start(r, err) != 0 || make_plan(r, err) != 0)
 		return -1;
 	fill_commit(r);

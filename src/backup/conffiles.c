@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/log.h"
 #include "core/mem.h"
@@ -30,12 +31,20 @@ split(const char *path, const char **dir, size_t *dir_len, const char **base)
 static bool
 is_taken(const struct conffiles *c, const char *path)
 {
+	struct stat st;
+	char *full;
+	bool taken;
 	size_t i;
 
 	for (i = 0; i < c->n; i++)
 		if (strcmp(c->list[i].path, path) == 0)
 			return true;
-	return false;
+	if (c->pgdata == NULL)
+		return false;
+	full = xasprintf("%s/%s", c->pgdata, path);
+	taken = lstat(full, &st) == 0;
+	free(full);
+	return taken;
 }
 
 char *
@@ -171,8 +180,29 @@ add_included(struct conffiles *c, struct pg_conn *conn, const char *pgdata,
 }
 
 int
+conffiles_dir_used(struct pg_conn *conn, const char *pgdata, bool *used,
+    struct err *err)
+{
+	struct pg_result *res = NULL;
+	char *dir = xasprintf("%s/" CONFFILES_DIR, pgdata);
+	int i, rc;
+
+	*used = false;
+	rc = pg_query(conn, &res, err, 0, NULL,
+	    "SELECT setting FROM pg_catalog.pg_settings WHERE name IN ("
+	    "'config_file', 'hba_file', 'ident_file') UNION SELECT sourcefile"
+	    " FROM pg_catalog.pg_settings WHERE sourcefile IS NOT NULL");
+	if (rc == 0)
+		for (i = 0; i < pg_rows(res) && !*used; i++)
+			*used = is_inside(pg_value(res, i, 0), dir);
+	pg_result_free(res);
+	free(dir);
+	return rc;
+}
+
+int
 conffiles_find(struct conffiles *out, struct pg_conn *conn,
-    const char *pgdata, struct err *err)
+    const char *pgdata, bool dir_used, struct err *err)
 {
 	static const char *const settings[] = { "config_file", "hba_file",
 		"ident_file" };
@@ -181,6 +211,7 @@ conffiles_find(struct conffiles *out, struct pg_conn *conn,
 	int rc = 0;
 
 	memset(out, 0, sizeof(*out));
+	out->pgdata = dir_used ? pgdata : NULL;
 	for (i = 0; i < 3 && rc == 0; i++) {
 		sql = xasprintf("SELECT pg_catalog.current_setting('%s')",
 		    settings[i]);

@@ -7,12 +7,14 @@
  * as Debian has them: config_file, hba_file, ident_file, and what they
  * include. One thread.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/err.h"
 #include "pg/conn.h"
 
-#define CONFFILES_PREFIX "dapk-backup-config/"
+#define CONFFILES_DIR "dapk-backup-config" /* in the data directory */
+#define CONFFILES_PREFIX CONFFILES_DIR "/"
 #define CONFFILES_MAX 1000
 #define CONFFILE_SIZE_MAX ((size_t)16 << 20)
 
@@ -25,10 +27,20 @@ struct conffile {
 struct conffiles {
 	struct conffile *list; /* ascending by path */
 	size_t n;
+	const char *pgdata; /* names that are taken there are not given */
 };
 
+/*
+ * A restore leaves CONFFILES_DIR in the data directory it makes. Does the
+ * server use what is in it? Else it is a copy of what is found elsewhere now,
+ * and must not come into a backup under the same names.
+ */
+int conffiles_dir_used(struct pg_conn *conn, const char *pgdata, bool *used,
+    struct err *err) ERR_USE;
+
+/* dir_used: as conffiles_dir_used() said when the plan was made. */
 int conffiles_find(struct conffiles *out, struct pg_conn *conn,
-    const char *pgdata, struct err *err) ERR_USE;
+    const char *pgdata, bool dir_used, struct err *err) ERR_USE;
 void conffiles_free(struct conffiles *c); /* also of a zeroed one */
 
 /*

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup/conffiles.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
@@ -477,6 +478,18 @@ is_essential(const char *path)
 	return false;
 }
 
+/* Is it one of those that the commit will name? */
+static bool
+is_known_tablespace(const struct plan *p, uint32_t oid)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_tablespaces; i++)
+		if (p->tablespaces[i].oid == oid)
+			return true;
+	return false;
+}
+
 static int
 note_symlink(struct walk *w, int fd, uint32_t parent, const char *name,
     struct err *err)
@@ -491,6 +504,9 @@ note_symlink(struct walk *w, int fd, uint32_t parent, const char *name,
 	}
 	if (strcmp(w->plan->dirs[parent], TABLESPACE_DIR) == 0 &&
 	    text_u64(name, UINT32_MAX, &oid)) {
+		/* Made since we looked, so recovery makes it again. */
+		if (!is_known_tablespace(w->plan, (uint32_t)oid))
+			return 0;
 		if (note_link(w, fd, parent, name, err) != 0)
 			return -1;
 		return walk_tablespace(w, fd, name, err);
@@ -546,6 +562,9 @@ walk_entry(struct walk *w, int fd, uint32_t dir, const char *name,
 		return err_sys(err, errno, "look at %s/%s", w->params->pgdata,
 		    w->path);
 	}
+	if (w->params->skip_saved_config &&
+	    strcmp(w->path, CONFFILES_DIR) == 0)
+		return 0;
 	if (datafile_excluded(w->path)) {
 		if (S_ISREG(st.st_mode))
 			w->plan->totals.left_out++;

@@ -30,6 +30,8 @@ struct plan_params {
 	const char *pgdata; /* absolute, without a '/' at the end */
 	int major;
 	uint32_t catalog_version;
+	/* Leave out CONFFILES_DIR: a copy that nothing uses any more. */
+	bool skip_saved_config;
 };
 
 /* Strings belong to the plan. */

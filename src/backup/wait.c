@@ -3,9 +3,11 @@
 
 #include "backup/wait.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/log.h"
 #include "core/time.h"
@@ -69,15 +71,33 @@ wait_init(struct wait *w, pg_lsn from, pg_lsn to)
 	w->archived[0] = '\0';
 }
 
+/* Does the server still have to archive this segment? 1, 0, or -1. */
+static int
+is_pending(const struct wait *w, const char *name, struct err *err)
+{
+	char path[64 + WAL_FILE_NAME_MAX];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "pg_wal/archive_status/%s.ready",
+	    name);
+	if (fstatat(w->pgdata_fd, path, &st, 0) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : err_sys(err, errno, "look at %s", path);
+}
+
 /* 1: stored, 0: not yet. */
 static int
 is_stored(struct wait *w, const char *name, struct err *err)
 {
 	struct wal_stored stored;
 	struct wal_file file;
+	int rc;
 
 	if (wal_file_parse(name, &file, err) != 0)
 		return -1;
+	rc = is_pending(w, name, err);
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
 	if (wal_store_pick(w->repo, w->inc, &file, &stored, err) == 0)
 		return 1;
 	if (err->code != ERR_NOT_FOUND)

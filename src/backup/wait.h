@@ -5,7 +5,10 @@
 /*
  * Does the WAL that a backup needs arrive in the repository? It is looked
  * for there, not asked from the server, which only knows what its
- * archive_command said. One thread.
+ * archive_command said. But a segment that the server still has to archive
+ * is not there yet, even if one of its name is: a server that was set back
+ * (a snapshot reverted) writes the names of an abandoned history again, and
+ * that WAL is not what this backup needs. One thread.
  *
  *	wait_init(&w, ...); until done: wait_step(&w, &done, err), sleep
  */
@@ -21,6 +24,7 @@ struct wait {
 	struct pg_conn *conn;
 	struct repo *repo;
 	const struct incarnation *inc;
+	int pgdata_fd; /* to see in pg_wal what is not archived yet */
 	uint32_t timeline;
 	uint32_t segment_size;
 	uint64_t next, last; /* segment numbers: stored are those before next */

@@ -148,7 +148,7 @@ teardown(void **state)
 static void
 list_files(void)
 {
-	struct plan_params params = { pgdata, 15, 202209061 };
+	struct plan_params params = { pgdata, 15, 202209061, false };
 	struct err err = ERR_INIT;
 
 	if (plan_make(&plan, &params, &err) != 0)

@@ -103,7 +103,7 @@ teardown(void **state)
 static int
 try_plan(struct err *err)
 {
-	struct plan_params params = { pgdata, 15, 202209061 };
+	struct plan_params params = { pgdata, 15, 202209061, false };
 
 	return plan_make(&plan, &params, err);
 }
@@ -397,6 +397,23 @@ other_links_are_kept_as_links_and_not_followed(void **state)
 }
 
 static void
+a_saved_configuration_that_nothing_uses_is_left_out(void **state)
+{
+	struct plan_params params = { pgdata, 15, 202209061, true };
+	struct err err = ERR_INIT;
+
+	make_file("dapk-backup-config/postgresql.conf", 10);
+	make_file("base/dapk-backup-config", 10);
+	make_plan();
+	assert_true(has("dapk-backup-config/postgresql.conf"));
+	plan_free(plan);
+	assert_int_equal(plan_make(&plan, &params, &err), 0);
+	assert_false(has("dapk-backup-config"));
+	assert_false(has("dapk-backup-config/postgresql.conf"));
+	assert_true(has("base/dapk-backup-config"));
+}
+
+static void
 sockets_and_pipes_are_left_out(void **state)
 {
 	char *pipe_path = under(pgdata, "pipe");
@@ -412,7 +429,8 @@ static void
 a_data_directory_that_is_not_there_is_an_error(void **state)
 {
 	struct err err = ERR_INIT;
-	struct plan_params params = { "/nonexistent/pg", 15, 202209061 };
+	struct plan_params params = { "/nonexistent/pg", 15, 202209061,
+		false };
 
 	assert_int_equal(plan_make(&plan, &params, &err), -1);
 	assert_int_equal(err.code, ERR_NOT_FOUND);
@@ -440,6 +458,7 @@ main(void)
 		TEST(a_link_in_place_of_data_is_refused),
 		TEST(pg_wal_may_be_a_link_whose_directories_are_kept),
 		TEST(other_links_are_kept_as_links_and_not_followed),
+		TEST(a_saved_configuration_that_nothing_uses_is_left_out),
 		TEST(sockets_and_pipes_are_left_out),
 		TEST(a_data_directory_that_is_not_there_is_an_error),
 	};
