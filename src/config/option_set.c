@@ -263,9 +263,16 @@ set_timeline(struct config *cfg, const struct option *opt, const char *value,
     struct err *err)
 {
 	uint64_t v;
+	bool number;
 
+	/* As a WAL file's name has it: hexadecimal. */
+	if (strncmp(value, "0x", 2) == 0 || strncmp(value, "0X", 2) == 0)
+		number = strlen(value + 2) <= 8 &&
+		    text_hex_u64(value + 2, strlen(value + 2), &v);
+	else
+		number = text_u64(value, UINT32_MAX, &v);
 	if (strcmp(value, "latest") != 0 && strcmp(value, "current") != 0 &&
-	    (!text_u64(value, UINT32_MAX, &v) || v == 0))
+	    (!number || v == 0))
 		return bad_range(opt, err);
 	store_text(cfg, opt, xstrdup(value));
 	return 0;

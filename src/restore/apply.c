@@ -282,26 +282,45 @@ make_include_dirs(struct apply *a, struct err *err)
 }
 
 static void
+add_option(struct buf *b, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	buf_printf(b, "-c %s=", name);
+	plan_shell_word(b, value);
+	buf_add_byte(b, ' ');
+}
+
+/* pg_ctl hands its -o to a shell: words in a word. */
+static void
+say_options(const struct restore_plan *plan)
+{
+	struct buf options, b;
+
+	buf_init(&options, RECOVERY_CONF_MAX);
+	buf_init(&b, RECOVERY_CONF_MAX);
+	add_option(&options, "config_file", plan->saved.config_file);
+	add_option(&options, "data_directory", plan->dir);
+	add_option(&options, "hba_file", plan->saved.hba_file);
+	add_option(&options, "ident_file", plan->saved.ident_file);
+	buf_add_str(&options, "-c external_pid_file=");
+	plan_pg_ctl(plan, NULL, &b);
+	buf_add_str(&b, " -o ");
+	plan_shell_word(&b, buf_str(&options));
+	log_info("the configuration lay outside the data directory and was "
+		 "restored beside it; start the server with: %s start",
+	    buf_str(&b));
+	buf_free(&options);
+	buf_free(&b);
+}
+
+static void
 say_how_to_go_on(const struct restore_plan *plan)
 {
 	const struct plan_saved *s = &plan->saved;
 
-	if (s->config_file != NULL && !plan->config->start) {
-		struct buf b;
-
-		buf_init(&b, RECOVERY_CONF_MAX);
-		buf_printf(&b, "-c config_file=%s -c data_directory=%s",
-		    s->config_file, plan->dir);
-		if (s->hba_file != NULL)
-			buf_printf(&b, " -c hba_file=%s", s->hba_file);
-		if (s->ident_file != NULL)
-			buf_printf(&b, " -c ident_file=%s", s->ident_file);
-		log_info("the configuration lay outside the data directory and "
-			 "was restored beside it; start the server with: "
-			 "pg_ctl -D %s -o \"%s -c external_pid_file=\" start",
-		    plan->dir, buf_str(&b));
-		buf_free(&b);
-	}
+	if (s->config_file != NULL && !plan->config->start)
+		say_options(plan);
 	if (plan->config->standby && plan->config->primary_conninfo == NULL)
 		log_info("no --primary-conninfo was given: the standby takes "
 			 "its WAL from the repository only");

@@ -128,21 +128,6 @@ is_mount_point(const char *path)
 	return mount;
 }
 
-/* A name for a shell: in single quotes. */
-static void
-shell_quote(struct buf *out, const char *s, size_t len)
-{
-	size_t i;
-
-	buf_add_byte(out, '\'');
-	for (i = 0; i < len; i++)
-		if (s[i] == '\'')
-			buf_add_str(out, "'\\''");
-		else
-			buf_add_byte(out, (uint8_t)s[i]);
-	buf_add_byte(out, '\'');
-}
-
 static void
 hint_remove_one(struct buf *b, const char *path, size_t len)
 {
@@ -151,11 +136,11 @@ hint_remove_one(struct buf *b, const char *path, size_t len)
 	buf_add_str(b, b->len == 0 ? "" : " && ");
 	if (is_mount_point(name)) {
 		buf_add_str(b, "find ");
-		shell_quote(b, path, len);
+		plan_shell_word(b, name);
 		buf_add_str(b, " -mindepth 1 -not -name lost+found -delete");
 	} else {
 		buf_add_str(b, "rm -rf -- ");
-		shell_quote(b, path, len);
+		plan_shell_word(b, name);
 	}
 	free(name);
 }

@@ -96,6 +96,13 @@ bool plan_has_target(const struct restore_plan *plan);
 int plan_choose(struct restore_plan *plan, struct err *err) ERR_USE;
 int plan_destination(struct restore_plan *plan, struct err *err) ERR_USE;
 
+/* A word for a shell, in quotes when it needs them: for commands to type. */
+void plan_shell_word(struct buf *out, const char *word);
+
+/* "BIN/pg_ctl -D DIR" to type; bin may be NULL. */
+void plan_pg_ctl(const struct restore_plan *plan, const char *bin,
+    struct buf *out);
+
 /* A plan with its parameters and nothing decided. */
 struct restore_plan *plan_new(const struct restore_params *params);
 

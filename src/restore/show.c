@@ -2,13 +2,49 @@
 /* The proof, for people: what is restored from what, and where it ends. */
 #include "config.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/mem.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "restore/plan.h"
 
 #define LINE_MAX_TEXT ((size_t)4096)
+
+void
+plan_shell_word(struct buf *out, const char *word)
+{
+	const char *p;
+
+	for (p = word; isalnum((unsigned char)*p) ||
+	    (*p != '\0' && strchr("_./-=,:+@%", *p) != NULL);)
+		p++;
+	if (*p == '\0' && p != word) {
+		buf_add_str(out, word);
+		return;
+	}
+	buf_add_byte(out, '\'');
+	for (p = word; *p != '\0'; p++)
+		if (*p == '\'')
+			buf_add_str(out, "'\\''");
+		else
+			buf_add_byte(out, (uint8_t)*p);
+	buf_add_byte(out, '\'');
+}
+
+void
+plan_pg_ctl(const struct restore_plan *plan, const char *bin, struct buf *out)
+{
+	char *path = xasprintf("%s%spg_ctl", bin == NULL ? "" : bin,
+	    bin == NULL ? "" : "/");
+
+	plan_shell_word(out, path);
+	buf_add_str(out, " -D ");
+	plan_shell_word(out, plan->dir);
+	free(path);
+}
 
 static void
 show_backup(const struct restore_plan *plan, FILE *out)

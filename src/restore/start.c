@@ -29,6 +29,7 @@
 #define TELL_US (5 * INT64_C(1000000))
 #define CONNECT_US (2 * INT64_C(1000000))
 #define CONNECT_TRIES 3
+#define COMMAND_MAX ((size_t)16 << 10)
 
 struct wait {
 	struct restore_plan *plan;
@@ -169,27 +170,27 @@ static int
 failed(struct wait *w, const char *how, struct err *err)
 {
 	const struct startlog *log = &w->log;
+	struct buf ctl;
 
+	buf_init(&ctl, COMMAND_MAX);
+	plan_pg_ctl(w->plan, w->pm.bin, &ctl);
 	if (log->insufficient && log->setting[0] != '\0') {
 		err_set(err, ERR_POSTGRES,
 		    "recovery %s: %s is too low, it must be at least %s", how,
 		    log->setting, log->setting_value);
-		return err_hint(err,
-		    "put %s = %s into %s, then start again: %s/pg_ctl -D %s "
-		    "restart", log->setting, log->setting_value,
-		    w->plan->saved.config_file != NULL ?
-			w->plan->saved.config_file :
-			"its postgresql.conf",
-		    w->pm.bin, w->plan->dir);
-	}
-	if (log->fatal.len > 0)
+		err_hint(err, "put %s = %s into %s/postgresql.auto.conf (its "
+			      "last line counts), then start again: %s restart",
+		    log->setting, log->setting_value, w->plan->dir,
+		    buf_str(&ctl));
+	} else if (log->fatal.len > 0)
 		err_set(err, ERR_POSTGRES, "recovery %s: %s", how,
 		    buf_str(&log->fatal));
 	else
 		err_set(err, ERR_POSTGRES, "recovery %s", how);
-	return err_hint(err, "the server's log is %s; once the reason is "
-			     "mended: %s/pg_ctl -D %s restart", w->pm.log,
-	    w->pm.bin, w->plan->dir);
+	err_hint(err, "the server's log is %s; once the reason is mended: %s "
+		      "restart", w->pm.log, buf_str(&ctl));
+	buf_free(&ctl);
+	return -1;
 }
 
 static int
@@ -343,13 +344,16 @@ static void
 say_started(const struct wait *w)
 {
 	const struct plan_saved *s = &w->plan->saved;
+	struct buf ctl;
 
 	log_info("the server's log is %s; pg_hba.conf in use: %s%s",
 	    w->pm.log, s->hba_file != NULL ? s->hba_file : w->plan->dir,
 	    s->hba_file != NULL ? "" : "/pg_hba.conf");
-	log_info("to stop it: %s/pg_ctl -D %s stop; to start it again with "
-		 "the same options: %s/pg_ctl -D %s restart", w->pm.bin,
-	    w->plan->dir, w->pm.bin, w->plan->dir);
+	buf_init(&ctl, COMMAND_MAX);
+	plan_pg_ctl(w->plan, w->pm.bin, &ctl);
+	log_info("to stop it: %s stop; to start it again with the same "
+		 "options: %s restart", buf_str(&ctl), buf_str(&ctl));
+	buf_free(&ctl);
 }
 
 /* One more connection may be worth it: it knows the exact end. */

@@ -333,6 +333,10 @@ names_ids_and_timelines_are_checked(void **state)
 	assert_false(takes("repository-id", "0011"));
 	assert_true(takes("timeline", "current"));
 	assert_true(takes("timeline", "4294967295"));
+	assert_true(takes("timeline", "0x1F"));
+	assert_false(takes("timeline", "0x"));
+	assert_false(takes("timeline", "0x0"));
+	assert_false(takes("timeline", "0x123456789"));
 	assert_false(takes("timeline", "0"));
 	assert_false(takes("timeline", "4294967296"));
 	assert_false(takes("timeline", "newest"));
