@@ -5,6 +5,7 @@ libdapk_a_SOURCES += \
 	%D%/prefetch.c %D%/prefetch.h \
 	%D%/push.c %D%/push.h \
 	%D%/pushcheck.c %D%/pushfile.h \
+	%D%/pushhistory.c %D%/pushhistory.h \
 	%D%/pushstore.c %D%/pushstore.h \
 	%D%/salvage.c \
 	%D%/spool.c %D%/spool.h

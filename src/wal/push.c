@@ -21,6 +21,7 @@
 #include "repo/walstore.h"
 #include "wal/cluster.h"
 #include "wal/pushfile.h"
+#include "wal/pushhistory.h"
 #include "wal/pushstore.h"
 
 #define BACKUP_FILE_MAX ((uint64_t)1 << 20)
@@ -303,7 +304,9 @@ wal_push(const struct wal_push_params *params, struct wal_push_result *out,
 	}
 	path = wal_cluster_path(params->pgdata, params->path);
 	f.path = path;
-	ret = wal_push_file(&f, out, err);
+	ret = wal_push_histories(&f, err);
+	if (ret == 0)
+		ret = wal_push_file(&f, out, err);
 out:
 	free(path);
 	wal_cluster_free(&cluster);

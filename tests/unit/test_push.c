@@ -187,6 +187,36 @@ history_backup_and_empty_files_are_accepted(void **state)
 	assert_stored(p, "00000003.history", (const uint8_t *)"", 0);
 }
 
+/*
+ * A cluster was promoted twice while its archiving was off: the server hands
+ * over segments of timeline 3 only, and without the histories "latest" and
+ * timeline 3 could never be recovered to.
+ */
+static void
+histories_that_were_never_archived_go_with_the_first_segment(void **state)
+{
+	static const char two[] = "1\t0/300000\tx\n";
+	static const char three[] = "1\t0/300000\tx\n2\t0/480000\ty\n";
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 3, 5, 1);
+	char name[WAL_SEGMENT_NAME_LEN + 1], path[192];
+	struct wal_push_result r;
+
+	made_fill(&w, p->segment_size);
+	place_segment(p, &w, 5, name);
+	place_wal_path(p, "00000002.history", path);
+	place_write(path, (const uint8_t *)two, strlen(two));
+	place_wal_path(p, "00000003.history", path);
+	place_write(path, (const uint8_t *)three, strlen(three));
+	OK(place_try_push(p, name, &r));
+	assert_stored(p, "00000002.history", (const uint8_t *)two,
+	    strlen(two));
+	assert_stored(p, "00000003.history", (const uint8_t *)three,
+	    strlen(three));
+	assert_stored(p, name, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
 static void
 a_partial_segment_is_stored_under_its_own_name(void **state)
 {
@@ -651,6 +681,7 @@ main(void)
 		T(a_difference_in_the_unused_rest_is_told_apart),
 		T(a_second_history_of_a_timeline_is_refused),
 		T(history_backup_and_empty_files_are_accepted),
+		T(histories_that_were_never_archived_go_with_the_first_segment),
 		T(a_partial_segment_is_stored_under_its_own_name),
 		T(other_names_are_refused_and_the_hint_lists_the_right_ones),
 		T(a_cut_segment_is_refused),
