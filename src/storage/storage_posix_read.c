@@ -117,6 +117,18 @@ walk_entry(struct walk *w, int dir_fd, const char *name)
 			return 0; /* removed meanwhile */
 		return posix_fail(w->p, errno, w->err, "stat %s", w->path);
 	}
+	/*
+	 * A directory that was moved to another disk and linked: get() finds
+	 * what is in it, so it must not be passed over here, and where the
+	 * disk is missing nothing may be said about what is there.
+	 */
+	if (S_ISLNK(st.st_mode)) {
+		if (fstatat(dir_fd, name, &st, 0) != 0)
+			return posix_fail(w->p, errno, w->err,
+			    "follow the link %s", w->path);
+		if (!S_ISDIR(st.st_mode))
+			return 0; /* no object is a link */
+	}
 	memset(&entry, 0, sizeof(entry));
 	entry.is_directory = S_ISDIR(st.st_mode);
 	if (!entry.is_directory && !S_ISREG(st.st_mode))

@@ -670,6 +670,36 @@ a_directory_that_another_process_removed_is_made_again(void **state)
 	storage_close(other);
 }
 
+static int
+count_entry(void *arg, const struct storage_entry *entry, struct err *e)
+{
+	(void)entry;
+	(void)e;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static void
+what_was_moved_behind_a_link_is_still_listed(void **state)
+{
+	const struct place *p = *state;
+	char *dir = xasprintf("%s/wal/1", p->root);
+	char *moved = xasprintf("%s/elsewhere", p->dir);
+	unsigned n = 0;
+
+	OK(storage_put(p->st, "wal/1/a", "x", 1, &err));
+	assert_int_equal(rename(dir, moved), 0);
+	assert_int_equal(symlink(moved, dir), 0);
+	OK(storage_list(p->st, "wal/", false, count_entry, &n, &err));
+	assert_int_equal(n, 1);
+	assert_int_equal(unlink(dir), 0);
+	assert_int_equal(symlink("/nonexistent/disk", dir), 0);
+	FAILS(storage_list(p->st, "wal/", false, count_entry, &n, &err),
+	    ERR_STORAGE);
+	free(dir);
+	free(moved);
+}
+
 static void
 make_old(const char *path, time_t seconds)
 {
@@ -809,6 +839,7 @@ main(void)
 		    a_directory_that_another_process_removed_is_made_again),
 		TEST(setup_posix, what_is_no_object_is_not_listed),
 		TEST(setup_posix, old_unfinished_files_are_swept_away),
+		TEST(setup_posix, what_was_moved_behind_a_link_is_still_listed),
 		TEST(setup_posix, an_address_that_makes_no_sense_is_told),
 		TEST(setup_posix, without_permission_the_owner_is_named) };
 	int failed = 0;
