@@ -59,3 +59,27 @@ expect 0 dapk restore -D "$T/new"
 found=$(find "$T/new" "$T" -maxdepth 3 -name 'pg_hba.conf' ! -path "$T/etc/*")
 assert_contains "$found" "$T/new" "the saved pg_hba.conf"
 as_user "${PGBIN[src]}/pg_ctl" -D "$T/src" -m fast stop >/dev/null
+
+note "the restored cluster takes the lost one's place: its backups come back too"
+as_user rm -rf "$T/src"
+as_user mv "$T/new" "$T/src"
+as_user sed -i '/archive_mode/d' "$T/src/postgresql.auto.conf"
+echo 'local all all trust' >"$T/etc/pg_hba.conf"
+start_src
+take_backup
+expect 0 dapk restore -D "$T/again"
+assert_contains "$(cat "$T/again/dapk-backup-config/conf.d/extra.conf")" 99MB \
+	"the file in use, not the one that the restore left"
+as_user rm -rf "$T/again"
+as_user "${PGBIN[src]}/pg_ctl" -D "$T/src" -m fast stop >/dev/null
+
+note "the same when it runs with the configuration that the restore left"
+as_user "${PGBIN[src]}/pg_ctl" -D "$T/src" -l "$T/src.log" -w \
+	-o "-c hba_file=$T/etc/pg_hba.conf -c config_file=$T/src/dapk-backup-config/postgresql.conf -c data_directory=$T/src" \
+	start >/dev/null
+take_backup
+expect 0 dapk restore -D "$T/again"
+for file in postgresql.conf pg_hba.conf 2-pg_hba.conf; do
+	[ -e "$T/again/dapk-backup-config/$file" ] || fail "$file did not come back"
+done
+as_user "${PGBIN[src]}/pg_ctl" -D "$T/src" -m fast stop >/dev/null
