@@ -39,6 +39,7 @@
 #define POLL_MS 50
 #define ATTEMPT 1
 #define HOST_MAX 256
+#define PACKS_WANTED_MAX 250000
 #define SWEEP_OLDER_US (INT64_C(86400) * 1000000)
 
 struct run {
@@ -199,6 +200,22 @@ fill_commit(struct run *r)
 			xstrdup(ts[i].path) };
 }
 
+/*
+ * The commit names every pack and has to stay an object itself, which some
+ * 400,000 lines are: large databases get larger packs (up to what an object
+ * may have), rather than an error after the last of them.
+ */
+static size_t
+pack_target(uint64_t bytes)
+{
+	uint64_t target = bytes / PACKS_WANTED_MAX;
+
+	if (target < PACK_TARGET_DEFAULT)
+		return PACK_TARGET_DEFAULT;
+	return target < STORAGE_OBJECT_MAX ? (size_t)target :
+	    STORAGE_OBJECT_MAX;
+}
+
 /* What puts into the repository, from here on. */
 static int
 open_outputs(struct run *r, struct err *err)
@@ -216,7 +233,7 @@ open_outputs(struct run *r, struct err *err)
 	memcpy(r->packs.label, c->label, sizeof(r->packs.label));
 	r->packs.attempt = ATTEMPT;
 	r->packs.block_size = c->block_size;
-	r->packs.target = PACK_TARGET_DEFAULT;
+	r->packs.target = pack_target(plan_totals(r->plan)->bytes);
 	r->packs.put = putter_put;
 	r->packs.put_arg = r->putter;
 	return entries_init(&r->entries, r->manifest, &r->packs,

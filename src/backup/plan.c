@@ -25,6 +25,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "pg/control.h"
 #include "pg/datafile.h"
 #include "repo/format.h"
@@ -32,6 +33,8 @@
 #define ENTRY_MAX (1 + 5 + 10) /* before the name */
 #define ARENA_MAX ((size_t)UINT32_MAX)
 #define TABLESPACE_DIR "pg_tblspc"
+#define DROP_TRIES 20
+#define DROP_WAIT_MS 50
 
 /* A directory by what it is rather than what it is called. */
 struct place {
@@ -401,6 +404,33 @@ walk_wal(struct walk *w, int fd, struct err *err)
 }
 
 /*
+ * The server's directory in a tablespace is there as long as the tablespace
+ * is: without it a disk is not mounted, and a backup would lack what is on
+ * it. Only while DROP TABLESPACE removes both is it missing for a moment.
+ */
+static int
+missing_tablespace(const struct walk *w, int fd, const char *oid,
+    struct err *err)
+{
+	char path[64 + DATAFILE_TABLESPACE_DIR_MAX];
+	struct stat st;
+	unsigned tries;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", oid, w->server_dir);
+	for (tries = 0; tries < DROP_TRIES; tries++) {
+		if (fstatat(fd, oid, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+		    errno == ENOENT)
+			return 0;
+		time_sleep_ms(DROP_WAIT_MS);
+	}
+	err_set(err, ERR_REFUSED, "%s/" TABLESPACE_DIR "/%s is not there: the "
+	    "backup would lack all of that tablespace", w->params->pgdata,
+	    path);
+	return err_hint(err, "is its disk mounted? If the tablespace is given "
+	    "up, drop it");
+}
+
+/*
  * A tablespace: only this server's directory in it (TRAPS T46), reached
  * through the link.
  */
@@ -412,18 +442,15 @@ walk_tablespace(struct walk *w, int fd, const char *oid, struct err *err)
 	int rc = -1, ts;
 
 	ts = openat(fd, oid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (ts < 0 && errno == ENOENT) {
-		log_warning("tablespace %s/%s leads nowhere: nothing of it "
-		    "is in this backup", w->params->pgdata, w->path);
-		return 0;
-	}
+	if (ts < 0 && errno == ENOENT)
+		return missing_tablespace(w, fd, oid, err);
 	if (ts < 0)
 		return err_sys(err, errno, "open tablespace %s/%s",
 		    w->params->pgdata, w->path);
 	if (fstatat(ts, w->server_dir, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-		rc = errno == ENOENT ? 0 : err_sys(err, errno,
-		    "look at %s/%s/%s", w->params->pgdata, w->path,
-		    w->server_dir);
+		rc = errno == ENOENT ? missing_tablespace(w, fd, oid, err) :
+		    err_sys(err, errno, "look at %s/%s/%s",
+		    w->params->pgdata, w->path, w->server_dir);
 		goto out;
 	}
 	if (path_push(w, w->server_dir, err) != 0 ||

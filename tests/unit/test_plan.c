@@ -294,6 +294,22 @@ a_tablespace_gives_its_link_and_only_this_servers_files(void **state)
 }
 
 static void
+a_tablespace_whose_disk_is_not_mounted_is_refused(void **state)
+{
+	struct err err = ERR_INIT;
+	char *elsewhere = under(top, "ts");
+
+	make_link("pg_tblspc/16390", elsewhere);
+	assert_int_equal(try_plan(&err), -1);
+	assert_int_equal(err.code, ERR_REFUSED);
+	assert_non_null(strstr(err.msg, "pg_tblspc/16390"));
+	make_dir("../ts/lost+found"); /* the mount point, or another's disk */
+	assert_int_equal(try_plan(&err), -1);
+	assert_int_equal(err.code, ERR_REFUSED);
+	free(elsewhere);
+}
+
+static void
 a_tablespace_inside_the_data_directory_is_copied_once(void **state)
 {
 	char *inside = under(pgdata, "a_ts");
@@ -450,6 +466,7 @@ main(void)
 		TEST(directories_that_are_emptied_stay_and_empty_ones_too),
 		TEST(of_unlogged_relations_only_the_init_fork_is_copied),
 		TEST(a_tablespace_gives_its_link_and_only_this_servers_files),
+		TEST(a_tablespace_whose_disk_is_not_mounted_is_refused),
 		TEST(a_tablespace_inside_the_data_directory_is_copied_once),
 		TEST(an_in_place_tablespace_is_copied),
 		TEST(two_links_to_one_tablespace_are_refused),
