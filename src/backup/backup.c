@@ -539,8 +539,9 @@ sweep(struct run *r)
 	    &err) != 0) /* they only take space: no reason to fail */
 		log_err(LOG_WARNING, &err);
 	else if (removed > 0)
-		log_info("%llu unfinished files of writers that died were "
-		    "removed from %s", (unsigned long long)removed,
+		log_info("removed %llu unfinished file%s of writers that died "
+		    "from %s", (unsigned long long)removed,
+		    removed == 1 ? "" : "s",
 		    storage_url(r->params->repo->st));
 }
 
