@@ -240,6 +240,33 @@ write_control(struct apply *a, struct err *err)
 	return tree_unmark(&a->tree, err);
 }
 
+static void
+find_inside(char **slot, const struct restore_plan *plan, const char *name)
+{
+	char *usual = xasprintf("%s/%s", plan->dir, name);
+	char *kept = xasprintf("%s/" PLAN_CONFIG_DIR "/%s", plan->dir, name);
+
+	if (*slot == NULL && access(usual, F_OK) != 0 &&
+	    access(kept, F_OK) == 0) {
+		*slot = kept;
+		kept = NULL;
+	}
+	free(kept);
+	free(usual);
+}
+
+/*
+ * A server that restore had set up ran on the files that it left in its data
+ * directory: in its backup they are files as others are.
+ */
+static void
+find_saved_inside(struct restore_plan *plan)
+{
+	find_inside(&plan->saved.config_file, plan, "postgresql.conf");
+	find_inside(&plan->saved.hba_file, plan, "pg_hba.conf");
+	find_inside(&plan->saved.ident_file, plan, "pg_ident.conf");
+}
+
 /*
  * An include directory of Debian's layout that is empty has no file to come
  * with, and a server does not start without it.
@@ -341,7 +368,10 @@ apply_steps(struct apply *a, struct err *err)
 		    .tick = a->plan->params.tick,
 		    .tick_arg = a->plan->params.tick_arg }, err) != 0)
 		return -1;
-	if (copy_all(a, err) != 0 || make_include_dirs(a, err) != 0 ||
+	if (copy_all(a, err) != 0)
+		return -1;
+	find_saved_inside(a->plan);
+	if (make_include_dirs(a, err) != 0 ||
 	    recovery_write(a->plan, a->tree.fd, err) != 0 ||
 	    cancel_check(err) != 0)
 		return -1;
