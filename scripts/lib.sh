@@ -47,18 +47,24 @@ installed() {
 }
 
 install_missing() { # PACKAGE...
-	local missing=() p
+	local missing=() p log
 	for p in "$@"; do installed "$p" || missing+=("$p"); done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	command -v apt-get >/dev/null ||
 		die "these Debian packages are needed and apt-get is missing: ${missing[*]}"
 	say "installing: ${missing[*]}"
+	log=$(mktemp)
 	if [ -z "${apt_updated:-}" ]; then
-		apt_get update || say "apt-get update failed; trying with the lists at hand"
+		apt_get update >"$log" 2>&1 ||
+			say "apt-get update failed; trying with the lists at hand: $(tail -n 2 "$log")"
 		apt_updated=1
 	fi
-	apt_get install --no-install-recommends "${missing[@]}" ||
+	apt_get install --no-install-recommends "${missing[@]}" >"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		rm -f "$log"
 		die "apt-get install failed for: ${missing[*]}"
+	}
+	rm -f "$log"
 }
 
 # Debian's server package makes and starts a cluster "main" when it comes

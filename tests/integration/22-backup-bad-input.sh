@@ -33,7 +33,7 @@ refuses 2 'jobs' dapk backup --jobs -1
 refuses 2 'max-rate' dapk backup --max-rate fast
 refuses 2 'checkpoint' dapk backup --checkpoint sometimes
 refuses 2 'argument|surplus|backup' dapk backup surplus
-refuses 2 'bakup|unknown|command' dapk bakup
+refuses 2 'backups|unknown|command' dapk backups
 refuses 2 'target-time|unknown' dapk backup --target-time now
 refuses 2 'none.conf' as_user "$BIN" --config "$T/none.conf" backup
 bad_conf() { # REGEX LINE

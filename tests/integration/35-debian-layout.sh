@@ -66,6 +66,7 @@ as_user mv "$T/new" "$T/src"
 as_user sed -i '/archive_mode/d' "$T/src/postgresql.auto.conf"
 echo 'local all all trust' >"$T/etc/pg_hba.conf"
 start_src
+wait_for 60 "the end of recovery" sql_true src "SELECT NOT pg_is_in_recovery()"
 take_backup
 expect 0 dapk restore -D "$T/again"
 assert_contains "$(cat "$T/again/dapk-backup-config/conf.d/extra.conf")" 99MB \
@@ -82,4 +83,23 @@ expect 0 dapk restore -D "$T/again"
 for file in postgresql.conf pg_hba.conf 2-pg_hba.conf; do
 	[ -e "$T/again/dapk-backup-config/$file" ] || fail "$file did not come back"
 done
+
+note "a restored cluster can be backed up and restored again, with the same settings"
 as_user "${PGBIN[src]}/pg_ctl" -D "$T/src" -m fast stop >/dev/null
+rm -rf "$T/new"
+restored new "$MAIN" --keep-archiving
+sed -e "s,^pgdata = .*,pgdata = $T/new," \
+	-e "s,^conninfo = .*,conninfo = host=${SOCK[new]} port=${PORT[new]} user=postgres dbname=postgres," \
+	"$CONF" >"$T/new.conf"
+expect 0 as_user "$BIN" --config "$T/new.conf" backup
+archive_now new
+pg_stop new
+mv "$T/new" "$T/gone"
+restored third "$MAIN"
+assert_eq "$(sql third 'SELECT count(*) FROM t')" 2 "rows of the copy's copy"
+assert_eq "$(sql third 'SHOW cluster_name')" 'from etc' "cluster_name"
+assert_eq "$(sql third 'SHOW work_mem')" 7MB "a setting of the include directory"
+for setting in data_directory config_file hba_file ident_file; do
+	assert_contains "$(sql third "SHOW $setting")" "$T/third" "$setting"
+done
+drop third
