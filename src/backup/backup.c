@@ -426,6 +426,11 @@ stop(struct run *r, struct err *err)
 
 	if (backup_api_stop(r->server.conn, &r->end, err) != 0)
 		return -1;
+	if (r->end.label_timeline != 0 &&
+	    r->end.label_timeline != r->begin.timeline)
+		return err_set(err, ERR_POSTGRES, "the server moved from "
+		    "timeline %u to %u during the backup", r->begin.timeline,
+		    r->end.label_timeline);
 	c->stop_lsn = r->end.stop_lsn;
 	c->stop_time = r->end.stop_time;
 	log_info("backup %s: all files copied, stops at %s", c->label,

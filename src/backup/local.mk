@@ -6,6 +6,7 @@ libdapk_a_SOURCES += \
 	%D%/entries.c %D%/entries.h \
 	%D%/pages.c %D%/pages.h \
 	%D%/plan.c %D%/plan.h \
+	%D%/planlist.c %D%/planlist.h \
 	%D%/putter.c %D%/putter.h \
 	%D%/rate.c %D%/rate.h \
 	%D%/server.c %D%/server.h \

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Entries are packed one behind another (type, parent, size or mode, name)
- * and found through an array of offsets, which is what gets sorted. Parents
- * are numbers of directories, whose paths are kept once.
- *
- * No symbolic link is followed but pg_wal and those in pg_tblspc, as
+ * Walking the data directory. No symbolic link is followed but pg_wal and those in pg_tblspc, as
  * PostgreSQL does.
  */
 #include "config.h"
@@ -22,6 +18,7 @@
 #include <unistd.h>
 
 #include "backup/conffiles.h"
+#include "backup/planlist.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
@@ -30,8 +27,6 @@
 #include "pg/datafile.h"
 #include "repo/format.h"
 
-#define ENTRY_MAX (1 + 5 + 10) /* before the name */
-#define ARENA_MAX ((size_t)UINT32_MAX)
 #define TABLESPACE_DIR "pg_tblspc"
 #define DROP_TRIES 20
 #define DROP_WAIT_MS 50
@@ -40,18 +35,6 @@
 struct place {
 	dev_t dev;
 	ino_t ino;
-};
-
-struct plan {
-	uint8_t *arena;
-	size_t arena_len, arena_cap;
-	uint32_t *index; /* offsets in the arena */
-	uint32_t n, cap;
-	char **dirs; /* paths */
-	uint32_t n_dirs, cap_dirs;
-	struct plan_tablespace *tablespaces;
-	size_t n_tablespaces;
-	struct plan_totals totals;
 };
 
 /* While listing. */
@@ -71,182 +54,6 @@ struct init_forks {
 	uint32_t *nodes;
 	size_t n, cap;
 };
-
-static size_t
-varint_put(uint8_t *p, uint64_t v)
-{
-	size_t n = 0;
-
-	for (; v >= 0x80; v >>= 7)
-		p[n++] = (uint8_t)(v | 0x80);
-	p[n++] = (uint8_t)v;
-	return n;
-}
-
-static uint64_t
-varint_get(const uint8_t **p)
-{
-	uint64_t v = 0;
-	unsigned shift = 0;
-
-	for (;; shift += 7) {
-		v |= (uint64_t)(**p & 0x7f) << shift;
-		if ((*(*p)++ & 0x80) == 0)
-			return v;
-	}
-}
-
-static int
-add_entry(struct plan *p, enum plan_type type, uint32_t dir, uint64_t number,
-    const char *name, const char *target, struct err *err)
-{
-	size_t name_len = strlen(name) + 1;
-	size_t target_len = target == NULL ? 0 : strlen(target) + 1;
-	size_t need = ENTRY_MAX + name_len + target_len;
-	uint8_t *at;
-
-	if (p->arena_len + need > ARENA_MAX)
-		return err_set(err, ERR_REFUSED,
-		    "the data directory has too many files to list");
-	if (p->arena_len + need > p->arena_cap) {
-		p->arena_cap += p->arena_cap / 4 + need + ((size_t)64 << 10);
-		p->arena = xreallocarray(p->arena, p->arena_cap, 1);
-	}
-	if (p->n == p->cap) {
-		p->cap += p->cap / 4 + 1024;
-		p->index = xreallocarray(p->index, p->cap, sizeof(*p->index));
-	}
-	p->index[p->n++] = (uint32_t)p->arena_len;
-	at = p->arena + p->arena_len;
-	*at++ = (uint8_t)type;
-	at += varint_put(at, dir);
-	at += varint_put(at, number);
-	memcpy(at, name, name_len);
-	at += name_len;
-	if (target_len > 0)
-		memcpy(at, target, target_len);
-	p->arena_len = (size_t)(at + target_len - p->arena);
-	return 0;
-}
-
-static uint32_t
-add_dir(struct plan *p, const char *path)
-{
-	if (p->n_dirs == p->cap_dirs) {
-		p->cap_dirs += p->cap_dirs / 2 + 64;
-		p->dirs = xreallocarray(p->dirs, p->cap_dirs,
-		    sizeof(*p->dirs));
-	}
-	p->dirs[p->n_dirs] = xstrdup(path);
-	return p->n_dirs++;
-}
-
-static void
-entry_get(const struct plan *p, uint32_t offset, struct plan_item *out)
-{
-	const uint8_t *at = p->arena + offset;
-	uint64_t number;
-
-	memset(out, 0, sizeof(*out));
-	out->type = (enum plan_type)*at++;
-	out->dir = (uint32_t)varint_get(&at);
-	number = varint_get(&at);
-	out->name = (const char *)at;
-	if (out->type == PLAN_FILE)
-		out->size = number;
-	else if (out->type == PLAN_DIR)
-		out->mode = (uint32_t)number;
-	else
-		out->target = out->name + strlen(out->name) + 1;
-}
-
-void
-plan_get(const struct plan *p, uint32_t i, struct plan_item *out)
-{
-	entry_get(p, p->index[i], out);
-}
-
-uint32_t
-plan_count(const struct plan *p)
-{
-	return p->n;
-}
-
-const char *
-plan_dir_path(const struct plan *p, uint32_t dir)
-{
-	return p->dirs[dir];
-}
-
-void
-plan_path(const struct plan *p, const struct plan_item *item,
-    struct buf *path)
-{
-	const char *dir = p->dirs[item->dir];
-
-	buf_clear(path);
-	if (*dir != '\0') {
-		buf_add_str(path, dir);
-		buf_add_byte(path, '/');
-	}
-	buf_add_str(path, item->name);
-}
-
-const struct plan_totals *
-plan_totals(const struct plan *p)
-{
-	return &p->totals;
-}
-
-const struct plan_tablespace *
-plan_tablespaces(const struct plan *p, size_t *n)
-{
-	*n = p->n_tablespaces;
-	return p->tablespaces;
-}
-
-/* A path in two pieces, read byte by byte for comparing. */
-struct path_reader {
-	const uint8_t *dir, *name;
-	bool slash;
-};
-
-static int
-path_byte(struct path_reader *r)
-{
-	if (*r->dir != '\0')
-		return *r->dir++;
-	if (r->slash) {
-		r->slash = false;
-		return '/';
-	}
-	return *r->name == '\0' ? 0 : *r->name++;
-}
-
-static int
-compare_entries(const void *a, const void *b, void *arg)
-{
-	const struct plan *p = arg;
-	struct plan_item ia, ib;
-	struct path_reader ra, rb;
-	int ca, cb;
-
-	entry_get(p, *(const uint32_t *)a, &ia);
-	entry_get(p, *(const uint32_t *)b, &ib);
-	if (ia.dir == ib.dir)
-		return strcmp(ia.name, ib.name);
-	ra.dir = (const uint8_t *)p->dirs[ia.dir];
-	rb.dir = (const uint8_t *)p->dirs[ib.dir];
-	ra.name = (const uint8_t *)ia.name;
-	rb.name = (const uint8_t *)ib.name;
-	ra.slash = *ra.dir != '\0';
-	rb.slash = *rb.dir != '\0';
-	do {
-		ca = path_byte(&ra);
-		cb = path_byte(&rb);
-	} while (ca == cb && ca != 0);
-	return ca - cb;
-}
 
 static int
 compare_u32(const void *a, const void *b)
@@ -356,7 +163,7 @@ note_dir(struct walk *w, uint32_t parent, const char *name,
     const struct stat *st, struct err *err)
 {
 	w->plan->totals.directories++;
-	return add_entry(w->plan, PLAN_DIR, parent, st->st_mode & 07777, name,
+	return plan_add_entry(w->plan, PLAN_DIR, parent, st->st_mode & 07777, name,
 	    NULL, err);
 }
 
@@ -374,7 +181,7 @@ note_link(struct walk *w, int fd, uint32_t parent, const char *name,
 		    w->params->pgdata, w->path);
 	target[n] = '\0';
 	w->plan->totals.links++;
-	return add_entry(w->plan, PLAN_LINK, parent, 0, name, target, err);
+	return plan_add_entry(w->plan, PLAN_LINK, parent, 0, name, target, err);
 }
 
 /* pg_wal keeps the directories that the server expects there, empty. */
@@ -382,7 +189,7 @@ static int
 walk_wal(struct walk *w, int fd, struct err *err)
 {
 	static const char *const kept[] = { "archive_status", "summaries" };
-	uint32_t dir = add_dir(w->plan, w->path);
+	uint32_t dir = plan_add_dir(w->plan, w->path);
 	size_t i, len = w->len;
 	struct stat st;
 	int rc = 0, wal;
@@ -437,7 +244,7 @@ missing_tablespace(const struct walk *w, int fd, const char *oid,
 static int
 walk_tablespace(struct walk *w, int fd, const char *oid, struct err *err)
 {
-	uint32_t dir = add_dir(w->plan, w->path);
+	uint32_t dir = plan_add_dir(w->plan, w->path);
 	struct stat st;
 	int rc = -1, ts;
 
@@ -572,7 +379,7 @@ note_file(struct walk *w, uint32_t parent, const char *name,
 	}
 	w->plan->totals.files++;
 	w->plan->totals.bytes += (uint64_t)st->st_size;
-	return add_entry(w->plan, PLAN_FILE, parent, (uint64_t)st->st_size,
+	return plan_add_entry(w->plan, PLAN_FILE, parent, (uint64_t)st->st_size,
 	    name, NULL, err);
 }
 
@@ -615,7 +422,7 @@ walk_dir(struct walk *w, int fd, struct err *err)
 	struct init_forks forks = { 0 };
 	struct dirent *de;
 	size_t len = w->len;
-	uint32_t first = w->plan->n, dir = add_dir(w->plan, w->path);
+	uint32_t first = w->plan->n, dir = plan_add_dir(w->plan, w->path);
 	DIR *d = fdopendir(fd);
 	int rc = -1;
 
@@ -802,7 +609,7 @@ walk_root(struct walk *w, struct err *err)
 		    w->params->pgdata);
 	if (walk_dir(w, fd, err) != 0)
 		return -1;
-	qsort_r(p->index, p->n, sizeof(*p->index), compare_entries, p);
+	plan_sort(p);
 	if (p->n_tablespaces > 0)
 		qsort(p->tablespaces, p->n_tablespaces,
 		    sizeof(*p->tablespaces), compare_tablespaces);
@@ -831,22 +638,4 @@ plan_make(struct plan **out, const struct plan_params *params,
 	free(w->inside);
 	free(w);
 	return rc;
-}
-
-void
-plan_free(struct plan *p)
-{
-	size_t i;
-
-	if (p == NULL)
-		return;
-	for (i = 0; i < p->n_dirs; i++)
-		free(p->dirs[i]);
-	for (i = 0; i < p->n_tablespaces; i++)
-		free(p->tablespaces[i].path);
-	free(p->dirs);
-	free(p->tablespaces);
-	free(p->arena);
-	free(p->index);
-	free(p);
 }

@@ -17,6 +17,7 @@
 
 #include "core/buf.h"
 #include "core/io.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
 
@@ -315,6 +316,13 @@ server_lock(struct server *s, struct err *err)
 
 	if (flock(s->pgdata_fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
+	if (errno == EBADF || errno == ENOLCK || errno == EOPNOTSUPP) {
+		/* NFS locks no directory. Two backups harm each other's
+		 * speed, not their content. */
+		log_warning("%s cannot be locked on its file system: a second "
+		    "backup at the same time would not be noticed", s->pgdata);
+		return 0;
+	}
 	if (errno != EWOULDBLOCK)
 		return err_sys(err, errno, "lock data directory %s",
 		    s->pgdata);
