@@ -15,15 +15,24 @@ CLIENTS=/usr/lib/postgresql/15/bin
 PG_DIR=${DAPK_TEST_CACHE:-/var/cache/dapk-backup-tests}
 CONF=$T/dapk.conf
 REPO=$T/repo
-next_port=$((5700 + RANDOM % 50)) # two runs at once rarely meet
+next_port=$((5700 + RANDOM % 100))
 
 [ -x "$CLIENTS/psql" ] || fail "no PostgreSQL 15 at $CLIENTS; run scripts/test"
 
+# The lock is held as long as this test and the servers it starts live, so
+# that two runs at once do not take the same port.
 free_port() { # sets FREE_PORT
-	while [ "$next_port" -le 5799 ]; do
+	local dir fd tries
+	dir=${TMPDIR:-/tmp}/dapk-test-ports.$(id -u)
+	mkdir -p "$dir"
+	for ((tries = 0; tries < 100; tries++)); do
 		FREE_PORT=$next_port
-		next_port=$((next_port + 1))
-		(exec 3<>"/dev/tcp/127.0.0.1/$FREE_PORT") 2>/dev/null || return 0
+		next_port=$((next_port == 5799 ? 5700 : next_port + 1))
+		exec {fd}>"$dir/$FREE_PORT"
+		if flock -n "$fd" && ! (exec 3<>"/dev/tcp/127.0.0.1/$FREE_PORT") 2>/dev/null; then
+			return 0
+		fi
+		exec {fd}>&-
 	done
 	fail "no free port from 5700 to 5799"
 }
