@@ -4,6 +4,7 @@
 EXTRA_DIST += \
 	%D%/lib/base.sh %D%/lib/compare.sh %D%/lib/lib.sh %D%/lib/pg.sh \
 	%D%/services/get-postgres %D%/services/mk-tls \
+	%D%/services/start-pg \
 	%D%/FULL-RESULTS.md \
 	%D%/integration/10-archive-push.sh \
 	%D%/integration/11-push-salvage.sh \
