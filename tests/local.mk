@@ -17,6 +17,7 @@ EXTRA_DIST += \
 	%D%/integration/24-tablespaces-and-links.sh \
 	%D%/integration/25-max-rate.sh \
 	%D%/integration/26-set-back-server.sh \
+	%D%/integration/27-check.sh \
 	%D%/integration/30-pitr-targets.sh \
 	%D%/integration/31-timelines.sh \
 	%D%/integration/32-refusals.sh \
