@@ -152,6 +152,7 @@ done
 [ "$(ls -A "$T/rec/pg_wal")" = RECOVERYXLOG ] || fail "something was spooled in pg_wal (T23)"
 
 note "a spool of an earlier recovery does not poison this one (T21)"
+wait_for 20 "the prefetcher's end" nothing_runs # one at a time
 expect 0 dapk archive-get --pgdata "$T/rec" --prefetch 8MB "${segments[0]}" "$T/dest/x"
 spooled() { [ -n "$(find "$T/state" -type f -size +500k)" ]; }
 wait_for 20 "the spool to fill" spooled
