@@ -14,7 +14,7 @@
 
 struct frame_codec;
 
-/* level: zstd's, 1..19. About 3 MiB at level 3 with frames of 1 MiB. */
+/* level: zstd's, 1..19 (3 is tuned for pages). About 1 MiB at level 3. */
 struct frame_codec *frame_codec_new(int level);
 void frame_codec_free(struct frame_codec *c);
 
