@@ -2,12 +2,12 @@
 # dapk-backup; DAPK_BACKUP is the binary. The variant names the compression level, and what else is set, joined by '-'.
 : "${DAPK_BACKUP:=dapk-backup}"
 variants() { echo zst3 zst1; }
-conf() { echo "$BENCH_DATA/conf/$TOOL-$VARIANT.conf"; }
+conf() { echo "$BENCH_DATA/conf/$TOOL-$VARIANT-$1.conf"; } # CLUSTER
 setup() {
   fresh "$(repo)"
   fresh "$BENCH_DATA/spool/$TOOL-$VARIANT"
   mkdir -p "$BENCH_DATA/conf"
-  cat >"$(conf)" <<C
+  cat >"$(conf "$1")" <<C
 [global]
 jobs = $PROCS
 compress-level = ${VARIANT:3:1}
@@ -19,11 +19,11 @@ repositories = bench
 [repository bench]
 url = file://$(repo)
 C
-  "$DAPK_BACKUP" --config "$(conf)" init
+  "$DAPK_BACKUP" --config "$(conf "$1")" init
 }
-dapk() { CMD=("$DAPK_BACKUP" --config "$(conf)" --cluster "$1" "${@:2}"); }
+dapk() { CMD=("$DAPK_BACKUP" --config "$(conf "$1")" --cluster "$1" "${@:2}"); }
 # A backup waits until its own WAL is stored, so the server must archive for real.
-prepare() { archive_command "$1" "$DAPK_BACKUP --config $(conf) --cluster $1 archive-push %p"; }
+prepare() { archive_command "$1" "$DAPK_BACKUP --config $(conf "$1") --cluster $1 archive-push %p"; }
 cleanup() { archive_command "$1" /bin/true; }
 full_backup() { dapk "$1" backup --progress never; }
 restore() {

@@ -25,8 +25,13 @@
 #include "repo/object.h"
 #include "repo/pack.h"
 
-#define JOB_BYTES ((uint64_t)16 << 20)	 /* plain bytes of a large file's */
-#define SMALL_BYTES ((uint64_t)4 << 20)	 /* and of a small files' job */
+/*
+ * Plain bytes of a job. A large file goes to one worker up to this size: two
+ * that write into one file wait for each other in the kernel, spinning on the
+ * inode's lock (measured: 10 s instead of 5 s of system time for 4 GB).
+ */
+#define JOB_BYTES ((uint64_t)1 << 30)
+#define SMALL_BYTES ((uint64_t)4 << 20)	 /* of a small files' job */
 #define SMALL_FILES 256			 /* files in such a job */
 #define SMALL_WINDOW 8192		 /* files that are sorted at a time */
 #define FETCH_MAX ((size_t)4 << 20)	 /* stored bytes by one request */

@@ -12,7 +12,7 @@
  *
  * Memory does not grow with the number or size of the files. Small files are
  * collected and read in the order of the packs, neighbouring frames by one
- * request; a large file is shared out to all workers. Every frame is checked
+ * request; a large file is one worker's. Every frame is checked
  * (its own hash, whose file's and which blocks it is), and each whole file
  * against the manifest's CRC and size. Called by one thread, makes its own.
  */
