@@ -17,6 +17,7 @@ libdapk_a_SOURCES += \
 	%D%/repo.c %D%/repo.h \
 	%D%/sha256.c %D%/sha256.h \
 	%D%/walchain.c %D%/walchain.h \
+	%D%/walpartial.c \
 	%D%/walreach.c %D%/walreach.h \
 	%D%/walstore.c %D%/walstore.h \
 	%D%/walstore_read.c

@@ -48,6 +48,21 @@ int wal_store_pick(struct repo *repo, const struct incarnation *inc,
     const struct wal_file *file, struct wal_stored *out,
     struct err *err) ERR_USE;
 
+/*
+ * The same for a .partial file, of which several contents are right when
+ * their records are: the one whose records reach furthest, if those of the
+ * others are the beginning of its own. ERR_NOT_FOUND: none; ERR_REFUSED: the
+ * records diverge, or cannot be read as WAL; ERR_DAMAGED: one of several has
+ * no generation that holds. Several contents are read whole, one is not.
+ */
+int wal_store_pick_partial(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, uint32_t segment_size,
+    struct wal_stored *out, struct err *err) ERR_USE;
+
+/* How far records reach, in bytes from the segment's start. */
+uint64_t wal_store_records_length(const struct wal_summary *summary,
+    pg_lsn start);
+
 /* Takes content in order. */
 typedef int (*wal_store_sink)(void *arg, const uint8_t *data, size_t len,
     struct err *err);
@@ -61,6 +76,11 @@ typedef int (*wal_store_sink)(void *arg, const uint8_t *data, size_t len,
 int wal_store_read(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, struct frame_codec *codec,
     wal_store_sink sink, void *arg, struct err *err) ERR_USE;
+
+/* The hash of the content's first len bytes; all is read and checked. */
+int wal_store_prefix_hash(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct frame_codec *codec, uint64_t len,
+    uint8_t out[WAL_HASH_SIZE], struct err *err) ERR_USE;
 
 /* Header tag and summary only (two small reads). summary may be NULL. */
 int wal_store_describe(struct repo *repo, const struct incarnation *inc,
