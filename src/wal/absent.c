@@ -222,6 +222,134 @@ check_descendant(struct repo *repo, const struct incarnation *inc,
 	return ret;
 }
 
+/*
+ * Of a stored copy of an ancestor's segment: are there records in it that the
+ * ancestor wrote after it was left? What cannot be read as WAL may have some.
+ */
+static int
+goes_past(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, pg_lsn left, bool *past, struct err *err)
+{
+	struct format_wal_tag tag;
+	struct wal_summary sum;
+
+	if (wal_store_describe(repo, inc, ws, &tag, &sum, err) != 0)
+		return -1;
+	*past = !sum.parsed || sum.end > left || sum.unfinished != 0;
+	return 0;
+}
+
+/* All copies of one name, of which the sound ones decide. */
+static int
+check_copies(struct repo *repo, const struct incarnation *inc,
+    const char *name, pg_lsn left, bool *past, struct err *err)
+{
+	struct wal_stored *ws = NULL;
+	struct wal_file file;
+	bool this_one = false, any = false;
+	size_t i, n = 0;
+	int ret = 0;
+
+	*past = false;
+	if (wal_file_parse(name, &file, err) != 0 ||
+	    wal_store_find(repo, inc, &file, &ws, &n, err) != 0)
+		return -1;
+	for (i = 0; i < n && !*past; i++) {
+		ret = goes_past(repo, inc, &ws[i], left, &this_one, err);
+		if (ret != 0 && err->code != ERR_DAMAGED)
+			break;
+		any = any || ret == 0;
+		*past = ret == 0 && this_one;
+	}
+	free(ws);
+	if (ret != 0 && (err->code != ERR_DAMAGED || !any))
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
+static int
+fork_missing(const struct wal_file *file, const struct history_entry *parent,
+    const char *copy, struct err *err)
+{
+	char lsn[LSN_TEXT_MAX];
+
+	err_set(err, ERR_DAMAGED, "%s is missing in the repository, but "
+	    "timeline %u begins in it, at %s, and %s goes on past that",
+	    file->segment, file->timeline, lsn_format(parent->end, lsn),
+	    copy);
+	return err_hint(err,
+	    "if a server on timeline %u still has it: dapk-backup "
+	    "archive-push PGDATA/pg_wal/%s; else recover along its parent: "
+	    "--timeline %u", file->timeline, file->segment,
+	    parent->timeline);
+}
+
+/*
+ * The segment that a timeline begins in, which is not stored on it. Recovery
+ * would take an ancestor's copy instead and, when that has records past the
+ * fork, replay what this timeline was made to leave behind.
+ */
+static int
+check_fork(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, uint32_t segment_size,
+    const struct history *h, struct err *err)
+{
+	uint64_t segno = wal_segno(file, segment_size);
+	char name[2][WAL_FILE_NAME_MAX];
+	const struct history_entry *e;
+	size_t i, kind;
+	bool past;
+
+	/* The ancestors that were left in this segment, newest first. */
+	for (i = h->n - 1; i > 0; i--) {
+		e = &h->entries[i - 1];
+		if (wal_segno_of_lsn(e->end, segment_size) != segno)
+			break;
+		wal_segment_name(e->timeline, segno, segment_size, name[0]);
+		(void)snprintf(name[1], sizeof(name[1]), "%.24s.partial",
+		    name[0]);
+		for (kind = 0; kind < 2; kind++) {
+			if (check_copies(repo, inc, name[kind], e->end, &past,
+			    err) != 0)
+				return -1;
+			if (past)
+				return fork_missing(file, e, name[kind], err);
+		}
+	}
+	return 0;
+}
+
+static int
+prove_fork(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, uint32_t segment_size, struct err *err)
+{
+	char name[WAL_FILE_NAME_MAX];
+	struct wal_stored *ws = NULL;
+	struct wal_file partial;
+	struct history h;
+	size_t n = 0;
+	int ret = 0;
+
+	if (file->timeline == 1)
+		return 0;
+	if (wal_store_history(repo, inc, file->timeline, &h, err) != 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(err);
+		return 0;
+	}
+	(void)snprintf(name, sizeof(name), "%s.partial", file->segment);
+	if (wal_file_parse(name, &partial, err) != 0 ||
+	    wal_store_find(repo, inc, &partial, &ws, &n, err) != 0)
+		ret = -1;
+	else if (n == 0)
+		ret = check_fork(repo, inc, file, segment_size, &h, err);
+	free(ws);
+	history_free(&h);
+	return ret;
+}
+
 static int
 prove_segment(struct repo *repo, const struct incarnation *inc,
     const struct wal_file *file, uint32_t segment_size, struct err *err)
@@ -244,7 +372,9 @@ prove_segment(struct repo *repo, const struct incarnation *inc,
 			ret = check_descendant(repo, inc, file, segment_size,
 			    timelines[i], err);
 	free(timelines);
-	return ret;
+	if (ret != 0)
+		return -1;
+	return prove_fork(repo, inc, file, segment_size, err);
 }
 
 /*

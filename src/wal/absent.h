@@ -12,7 +12,9 @@
  * identifier) and
  *   - a segment: no later segment of its timeline is stored, and no stored
  *     timeline left this one after the segment's end. Segments before a
- *     timeline's beginning are absent too: they are on its parent.
+ *     timeline's beginning are absent too: they are on its parent. The
+ *     segment that a timeline begins in is absent only when no ancestor's
+ *     copy (or .partial) of it has records past the fork.
  *   - a history file: nothing of that timeline or a higher one is stored.
  * Otherwise it is a gap, and an error: recovery stops instead of opening a
  * database that lacks what was committed.
@@ -24,6 +26,11 @@
  *     before, so they prove nothing, and it has no later segment itself;
  *   - in the segment of the fork: the newer timeline has a copy of its first
  *     part, so the older one need not have it (it was stored as .partial).
+ *     When the newer one lacks it, recovery takes the older one's, and with
+ *     it what was written there after the fork: the accident that a recovery
+ *     to a point in time was to undo. It asks for a timeline's segment only
+ *     when that timeline is on its path, so recovery of the parent alone is
+ *     never stopped by this.
  * A hole on the path has later segments behind it, on its own timeline or on
  * one that left it later: in both cases an error.
  */

@@ -201,6 +201,24 @@ deliver(const struct get *g, struct wal_stored *ws, size_t n, struct err *err)
 	return ret;
 }
 
+/* Of several contents the one to use, with its generations: to the front. */
+static int
+choose_partial(const struct get *g, const struct wal_file *partial,
+    struct wal_stored *ws, size_t *n, struct err *err)
+{
+	struct wal_stored best;
+	size_t i, kept = 0;
+
+	if (wal_store_pick_partial(g->params->repo, &g->cluster.inc, partial,
+	    g->cluster.control.wal_segment_size, &best, err) != 0)
+		return -1;
+	for (i = 0; i < *n; i++)
+		if (memcmp(ws[i].hash, best.hash, WAL_HASH_SIZE) == 0)
+			ws[kept++] = ws[i];
+	*n = kept;
+	return 0;
+}
+
 /*
  * No whole segment is stored. What a promotion or a salvage has left of it
  * is the last there is of the timeline, and recovery can use it, if it is
@@ -222,12 +240,12 @@ deliver_partial(const struct get *g, bool *proved, struct err *err)
 			&ws, &n, err) != 0)
 			return -1;
 	}
-	if (n > 0)
-		ret = deliver(g, ws, n, err);
-	else {
+	if (n == 0) {
 		*proved = true;
 		err_set(err, ERR_NOT_FOUND, "%s is not in the repository",
 		    g->file.name);
+	} else if (choose_partial(g, &partial, ws, &n, err) == 0) {
+		ret = deliver(g, ws, n, err);
 	}
 	free(ws);
 	return ret;
@@ -283,7 +301,7 @@ wal_get(const struct wal_get_params *params, struct err *err)
 	}
 	if (check_identity(params, err) != 0 ||
 	    wal_cluster_find(&g.cluster, params->cluster, params->pgdata,
-		NULL, err) != 0)
+		params->dest, err) != 0)
 		goto out;
 	g.dest = wal_cluster_path(params->pgdata, params->dest);
 	open_spool(&g);

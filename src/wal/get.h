@@ -13,7 +13,7 @@ struct wal_get_params {
 	struct repo *repo;
 	const char *repository_id; /* expected, or NULL */
 	const char *cluster;
-	const char *pgdata; /* NULL: the current directory */
+	const char *pgdata; /* NULL: the current directory, or dest's */
 	const char *name;   /* %f */
 	const char *dest;   /* %p: absolute, or relative to pgdata */
 	const char *state_directory; /* spool below it; unusable: no prefetch */

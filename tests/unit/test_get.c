@@ -457,6 +457,164 @@ a_partial_segment_with_later_ones_is_a_gap(void **state)
 	made_free(&w);
 }
 
+/*
+ * Two of them, of which neither was there when the other was pushed, or the
+ * second has more records.
+ */
+static void
+push_partials(const struct place *p, const struct made_wal *one,
+    const struct made_wal *other, bool apart)
+{
+	char path[700], saved[128];
+	struct keys k;
+
+	push_partial(p, one, 6);
+	place_keys(p, "000000010000000000000006", &k);
+	assert_int_equal(k.n, 1);
+	place_key_path(p, k.key[0], path);
+	(void)snprintf(saved, sizeof(saved), "%s/saved", p->dir);
+	if (apart)
+		assert_int_equal(rename(path, saved), 0);
+	push_partial(p, other, 6);
+	if (apart)
+		assert_int_equal(rename(saved, path), 0);
+	place_keys(p, "000000010000000000000006", &k);
+	assert_int_equal(k.n, 2);
+}
+
+static void
+of_several_partials_the_one_with_most_records_is_delivered(void **state)
+{
+	struct place *p = *state;
+	struct made_wal some = made_new(p->segment_size, 1, 6, 1);
+	struct made_wal more = made_new(p->segment_size, 1, 6, 1);
+	struct keys k;
+	unsigned i;
+
+	made_fill(&some, 300000);
+	memset(some.bytes + 900000, 77, 1000);
+	made_fill(&more, 300000);
+	made_fill(&more, 500000);
+	place_push_range(p, 1, 3, 5);
+	push_partials(p, &some, &more, false);
+	OK(try_get(p, "000000010000000000000006", 0));
+	assert_delivered(p, more.bytes, p->segment_size);
+	/* Damaged, it may have held more than the other. */
+	place_keys(p, "000000010000000000000006", &k);
+	for (i = 0; i < k.n; i++)
+		flip_byte(p, k.key[i], 3000);
+	FAILS(try_get(p, "000000010000000000000006", 0), ERR_DAMAGED);
+	assert_nothing_delivered(p);
+	made_free(&more);
+	made_free(&some);
+}
+
+static void
+partials_with_the_same_records_are_as_good_as_one(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 6, 1);
+	struct made_wal v = made_new(p->segment_size, 1, 6, 1);
+	char path[192];
+
+	made_fill(&w, 300000);
+	made_fill(&v, 300000);
+	memset(v.bytes + 900000, 77, 1000);
+	place_push_range(p, 1, 3, 5);
+	push_partials(p, &w, &v, true);
+	OK(try_get(p, "000000010000000000000006", 0));
+	dest_path(p, path);
+	assert_int_equal(access(path, F_OK), 0);
+	made_free(&v);
+	made_free(&w);
+}
+
+static void
+partials_with_other_records_are_refused(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 6, 1);
+	struct made_wal v = made_new(p->segment_size, 1, 6, 1);
+
+	made_fill(&w, 300000);
+	made_fill(&v, 200000);
+	(void)made_commit(&v, 700, 5000000);
+	made_fill(&v, 500000);
+	place_push_range(p, 1, 3, 5);
+	push_partials(p, &w, &v, true);
+	FAILS(try_get(p, "000000010000000000000006", 0), ERR_REFUSED);
+	assert_nothing_delivered(p);
+	made_free(&v);
+	made_free(&w);
+}
+
+/*
+ * A recovery to a point in time ended on timeline 2, whose server died before
+ * its first segment was archived. "Absent" would send the next recovery into
+ * the parent's segment, and bring back what that point was to leave out.
+ */
+static void
+the_forks_segment_is_a_gap_when_the_parents_goes_past_it(void **state)
+{
+	struct place *p = *state;
+
+	place_push_range(p, 1, 3, 6);
+	place_push_text(p, "00000002.history", "1\t0/580000\tx\n");
+	FAILS(try_get(p, "000000020000000000000005", 0), ERR_DAMAGED);
+	SAYS("timeline 2 begins");
+	assert_non_null(strstr(err.hint, "--timeline 1"));
+	assert_nothing_delivered(p);
+	/* Recovery of the parent alone has its answers. */
+	OK(try_get(p, "000000010000000000000005", 0));
+	FAILS(try_get(p, "000000010000000000000007", 0), ERR_NOT_FOUND);
+	FAILS(try_get(p, "000000020000000000000004", 0), ERR_NOT_FOUND);
+	/* Of a timeline that is left again in the same segment too. */
+	place_push_text(p, "00000003.history",
+	    "1\t0/580000\tx\n2\t0/5A0000\ty\n");
+	FAILS(try_get(p, "000000030000000000000005", 0), ERR_DAMAGED);
+	/* Once the segment is stored all is well. */
+	place_push_range(p, 3, 5, 5);
+	OK(try_get(p, "000000030000000000000005", 0));
+}
+
+/* The ordinary promotion, and one in the middle of a salvaged segment. */
+static void
+the_forks_segment_is_absent_when_the_parents_ends_there(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 6, 1);
+	char text[64];
+
+	made_fill(&w, 300000);
+	place_push_range(p, 1, 3, 5);
+	push_partial(p, &w, 6);
+	(void)snprintf(text, sizeof(text), "1\t0/%X\tx\n",
+	    (unsigned)((made_lsn(&w) + 7) & ~UINT64_C(7)));
+	place_push_text(p, "00000002.history", text);
+	FAILS(try_get(p, "000000020000000000000006", 0), ERR_NOT_FOUND);
+	OK(try_get(p, "000000010000000000000006", 0));
+	place_push_text(p, "00000003.history", "1\t0/601000\tx\n");
+	FAILS(try_get(p, "000000030000000000000006", 0), ERR_DAMAGED);
+	SAYS(".partial goes on");
+	made_free(&w);
+}
+
+/* pg_rewind -c: an absolute path, from anywhere, and no --pgdata. */
+static void
+the_data_directory_may_come_from_the_destination(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = push_some(p, 1);
+	char dest[192];
+	struct wal_get_params params = { .repo = p->repo, .cluster = "main",
+		.name = "000000010000000000000005", .dest = dest };
+
+	dest_path(p, dest);
+	OK(wal_get(&params, &err));
+	assert_delivered(p, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
 static void
 open_spool(const struct place *p, struct wal_spool *s)
 {
@@ -738,6 +896,12 @@ main(void)
 		T(later_segments_in_another_log_folder_make_a_gap),
 		T(a_partial_segment_at_the_end_is_delivered_for_the_whole),
 		T(a_partial_segment_with_later_ones_is_a_gap),
+		T(of_several_partials_the_one_with_most_records_is_delivered),
+		T(partials_with_the_same_records_are_as_good_as_one),
+		T(partials_with_other_records_are_refused),
+		T(the_forks_segment_is_a_gap_when_the_parents_goes_past_it),
+		T(the_forks_segment_is_absent_when_the_parents_ends_there),
+		T(the_data_directory_may_come_from_the_destination),
 		T16(the_following_segments_wait_in_the_spool_and_are_taken_from_it),
 		T(a_stale_spool_file_is_never_delivered),
 		T(the_look_ahead_keeps_to_its_window_and_removes_the_rest),
