@@ -11,6 +11,7 @@
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -165,16 +166,44 @@ sync_dir(const struct posix *p, int fd, const char *path, struct err *err)
 	return 0;
 }
 
+static int
+sync_path(const struct posix *p, const char *path, struct err *err)
+{
+	int rc, fd;
+
+	fd = openat(p->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return posix_fail(p, errno, err, "open directory %s", path);
+	rc = sync_dir(p, fd, path, err);
+	(void)close(fd); /* nothing was written through it */
+	return rc;
+}
+
+/* The directory that has the entry of this one: "." for the root. */
+static void
+parent_of(const char *path, char out[STORAGE_KEY_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)snprintf(out, STORAGE_KEY_MAX, "%.*s",
+	    slash == NULL ? 1 : (int)(slash - path),
+	    slash == NULL ? "." : path);
+}
+
 /*
  * Make directory `path` (relative) and what is missing above it. The parent
- * of each is fsynced, also of one that another process has just made.
+ * of each is fsynced, also of one that another process has just made. So is
+ * the parent of the last one that is there, before anything is made in it:
+ * who made it may have died before its own fsync. Whatever has something in
+ * it has thereby a durable name.
  */
 static int
 make_dirs(struct posix *p, const char *path, struct err *err)
 {
 	char part[STORAGE_KEY_MAX], parent[STORAGE_KEY_MAX] = ".";
+	char above[STORAGE_KEY_MAX];
 	const char *slash = path;
-	int fd, rc;
+	bool made = false;
 
 	do {
 		slash = strchr(slash, '/');
@@ -187,15 +216,15 @@ make_dirs(struct posix *p, const char *path, struct err *err)
 			memcpy(parent, part, sizeof(parent));
 			continue;
 		}
+		if (!made && strcmp(parent, ".") != 0) {
+			parent_of(parent, above);
+			if (sync_path(p, above, err) != 0)
+				return -1;
+		}
+		made = true;
 		if (mkdirat(p->root_fd, part, 0700) != 0 && errno != EEXIST)
 			return posix_fail(p, errno, err, "make directory %s", part);
-		fd = openat(p->root_fd, parent,
-		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			return posix_fail(p, errno, err, "open directory %s", parent);
-		rc = sync_dir(p, fd, parent, err);
-		(void)close(fd); /* nothing was written through it */
-		if (rc != 0)
+		if (sync_path(p, parent, err) != 0)
 			return -1;
 		memcpy(parent, part, sizeof(parent));
 	} while (slash != NULL);
@@ -218,6 +247,38 @@ key_name(const char *key)
 	const char *slash = strrchr(key, '/');
 
 	return slash == NULL ? key : slash + 1;
+}
+
+/*
+ * A directory that was found: when nothing is in it, who made it may have
+ * died before its name was durable (see make_dirs()).
+ */
+static int
+settle_empty(const struct posix *p, int dir, const char *path,
+    struct err *err)
+{
+	char above[STORAGE_KEY_MAX];
+	const struct dirent *e;
+	bool empty = true;
+	DIR *d;
+	int fd;
+
+	fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (d == NULL) {
+		posix_fail(p, errno, err, "read directory %s", path);
+		if (fd >= 0)
+			(void)close(fd); /* nothing was written through it */
+		return -1;
+	}
+	while (empty && (e = readdir(d)) != NULL)
+		empty = strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0;
+	(void)closedir(d); /* only read from */
+	if (!empty)
+		return 0;
+	parent_of(path, above);
+	return sync_path(p, above, err);
 }
 
 /*
@@ -254,6 +315,9 @@ hold_dir(struct posix *p, const char *key, bool make, int *out,
 			return -1;
 		fd = openat(p->root_fd, path,
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	} else if (fd >= 0 && make && settle_empty(p, fd, path, err) != 0) {
+		(void)close(fd); /* nothing was written through it */
+		return -1;
 	}
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && !make)
 		return err_set(err, ERR_NOT_FOUND, "no such object");
@@ -502,7 +566,6 @@ posix_settle(struct storage *st, const char *key, struct err *err)
 	struct posix *p = posix_of(st);
 	char path[STORAGE_KEY_MAX];
 	char *slash;
-	int fd, rc;
 
 	if (posix_check_root(p, ERR_STORAGE, err) != 0)
 		return -1;
@@ -511,13 +574,7 @@ posix_settle(struct storage *st, const char *key, struct err *err)
 		slash = strrchr(path, '/');
 		if (slash != NULL)
 			*slash = '\0';
-		fd = openat(p->root_fd, slash == NULL ? "." : path,
-		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			return posix_fail(p, errno, err, "open directory %s", path);
-		rc = sync_dir(p, fd, path, err);
-		(void)close(fd); /* nothing was written through it */
-		if (rc != 0)
+		if (sync_path(p, slash == NULL ? "." : path, err) != 0)
 			return -1;
 	} while (slash != NULL);
 	return 0;
