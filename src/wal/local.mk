@@ -6,6 +6,7 @@ libdapk_a_SOURCES += \
 	%D%/push.c %D%/push.h \
 	%D%/pushcheck.c %D%/pushfile.h \
 	%D%/pushhistory.c %D%/pushhistory.h \
+	%D%/pushpartial.c %D%/pushpartial.h \
 	%D%/pushstore.c %D%/pushstore.h \
 	%D%/salvage.c \
 	%D%/spool.c %D%/spool.h

@@ -22,6 +22,7 @@
 #include "wal/cluster.h"
 #include "wal/pushfile.h"
 #include "wal/pushhistory.h"
+#include "wal/pushpartial.h"
 #include "wal/pushstore.h"
 
 #define BACKUP_FILE_MAX ((uint64_t)1 << 20)
@@ -116,10 +117,10 @@ check_header(const struct wal_push_file *f, int fd, struct err *err)
 	return header_hint(err);
 }
 
-/* Of those stored: one with our hash that is sound, or one with another. */
+/* Of those stored: what makes ours superfluous. */
 struct found {
-	const struct wal_stored *same;
-	const struct wal_stored *other;
+	const struct wal_stored *same;	  /* our hash, and sound */
+	const struct wal_stored *covered; /* .partial: has our records */
 	uint32_t generation; /* the next free one of ours */
 };
 
@@ -133,10 +134,8 @@ sort_out(const struct wal_push_file *f, const uint8_t hash[WAL_HASH_SIZE],
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < n; i++) {
-		if (memcmp(ws[i].hash, hash, WAL_HASH_SIZE) != 0) {
-			out->other = &ws[i];
+		if (memcmp(ws[i].hash, hash, WAL_HASH_SIZE) != 0)
 			continue;
-		}
 		if (ws[i].generation >= out->generation)
 			out->generation = ws[i].generation + 1;
 		if (out->same != NULL)
@@ -172,6 +171,54 @@ settle(const struct wal_push_file *f, const struct wal_stored *ws,
 }
 
 /*
+ * May ours be there beside what is stored with another hash? *covered: it
+ * need not, its records are in that. ERR_EXISTS: it may not.
+ */
+static int
+check_others(const struct wal_push_file *f, int fd, uint64_t size,
+    const uint8_t hash[WAL_HASH_SIZE], const struct wal_stored *ws, size_t n,
+    const struct wal_stored **covered, struct err *err)
+{
+	struct wal_partial_judgement j = { WAL_PARTIAL_DIVERGES, NULL };
+	size_t i;
+
+	*covered = NULL;
+	for (i = 0; i < n && j.which == NULL; i++)
+		if (memcmp(ws[i].hash, hash, WAL_HASH_SIZE) != 0)
+			j.which = &ws[i];
+	if (j.which == NULL)
+		return 0;
+	if (f->name.type == WAL_FILE_PARTIAL &&
+	    wal_push_partial_judge(f, fd, size, hash, ws, n, &j, err) != 0)
+		return -1;
+	if (j.verdict == WAL_PARTIAL_DIVERGES)
+		return wal_push_conflict(f, fd, size, j.which, err);
+	if (j.verdict == WAL_PARTIAL_COVERED)
+		*covered = j.which;
+	return 0;
+}
+
+/*
+ * After a put: two that store different contents at the same time do not see
+ * each other before. The one that looks last sees both.
+ */
+static int
+look_again(const struct wal_push_file *f, int fd, uint64_t size,
+    const uint8_t hash[WAL_HASH_SIZE], struct err *err)
+{
+	const struct wal_stored *covered;
+	struct wal_stored *ws = NULL;
+	size_t n = 0;
+	int ret;
+
+	if (wal_store_find(f->repo, f->inc, &f->name, &ws, &n, err) != 0)
+		return -1;
+	ret = check_others(f, fd, size, hash, ws, n, &covered, err);
+	free(ws);
+	return ret;
+}
+
+/*
  * One look at what is stored and, when it is not there, one try to put it.
  * ERR_EXISTS with *again: the name was taken in between, or by a damaged
  * part of an unfinished push; look again, for a generation one higher.
@@ -182,6 +229,7 @@ push_once(const struct wal_push_file *f, struct wal_pushstore *ps,
     struct err *err)
 {
 	uint64_t size = out->original_bytes;
+	int fd = wal_pushstore_fd(ps);
 	uint8_t hash[WAL_HASH_SIZE];
 	struct wal_stored *ws = NULL;
 	struct found found;
@@ -193,11 +241,11 @@ push_once(const struct wal_push_file *f, struct wal_pushstore *ps,
 	    wal_pushstore_begin(ps, n == 0, hash, err) != 0 ||
 	    sort_out(f, hash, size, ws, n, &found, err) != 0)
 		goto out;
-	if (found.other != NULL) {
-		wal_push_conflict(f, wal_pushstore_fd(ps), size, found.other,
-		    err);
+	if ((found.same == NULL || f->name.type != WAL_FILE_PARTIAL) &&
+	    check_others(f, fd, size, hash, ws, n, &found.covered, err) != 0)
 		goto out;
-	}
+	if (found.same == NULL)
+		found.same = found.covered;
 	if (found.same != NULL) {
 		out->already = true;
 		out->stored_bytes = found.same->size;
@@ -208,6 +256,8 @@ push_once(const struct wal_push_file *f, struct wal_pushstore *ps,
 		found.generation = min_generation;
 	ret = wal_pushstore_put(ps, found.generation, &out->stored_bytes, err);
 	*again = ret != 0 && err->code == ERR_EXISTS;
+	if (ret == 0)
+		ret = look_again(f, fd, size, hash, err);
 out:
 	free(ws);
 	return ret;
@@ -246,6 +296,7 @@ wal_push_file(const struct wal_push_file *f, struct wal_push_result *out,
 			break;
 		wal_pushstore_free(ps);
 		ps = NULL;
+		err_clear(err);
 		if (wal_pushstore_new(&ps, f, fd, out->original_bytes,
 		    err) != 0)
 			break;

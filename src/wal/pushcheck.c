@@ -32,6 +32,34 @@ header_agrees(const struct object_header *h, const struct wal_stored *ws,
 	    memcmp(h->wal.hash, ws->hash, WAL_HASH_SIZE) == 0;
 }
 
+/* Every frame of an object, decoded and compared with its checksums. */
+static int
+check_frames(struct object_reader *r, struct err *err)
+{
+	struct frame_codec *codec = frame_codec_new(1);
+	struct frame_header h;
+	struct buf plain;
+	uint32_t i;
+	int ret = 0;
+
+	buf_init(&plain, FORMAT_FRAME_PLAIN_MAX);
+	for (i = 0; i < r->n && ret == 0; i++)
+		ret = object_reader_frame(r, codec, i, &h, &plain, err);
+	buf_free(&plain);
+	frame_codec_free(codec);
+	return ret;
+}
+
+/* Damage is an answer; anything else that failed is an error. */
+static int
+is_damage(struct err *err)
+{
+	if (err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
 int
 wal_push_part_sound(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, uint32_t part, uint64_t length,
@@ -41,26 +69,26 @@ wal_push_part_sound(struct repo *repo, const struct incarnation *inc,
 	struct object_reader r;
 	char key[STORAGE_KEY_MAX];
 	uint32_t i;
+	int ret = 0;
 
 	*sound = false;
 	wal_store_key(inc, &ws->file, ws->hash, ws->generation, part, key);
 	if (object_reader_open(&r, repo->st, key, 0,
 	    part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, repo->id,
-	    inc->system_id, err) != 0) {
-		if (err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
-			return -1;
-		err_clear(err);
-		return 0;
-	}
+	    inc->system_id, err) != 0)
+		return is_damage(err);
 	for (i = 0; i < r.n; i++)
 		if (r.entries[i].type == FRAME_WAL)
 			have += r.entries[i].plain_len;
 	wanted = length - start < WAL_PART_LENGTH ? length - start :
 						    WAL_PART_LENGTH;
 	*size = r.size;
-	*sound = header_agrees(&r.header, ws, part, length) && have == wanted;
+	if (header_agrees(&r.header, ws, part, length) && have == wanted) {
+		*sound = check_frames(&r, err) == 0;
+		ret = *sound ? 0 : is_damage(err);
+	}
 	object_reader_close(&r);
-	return 0;
+	return ret;
 }
 
 int
@@ -68,17 +96,19 @@ wal_push_sound(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, uint64_t length, bool *sound,
     struct err *err)
 {
-	uint64_t size, start = 0;
-	uint32_t part = 0;
+	struct frame_codec *codec = frame_codec_new(1);
+	struct format_wal_tag tag;
+	struct wal_summary sum;
+	int ret = 0;
 
-	do {
-		if (wal_push_part_sound(repo, inc, ws, part, length, &size,
-		    sound, err) != 0)
-			return -1;
-		part++;
-		start += WAL_PART_LENGTH;
-	} while (*sound && start < length);
-	return 0;
+	err_clear(err);
+	*sound = wal_store_describe(repo, inc, ws, &tag, &sum, err) == 0 &&
+	    tag.length == length &&
+	    wal_store_read(repo, inc, ws, codec, NULL, NULL, err) == 0;
+	if (!*sound && err->code != ERR_NONE)
+		ret = is_damage(err);
+	frame_codec_free(codec);
+	return ret;
 }
 
 int

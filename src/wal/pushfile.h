@@ -25,8 +25,8 @@ int wal_push_file(const struct wal_push_file *f, struct wal_push_result *out,
     struct err *err) ERR_USE;
 
 /*
- * Is what is stored whole, as far as sizes, headers and indexes tell (no
- * content is read)? Every part of it is looked at.
+ * Is what is stored whole, and the content that its name says? All of it is
+ * read: to answer that a file is stored already takes more than a name.
  */
 int wal_push_sound(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, uint64_t length, bool *sound,

@@ -453,33 +453,66 @@ out:
 
 /*
  * A part other than the first. One that is there was put by another pusher,
- * or by one that was killed; when it is whole it is the same, and not made
- * again.
+ * which may be at it right now, or by one that was killed; when it is whole
+ * it is the same, and not made again.
  */
 static int
-put_further(struct wal_pushstore *ps, uint32_t generation, uint32_t part,
-    uint64_t *stored, struct err *err)
+part_is_there(struct wal_pushstore *ps, uint32_t generation, uint32_t part,
+    uint64_t *stored, bool *there, struct err *err)
 {
 	struct wal_stored ws = { .file = ps->f->name,
 		.generation = generation };
-	uint8_t hash[WAL_HASH_SIZE];
-	bool sound = false;
 	uint64_t size = 0;
 
 	memcpy(ws.hash, ps->hash, sizeof(ws.hash));
 	if (wal_push_part_sound(ps->f->repo, ps->f->inc, &ws, part, ps->size,
-	    &size, &sound, err) != 0)
+	    &size, there, err) != 0)
 		return -1;
-	if (sound) {
+	if (*there)
 		*stored += size;
-		return 0;
+	return 0;
+}
+
+/* The pieces of a part that needs no put after all. */
+static int
+drop_pieces(struct wal_pushstore *ps, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < ps->n_pieces; i++) {
+		if (wait_piece(ps, &ps->pieces[i], err) != 0)
+			return -1;
+		buf_free(&ps->pieces[i].frame);
 	}
+	return 0;
+}
+
+static int
+put_further(struct wal_pushstore *ps, uint32_t generation, uint32_t part,
+    uint64_t *stored, struct err *err)
+{
+	struct err taken = ERR_INIT;
+	uint8_t hash[WAL_HASH_SIZE];
+	bool there = false;
+
+	if (part_is_there(ps, generation, part, stored, &there, err) != 0)
+		return -1;
+	if (there)
+		return 0;
 	if (read_part(ps, part, true, hash, err) != 0)
 		return -1;
 	if (memcmp(hash, ps->part_hash[part], sizeof(hash)) != 0)
 		return err_set(err, ERR_DAMAGED,
 		    "%s changed while it was read", ps->f->path);
-	return put_part(ps, generation, part, stored, err);
+	if (put_part(ps, generation, part, stored, &taken) == 0)
+		return 0;
+	if (taken.code == ERR_EXISTS &&
+	    part_is_there(ps, generation, part, stored, &there, err) != 0)
+		return -1;
+	if (there)
+		return drop_pieces(ps, err);
+	*err = taken;
+	return -1;
 }
 
 int
