@@ -41,15 +41,16 @@ push_all(const struct wal_push_params *params, struct err *err)
 	    " were stored already, %" PRIu64 " failed\n", r.pushed, r.already,
 	    r.failed);
 	if (r.skipped != 0)
-		(void)printf("%" PRIu64 " segments hold no WAL yet\n",
-		    r.skipped);
+		(void)printf("%" PRIu64 " segments hold no WAL yet%s\n",
+		    r.skipped, params->header_check ? "" :
+						      ", or may not");
 	if (r.reached != 0)
 		(void)printf("WAL reaches %s on timeline %" PRIu32 "\n",
 		    lsn_format(r.reached, lsn), r.timeline);
 	if (r.last_commit_time != 0)
 		(void)printf("last transaction: %s\n",
 		    time_format_local(r.last_commit_time, time));
-	return r.failed > 0 ? EXIT_STORAGE : EXIT_DONE;
+	return r.failed > 0 ? EXIT_FOUND : EXIT_DONE;
 }
 
 int

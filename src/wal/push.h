@@ -21,14 +21,15 @@ struct wal_push_params {
 };
 
 struct wal_push_result {
-	bool already; /* the same content was stored before */
+	bool already; /* stored before: the content, or a .partial's records */
 	uint64_t original_bytes, stored_bytes;
 };
 
 /*
  * ERR_EXISTS: another content is stored under this name; the message tells
  * both LSN ranges, system ids, timelines, the first differing offset and the
- * usual cause. ERR_DAMAGED/ERR_REFUSED: the file is not what its name says.
+ * usual cause. A .partial whose records go on from those of another is stored
+ * beside it. ERR_DAMAGED/ERR_REFUSED: the file is not what its name says.
  */
 int wal_push(const struct wal_push_params *params,
     struct wal_push_result *out, struct err *err) ERR_USE;
@@ -39,11 +40,14 @@ int wal_push(const struct wal_push_params *params,
  * params->path is that directory or the data directory; the first may be all
  * that is left. ERR_REFUSED while a server runs on it. A file that cannot be
  * stored (a conflict, damage) is logged and counted in `failed`, the others
- * are still pushed; a failing repository ends it with an error.
+ * are still pushed; a failing repository ends it with an error. Without the
+ * header check a segment whose header tells nothing is stored only when
+ * archive_status has a note of it, or when it follows the last of these and
+ * was modified last (as .partial): others may be prepared for later use.
  */
 struct wal_salvage_result {
 	uint64_t pushed, already, failed;
-	uint64_t skipped; /* segments prepared for later use, without WAL */
+	uint64_t skipped; /* segments that are, or may be, for later use */
 	uint32_t timeline; /* the newest; 0: no WAL was found */
 	pg_lsn reached;	   /* the end of valid WAL on it */
 	int64_t last_commit_time; /* 0: none seen */

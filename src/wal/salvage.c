@@ -37,6 +37,9 @@ struct salvage {
 	uint32_t segment_size;
 	struct wal_file *files;
 	size_t n, cap;
+	/* Without the header check: what was being written, NULL: unknown. */
+	const struct wal_file *current;
+	bool looked_for_current;
 };
 
 static int
@@ -348,6 +351,97 @@ note_reached(struct salvage *s, const struct wal_file *f,
 		out->last_commit_time = sum->max_commit_time;
 }
 
+/* Has the server noted that a segment is complete: .ready, or .done? */
+static bool
+is_noted(const struct salvage *s, const struct wal_file *f)
+{
+	static const char *const states[] = { "ready", "done" };
+	bool found = false;
+	size_t i;
+
+	for (i = 0; i < 2 && !found; i++) {
+		char *path = xasprintf("%s/archive_status/%s.%s", s->dir,
+		    f->name, states[i]);
+
+		found = access(path, F_OK) == 0;
+		free(path);
+	}
+	return found;
+}
+
+static bool
+modified(const struct salvage *s, const struct wal_file *f,
+    struct timespec *out)
+{
+	char *path = xasprintf("%s/%s", s->dir, f->name);
+	struct stat st;
+	bool ok = stat(path, &st) == 0;
+
+	free(path);
+	if (ok)
+		*out = st.st_mtim;
+	return ok;
+}
+
+/*
+ * The segment being written follows the last one that the server noted, and
+ * was modified last of those that are not noted: files prepared for later use
+ * come after it by name. Unless both hold it is not known.
+ */
+static void
+find_current(struct salvage *s)
+{
+	const struct wal_file *noted = NULL, *newest = NULL;
+	struct timespec at, last = { 0, 0 };
+	size_t i;
+
+	s->looked_for_current = true;
+	for (i = 0; i < s->n; i++) {
+		const struct wal_file *f = &s->files[i];
+
+		if (f->type != WAL_FILE_SEGMENT)
+			continue;
+		if (is_noted(s, f)) {
+			noted = f; /* they are in order */
+		} else if (modified(s, f, &at) && (newest == NULL ||
+		    at.tv_sec > last.tv_sec || (at.tv_sec == last.tv_sec &&
+		    at.tv_nsec > last.tv_nsec))) {
+			newest = f;
+			last = at;
+		}
+	}
+	if (noted != NULL && newest != NULL &&
+	    newest->timeline == noted->timeline &&
+	    wal_segno(newest, s->segment_size) ==
+		wal_segno(noted, s->segment_size) + 1)
+		s->current = newest;
+	else
+		log_warning("%s: which segment was being written cannot be "
+		    "told without the header check: it is not stored",
+		    s->dir);
+}
+
+/* The header cannot be relied on (WAL that the server encrypts). */
+static int
+push_unchecked(struct salvage *s, const struct wal_file *f, struct err *err)
+{
+	char name[WAL_FILE_NAME_MAX];
+
+	if (is_noted(s, f))
+		return push_as(s, f, f->name, err);
+	if (!s->looked_for_current)
+		find_current(s);
+	if (f == s->current) {
+		(void)snprintf(name, sizeof(name), "%s.partial", f->segment);
+		return push_as(s, f, name, err);
+	}
+	log_warning("%s is not stored: without the header check, and without "
+	    "archive_status/%s.ready, it may have been prepared for later use",
+	    f->name, f->name);
+	s->out->skipped++;
+	return 0;
+}
+
 static int
 push_segment(struct salvage *s, const struct wal_file *f, struct err *err)
 {
@@ -364,7 +458,9 @@ push_segment(struct salvage *s, const struct wal_file *f, struct err *err)
 	}
 	if (read_header(s, f, &h, &valid, err) != 0)
 		return -1;
-	if (s->params->header_check && (!valid || !is_in_use(s, f, &h))) {
+	if (!s->params->header_check && (!valid || h.major == 0))
+		return push_unchecked(s, f, err);
+	if (!valid || !is_in_use(s, f, &h)) {
 		log_debug("%s was prepared for later use", f->name);
 		s->out->skipped++;
 		return 0;

@@ -42,6 +42,16 @@ assert_eq "$(sql new "SELECT count(*) FROM filler")" 60000 "rows of the filler"
 assert_eq "$(sql new "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '$end') >= 0")" t \
 	"the end of WAL is reached"
 
+note "a file that cannot be stored is found, and is no failure of the storage"
+found=
+for path in "$T"/gone/pg_wal/????????????????????????; do
+	[ -z "$(stored_wal "$(basename "$path")")" ] || found=$path
+done
+[ -n "$found" ] || fail "no stored segment is left in the dead server's pg_wal"
+printf 'other' | dd of="$found" bs=1 seek=600000 conv=notrunc status=none
+expect 1 dapk archive-push --all "$T/gone"
+assert_clear_error "$(basename "$found")"
+
 note "clear errors"
 expect 1,2,3,5 dapk archive-push --all "$T/none"
 assert_clear_error 'none'

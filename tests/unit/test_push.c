@@ -2,12 +2,70 @@
 #include "config.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "fixture_wal.h"
 
 #define SEG "000000010000000000000005"
+
+/*
+ * In place of libc's, so that another pusher can come at the one moment that
+ * matters, and so that what is made durable can be seen.
+ */
+static struct {
+	const char *name; /* part of the name that is waited for */
+	void (*run)(void *arg);
+	void *arg;
+} before_link;
+
+int
+linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	void (*run)(void *) = before_link.run;
+
+	if (run != NULL && strstr(to, before_link.name) != NULL) {
+		before_link.run = NULL;
+		run(before_link.arg);
+	}
+	return (int)syscall(SYS_linkat, from_fd, from, to_fd, to, flags);
+}
+
+static struct {
+	char path[64][512];
+	size_t n;
+} synced;
+
+int
+fsync(int fd)
+{
+	char link[64];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (synced.n < 64) {
+		n = readlink(link, synced.path[synced.n], 511);
+		if (n >= 0)
+			synced.path[synced.n++][n] = '\0';
+	}
+	return (int)syscall(SYS_fsync, fd);
+}
+
+/* How often was this path of the repository fsynced? */
+static unsigned
+count_synced(const struct place *p, const char *tail)
+{
+	char path[700];
+	unsigned count = 0;
+	size_t i;
+
+	(void)snprintf(path, sizeof(path), "%s/repo%s", p->dir, tail);
+	assert_true(synced.n < 64);
+	for (i = 0; i < synced.n; i++)
+		count += strcmp(synced.path[i], path) == 0;
+	return count;
+}
 
 /* One full segment number 5, with a commit in it. */
 static struct made_wal
@@ -47,6 +105,22 @@ assert_stored(const struct place *p, const char *name, const uint8_t *bytes,
 	    &err));
 	assert_true(at == bytes + len);
 	frame_codec_free(codec);
+}
+
+static void
+flip_byte(const struct place *p, const char *key, off_t at)
+{
+	char path[700];
+	uint8_t byte;
+	int fd;
+
+	place_key_path(p, key, path);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 0x10;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	(void)close(fd);
 }
 
 static void
@@ -233,6 +307,105 @@ a_partial_segment_is_stored_under_its_own_name(void **state)
 	made_free(&w);
 }
 
+/* w's first segment as that of a promotion or a salvage. */
+static int
+try_push_partial(const struct place *p, const struct made_wal *w,
+    struct wal_push_result *r)
+{
+	char path[192];
+
+	place_wal_path(p, SEG ".partial", path);
+	place_write(path, w->bytes, p->segment_size);
+	return place_try_push(p, SEG ".partial", r);
+}
+
+/*
+ * The dead primary's was salvaged, then a standby is promoted and hands over
+ * its own, before anything of its new timeline.
+ */
+static void
+a_partial_with_the_same_records_is_stored_already(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 5, 1);
+	struct wal_push_result r;
+	struct keys k;
+
+	made_fill(&w, 300000);
+	OK(try_push_partial(p, &w, &r));
+	memset(w.bytes + 900000, 77, 1000);
+	OK(try_push_partial(p, &w, &r));
+	assert_true(r.already);
+	place_keys(p, SEG, &k);
+	assert_int_equal(k.n, 1);
+	made_free(&w);
+}
+
+static void
+a_partial_with_more_records_is_stored_beside(void **state)
+{
+	struct place *p = *state;
+	struct made_wal some = made_new(p->segment_size, 1, 5, 1);
+	struct made_wal more = made_new(p->segment_size, 1, 5, 1);
+	struct wal_push_result r;
+	struct keys k;
+
+	made_fill(&some, 300000);
+	made_fill(&more, 300000);
+	made_fill(&more, 500000);
+	OK(try_push_partial(p, &some, &r));
+	OK(try_push_partial(p, &more, &r));
+	assert_false(r.already);
+	place_keys(p, SEG, &k);
+	assert_int_equal(k.n, 2);
+	memset(some.bytes + 900000, 77, 1000);
+	OK(try_push_partial(p, &some, &r));
+	assert_true(r.already);
+	place_keys(p, SEG, &k);
+	assert_int_equal(k.n, 2);
+	made_free(&more);
+	made_free(&some);
+}
+
+static void
+a_partial_with_other_records_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct made_wal one = made_new(p->segment_size, 1, 5, 1);
+	struct made_wal other = made_new(p->segment_size, 1, 5, 1);
+	struct wal_push_result r;
+	struct keys k;
+
+	made_fill(&one, 300000);
+	made_fill(&other, 200000);
+	(void)made_commit(&other, 700, 5000000);
+	made_fill(&other, 500000);
+	OK(try_push_partial(p, &one, &r));
+	FAILS(try_push_partial(p, &other, &r), ERR_EXISTS);
+	place_keys(p, SEG, &k);
+	assert_int_equal(k.n, 1);
+	made_free(&other);
+	made_free(&one);
+}
+
+static void
+a_damaged_partial_stops_no_other(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 5, 1);
+	struct wal_push_result r;
+	struct keys k;
+
+	made_fill(&w, 300000);
+	OK(try_push_partial(p, &w, &r));
+	place_keys(p, SEG, &k);
+	flip_byte(p, k.key[0], 3000);
+	memset(w.bytes + 900000, 77, 1000);
+	OK(try_push_partial(p, &w, &r));
+	assert_false(r.already);
+	made_free(&w);
+}
+
 static void
 other_names_are_refused_and_the_hint_lists_the_right_ones(void **state)
 {
@@ -367,6 +540,28 @@ an_object_that_was_cut_is_superseded_by_a_next_generation(void **state)
 	made_free(&w);
 }
 
+/* PostgreSQL removes the file after a 0: a name and a size are no proof. */
+static void
+a_flipped_byte_in_what_is_stored_is_noticed_and_mended(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+	struct keys k;
+
+	place_segment(p, &w, 5, name);
+	place_push(p, name);
+	place_keys(p, name, &k);
+	flip_byte(p, k.key[0], 3000);
+	OK(place_try_push(p, name, &r));
+	assert_false(r.already);
+	place_keys(p, name, &k);
+	assert_int_equal(k.n, 2);
+	assert_stored(p, name, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
 static void
 an_empty_object_of_a_crashed_store_does_not_jam_the_archive(void **state)
 {
@@ -462,6 +657,125 @@ two_pushers_of_the_same_content_both_succeed(void **state)
 		assert_int_equal(k.n, 1);
 		OK(storage_remove(p->repo->st, k.key[0], &err));
 	}
+	made_free(&w);
+}
+
+/* Another pusher, with what it pushes. */
+struct rival {
+	const struct place *place;
+	struct made_wal wal;
+	bool done;
+};
+
+/* From a directory of its own, with a handle of its own. */
+static void
+push_as_rival(void *arg)
+{
+	struct rival *r = arg;
+	struct wal_push_params params = { .cluster = "main",
+		.pgdata = r->place->pgdata, .compress_level = 1, .jobs = 1,
+		.header_check = true };
+	struct wal_push_result result;
+	struct err why = ERR_INIT;
+	char dir[96], path[160];
+
+	(void)snprintf(dir, sizeof(dir), "%s/rival", r->place->dir);
+	(void)snprintf(path, sizeof(path), "%s/" SEG, dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	place_write(path, r->wal.bytes, r->place->segment_size);
+	params.path = path;
+	assert_int_equal(repo_clone(r->place->repo, &params.repo, &why), 0);
+	assert_int_equal(wal_push(&params, &result, &why), 0);
+	repo_close(params.repo);
+	r->done = true;
+}
+
+static void
+two_pushers_of_different_contents_do_not_both_succeed(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = one_segment(p);
+	struct rival rival = { .place = p, .wal = one_segment(p) };
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+
+	rival.wal.bytes[500000] ^= 1;
+	place_segment(p, &w, 5, name);
+	before_link.name = SEG;
+	before_link.arg = &rival;
+	before_link.run = push_as_rival;
+	FAILS(place_try_push(p, name, &r), ERR_EXISTS);
+	assert_true(rival.done);
+	SAYS("another content");
+	made_free(&rival.wal);
+	made_free(&w);
+}
+
+static void
+two_pushers_of_a_long_segment_store_its_parts_once(void **state)
+{
+	struct place *p;
+	struct made_wal w;
+	struct rival rival;
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_push_result r;
+	struct keys k;
+
+	(void)place_setup_size(state, 64 * MB);
+	p = *state;
+	w = one_segment(p);
+	rival = (struct rival){ .place = p, .wal = w };
+	place_segment(p, &w, 5, name);
+	before_link.name = ".part-0001";
+	before_link.arg = &rival;
+	before_link.run = push_as_rival;
+	OK(place_try_push(p, name, &r));
+	assert_true(rival.done);
+	place_keys(p, name, &k);
+	assert_int_equal(k.n, 4);
+	assert_stored(p, name, w.bytes, p->segment_size);
+	made_free(&w);
+}
+
+/* A folder that a killed pusher made may not have a durable name yet. */
+static void
+an_empty_folder_is_made_durable_before_it_is_used(void **state)
+{
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 5, 2);
+	char name[WAL_SEGMENT_NAME_LEN + 1], dir[STORAGE_KEY_MAX];
+	char above[STORAGE_KEY_MAX + 32], timeline[STORAGE_KEY_MAX + 32];
+	char path[700];
+
+	made_fill(&w, 2 * p->segment_size);
+	repo_key(&p->inc, "wal", dir);
+	(void)snprintf(above, sizeof(above), "/%.*s",
+	    (int)(strrchr(dir, '/') - dir), dir);
+	(void)snprintf(timeline, sizeof(timeline), "/%s/00000001", dir);
+	place_key_path(p, dir, path);
+	OK(io_mkdir_p(path, 0700, &err));
+	place_segment(p, &w, 5, name);
+	synced.n = 0;
+	place_push(p, name); /* makes more in "wal" */
+	assert_true(count_synced(p, above) > 0);
+	/* The lowest one is there, and empty. */
+	place_key_path(p, timeline + 1, path);
+	OK(io_remove_tree(path, &err));
+	(void)snprintf(path + strlen(path), 16, "/00000000");
+	OK(io_mkdir_p(path, 0700, &err));
+	repo_close(p->repo);
+	(void)snprintf(path, sizeof(path), "file://%s/repo", p->dir);
+	OK(repo_open(&p->repo, path, &err));
+	synced.n = 0;
+	place_push(p, name);
+	assert_true(count_synced(p, timeline) > 0);
+	/* With something in it that has been done. */
+	place_segment(p, &w, 6, name);
+	repo_close(p->repo);
+	OK(repo_open(&p->repo, path, &err));
+	synced.n = 0;
+	place_push(p, name);
+	assert_int_equal(count_synced(p, timeline), 0);
 	made_free(&w);
 }
 
@@ -665,6 +979,73 @@ salvage_goes_on_after_a_conflict_and_counts_it(void **state)
 	made_free(&w);
 }
 
+/* Write a file that no reader takes for WAL. */
+static void
+place_encrypted(const struct place *p, const char *name, int byte)
+{
+	uint8_t *bytes = xmalloc(p->segment_size);
+	char path[192];
+
+	memset(bytes, byte, p->segment_size);
+	place_wal_path(p, name, path);
+	place_write(path, bytes, p->segment_size);
+	free(bytes);
+}
+
+static bool
+is_stored(const struct place *p, const char *segment, const char *rest)
+{
+	struct keys k;
+
+	place_keys(p, segment, &k);
+	return k.n == 1 &&
+	    strncmp(strstr(k.key[0], segment) + WAL_SEGMENT_NAME_LEN, rest,
+		strlen(rest)) == 0;
+}
+
+/* Nothing in an encrypted segment tells whether it is from an old use. */
+static void
+salvage_without_header_check_goes_by_the_servers_notes(void **state)
+{
+	static const char six[] = "000000010000000000000006";
+	static const char seven[] = "000000010000000000000007";
+	struct place *p = *state;
+	struct wal_push_params params = { .repo = p->repo, .cluster = "main",
+		.path = p->pgdata, .compress_level = 1, .jobs = 1,
+		.header_check = false };
+	const struct timespec old[2] = { { 1000, 0 }, { 1000, 0 } };
+	struct wal_salvage_result r;
+	char path[192];
+
+	place_encrypted(p, SEG, 0x51);
+	place_encrypted(p, six, 0x52);
+	place_encrypted(p, seven, 0x53);
+	OK(wal_push_all(&params, &r, &err));
+	assert_int_equal(r.pushed, 0); /* nothing is known of any */
+	assert_int_equal(r.skipped, 3);
+	place_wal_path(p, "archive_status", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	place_wal_path(p, "archive_status/" SEG ".ready", path);
+	place_write(path, "", 0);
+	/* The one that was renamed for later use was written last. */
+	place_wal_path(p, six, path);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	OK(wal_push_all(&params, &r, &err));
+	assert_int_equal(r.pushed, 1);
+	assert_int_equal(r.skipped, 2);
+	assert_true(is_stored(p, SEG, "-"));
+	/* It is from an old use, and the one after the noted one is new. */
+	place_encrypted(p, six, 0x54);
+	place_wal_path(p, seven, path);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	OK(wal_push_all(&params, &r, &err));
+	assert_int_equal(r.pushed, 1);
+	assert_int_equal(r.already, 1);
+	assert_int_equal(r.skipped, 1);
+	assert_true(is_stored(p, six, ".partial-"));
+	assert_false(is_stored(p, seven, ""));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
 #define T16(f) \
 	cmocka_unit_test_setup_teardown(f, place_setup_16, place_teardown)
@@ -683,15 +1064,26 @@ main(void)
 		T(history_backup_and_empty_files_are_accepted),
 		T(histories_that_were_never_archived_go_with_the_first_segment),
 		T(a_partial_segment_is_stored_under_its_own_name),
+		T(a_partial_with_the_same_records_is_stored_already),
+		T(a_partial_with_more_records_is_stored_beside),
+		T(a_partial_with_other_records_is_refused),
+		T(a_damaged_partial_stops_no_other),
 		T(other_names_are_refused_and_the_hint_lists_the_right_ones),
 		T(a_cut_segment_is_refused),
 		T(a_segment_that_is_not_what_its_name_says_is_refused),
 		T(without_the_header_check_the_control_file_decides),
 		T(a_first_segment_of_a_timeline_begins_with_its_parents_pages),
 		T(an_object_that_was_cut_is_superseded_by_a_next_generation),
+		T(a_flipped_byte_in_what_is_stored_is_noticed_and_mended),
+		T16(a_flipped_byte_in_what_is_stored_is_noticed_and_mended),
 		T(an_empty_object_of_a_crashed_store_does_not_jam_the_archive),
 		T16(a_killed_push_leaves_nothing_in_the_way),
 		T16(two_pushers_of_the_same_content_both_succeed),
+		T(two_pushers_of_different_contents_do_not_both_succeed),
+		cmocka_unit_test_teardown(
+		    two_pushers_of_a_long_segment_store_its_parts_once,
+		    place_teardown),
+		T(an_empty_folder_is_made_durable_before_it_is_used),
 		T(the_data_directory_may_be_a_link_or_come_from_the_path),
 		cmocka_unit_test_teardown(
 		    a_long_segment_is_stored_in_parts_of_which_the_first_is_last,
@@ -700,6 +1092,7 @@ main(void)
 		T(salvage_works_when_pg_wal_is_all_that_is_left),
 		T(salvage_refuses_a_running_server_and_not_a_stale_pid_file),
 		T(salvage_goes_on_after_a_conflict_and_counts_it),
+		T(salvage_without_header_check_goes_by_the_servers_notes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
