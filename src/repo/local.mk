@@ -18,6 +18,7 @@ libdapk_a_SOURCES += \
 	%D%/sha256.c %D%/sha256.h \
 	%D%/walchain.c %D%/walchain.h \
 	%D%/walpartial.c \
+	%D%/walproof.c \
 	%D%/walreach.c %D%/walreach.h \
 	%D%/walstore.c %D%/walstore.h \
 	%D%/walstore_read.c
@@ -37,6 +38,8 @@ EXTRA_DIST += tests/unit/fixture_repo.h \
 	tests/golden/repository.hex \
 	tests/golden/wal.hex
 
-unit_tests += tests/unit/test_walreach
+unit_tests += tests/unit/test_walfork tests/unit/test_walreach
+tests_unit_test_walfork_SOURCES = tests/unit/test_walfork.c \
+	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
 tests_unit_test_walreach_SOURCES = tests/unit/test_walreach.c \
-	tests/unit/fixture_wal.h
+	tests/unit/fixture_reach.h tests/unit/fixture_wal.h

@@ -45,13 +45,83 @@ lower_bound(const struct wal_chain *c, const struct stored *s, uint64_t segno)
 	return low;
 }
 
+/* Does a stored timeline leave this one at or after an LSN? */
+static int
+is_left_after(const struct wal_chain *c, uint32_t timeline, pg_lsn lsn,
+    bool *left, struct err *err)
+{
+	const struct history_entry *e;
+	uint32_t *list = NULL;
+	struct history h;
+	size_t i, n = 0;
+	int ret = -1;
+
+	*left = false;
+	if (wal_store_timelines(c->repo, c->inc, &list, &n, err) != 0)
+		return -1;
+	for (i = n; i > 0 && list[i - 1] > timeline && !*left; i--) {
+		if (wal_store_history(c->repo, c->inc, list[i - 1], &h,
+			err) != 0) {
+			/* That it is unknown is for others to tell. */
+			if (err->code != ERR_NOT_FOUND &&
+			    err->code != ERR_DAMAGED)
+				goto out;
+			err_clear(err);
+			continue;
+		}
+		e = history_find(&h, timeline);
+		*left = e != NULL && e->end >= lsn;
+		history_free(&h);
+	}
+	ret = 0;
+out:
+	free(list);
+	return ret;
+}
+
 /*
- * The segment on this timeline, or its .partial when it is the last there is
- * (what archive-get delivers). One that is stored with two contents is as
- * good as missing: nobody may guess.
+ * A .partial counts when it is the last of its timeline (what archive-get
+ * delivers), and no other timeline proves that the whole segment existed.
  */
-static const struct wal_stored *
-find_stored(const struct wal_chain *c, const struct stored *s, uint64_t segno)
+static int
+take_partial(struct wal_chain *c, const struct wal_stored *list, size_t n,
+    bool last, struct wal_stored *out, bool *found, struct err *err)
+{
+	pg_lsn next = wal_segment_start(wal_segno(&list[0].file,
+	    c->segment_size) + 1, c->segment_size);
+	bool left = true;
+
+	if (last && is_left_after(c, list[0].file.timeline, next, &left,
+	    err) != 0)
+		return -1;
+	if (left)
+		return 0;
+	if (n == 1) {
+		*out = list[0];
+		*found = true;
+		return 0;
+	}
+	if (wal_store_pick_partial(c->repo, c->inc, &list[0].file,
+		c->segment_size, out, err) == 0) {
+		*found = true;
+		return 0;
+	}
+	if (err->code != ERR_REFUSED && err->code != ERR_DAMAGED)
+		return -1;
+	log_err(LOG_WARNING, err);
+	err_clear(err);
+	c->conflict = true;
+	return 0;
+}
+
+/*
+ * The segment on this timeline, or its .partial. One that is stored with two
+ * contents ends the chain: nobody may guess, and an older timeline's copy is
+ * not what recovery would get.
+ */
+static int
+find_stored(struct wal_chain *c, const struct stored *s, uint64_t segno,
+    struct wal_stored *out, bool *found, struct err *err)
 {
 	size_t i = lower_bound(c, s, segno), n = 0;
 
@@ -60,16 +130,24 @@ find_stored(const struct wal_chain *c, const struct stored *s, uint64_t segno)
 	    s->list[i + n].file.type == s->list[i].file.type)
 		n++;
 	if (n == 0)
-		return NULL;
-	if (n > 1) {
+		return 0;
+	/* Segments sort before their .partial. */
+	if (s->list[i].file.type == WAL_FILE_PARTIAL) {
+		if (take_partial(c, &s->list[i], n, i + n == s->n, out, found,
+			err) != 0)
+			return -1;
+	} else {
+		*out = s->list[i];
+		*found = n == 1;
+		c->conflict = n > 1;
+	}
+	if (c->conflict) {
+		memcpy(c->missing, s->list[i].file.segment,
+		    sizeof(c->missing));
 		log_warning("%s is stored with two contents: recovery cannot "
 		    "go past it", s->list[i].file.name);
-		return NULL;
 	}
-	/* Segments sort before their .partial. */
-	if (s->list[i].file.type == WAL_FILE_PARTIAL && i + 1 < s->n)
-		return NULL;
-	return &s->list[i];
+	return 0;
 }
 
 static void
@@ -104,6 +182,10 @@ end_chain(struct wal_chain *c, const struct history *path,
 {
 	size_t i, at, newest = newest_begun(c, path, segno);
 
+	if (c->conflict) {
+		c->gap = true;
+		return;
+	}
 	wal_segment_name(path->entries[newest].timeline, segno,
 	    c->segment_size, c->missing);
 	for (i = newest; i < path->n; i++) {
@@ -118,26 +200,40 @@ end_chain(struct wal_chain *c, const struct history *path,
 
 /*
  * Add the segment from the newest timeline that has it, as recovery does;
- * never back to an older one. False: the chain ends.
+ * never back to an older one. *more false: the chain ends.
  */
-static bool
+static int
 extend(struct wal_chain *c, const struct history *path,
-    const struct stored *stored, uint64_t segno, size_t *current)
+    const struct stored *stored, uint64_t segno, size_t *current, bool *more,
+    struct err *err)
 {
 	pg_lsn start = wal_segment_start(segno, c->segment_size);
-	pg_lsn next = start + c->segment_size;
-	const struct wal_stored *ws = NULL;
-	size_t i, newest = newest_begun(c, path, segno);
+	pg_lsn next = start + c->segment_size, end;
+	struct wal_stored ws;
+	bool found = false;
+	size_t i;
 
-	for (i = newest + 1; ws == NULL && i > *current; i--)
-		ws = find_stored(c, &stored[i - 1], segno);
+	*more = false;
+	for (i = newest_begun(c, path, segno) + 1;
+	    !found && !c->conflict && i > *current; i--)
+		if (find_stored(c, &stored[i - 1], segno, &ws, &found,
+			err) != 0)
+			return -1;
+	if (!found)
+		return 0;
 	/* i is the one that has it; past its end it is another history. */
-	if (ws == NULL || path->entries[i].end <= start)
-		return false;
+	end = path->entries[i].end;
+	if (end < next)
+		c->fork = end;
+	if (end <= start) {
+		c->goes_on = true;
+		return 0;
+	}
 	*current = i;
-	add_link(c, ws, segno, path->entries[i].end);
-	c->ends_in_partial = ws->file.type == WAL_FILE_PARTIAL;
-	return !c->ends_in_partial && path->entries[i].end >= next;
+	add_link(c, &ws, segno, end);
+	c->ends_in_partial = ws.file.type == WAL_FILE_PARTIAL;
+	*more = !c->ends_in_partial && end >= next;
+	return 0;
 }
 
 int
@@ -148,6 +244,7 @@ wal_chain_build(struct wal_chain *c, struct repo *repo,
 	struct stored *stored = xcalloc(path->n, sizeof(*stored));
 	size_t i, current = 0;
 	uint64_t segno = first;
+	bool more = true;
 	int ret = 0;
 
 	memset(c, 0, sizeof(*c));
@@ -158,11 +255,12 @@ wal_chain_build(struct wal_chain *c, struct repo *repo,
 		ret = wal_store_segments(c->repo, c->inc,
 		    path->entries[i].timeline, true, &stored[i].list,
 		    &stored[i].n, err);
-	if (ret == 0) {
-		while (extend(c, path, stored, segno, &current))
-			segno++;
-		end_chain(c, path, stored, segno);
+	while (ret == 0 && more) {
+		ret = extend(c, path, stored, segno, &current, &more, err);
+		segno += more;
 	}
+	if (ret == 0)
+		end_chain(c, path, stored, segno);
 	for (i = 0; i < path->n; i++)
 		free(stored[i].list);
 	free(stored);
@@ -178,7 +276,8 @@ wal_chain_describe(struct wal_chain *c, struct wal_link *l,
 	int ret;
 
 	ret = wal_store_describe(c->repo, c->inc, &l->ws, tag, sum, err);
-	if (ret == 0 || err->code != ERR_DAMAGED)
+	if (ret == 0 ||
+	    (err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND))
 		return ret;
 	if (wal_store_find(c->repo, c->inc, &l->ws.file, &all, &n, err) != 0)
 		return -1;
@@ -270,7 +369,10 @@ scan_link(struct scan *s, struct wal_link *l, uint64_t from, struct err *err)
 		if (object_reader_open(&r, c->repo->st, key, 0,
 		    part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, c->repo->id,
 		    c->inc->system_id, err) != 0)
-			return -1;
+			/* It was listed, or part 0 names it: damage. */
+			return err->code == ERR_NOT_FOUND ?
+			    err_set(err, ERR_DAMAGED, "%s is missing", key) :
+			    -1;
 		ret = scan_part(s, &r, l, (uint64_t)part * tag.part_length,
 		    from, err);
 		object_reader_close(&r);

@@ -33,6 +33,14 @@ struct wal_chain {
 	/* Where it ends: the first absent one, and whether more follows. */
 	char missing[WAL_SEGMENT_NAME_LEN + 1];
 	bool gap;
+	bool conflict; /* it is there, with two contents */
+	/*
+	 * 0, or it ends where the path's next timeline left the last link's,
+	 * as nothing of the next one is stored from there on. goes_on: the
+	 * fork is at a segment's end, and the old timeline has the next.
+	 */
+	pg_lsn fork;
+	bool goes_on;
 	bool ends_in_partial;
 	struct frame_codec *codec; /* made when first needed */
 };

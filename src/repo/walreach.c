@@ -4,9 +4,8 @@
  * says whether the target can be in it, and only then are its records read.
  *
  * A record that begins in one segment and ends in the next is in neither
- * summary. Such records are read where they can decide: for a time, between
- * the last segment with commits before it and the first with one past it; for
- * a transaction or a restore point that no summary knows, everywhere.
+ * summary. Such records are read before any hit behind them counts: a name
+ * may be used twice, and clocks step back.
  */
 #include "config.h"
 
@@ -23,7 +22,7 @@
 /* Times of the records of one link that count. */
 struct times {
 	pg_lsn from, to;
-	pg_lsn end;
+	pg_lsn last, end; /* of the last record */
 	int64_t max_commit;
 	int64_t max_time;
 	pg_lsn max_time_lsn;
@@ -37,6 +36,7 @@ note_times(void *arg, const struct wal_event *ev)
 	if (ev->end > t->to)
 		return true;
 	t->end = ev->end;
+	t->last = ev->lsn;
 	if (ev->lsn < t->from || !ev->has_time)
 		return false;
 	if ((ev->type == WAL_EVENT_COMMIT || ev->type == WAL_EVENT_ABORT) &&
@@ -85,6 +85,7 @@ reach_link(struct wal_chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
 	if (!sum.parsed) {
 		/* Encrypted by the server: where records end is not known. */
 		t.end = start;
+		out->opaque = true;
 	} else if (l->limit < next || (start < stop && stop < next)) {
 		if (wal_chain_scan(c, at, note_times, &t, &enough, err) != 0)
 			return -1;
@@ -99,6 +100,9 @@ reach_link(struct wal_chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
 		}
 		*ends = sum.ended;
 	}
+	if (l->limit < next)
+		out->past_fork = !sum.parsed || sum.end > l->limit ||
+		    sum.unfinished >= l->limit;
 	add_times(out, &t);
 	memcpy(out->last_segment, l->ws.file.segment,
 	    sizeof(out->last_segment));
@@ -126,44 +130,116 @@ build(struct wal_chain *c, struct repo *repo, const struct commit *backup,
 	    wal_segno_of_lsn(backup->start_lsn, size), err);
 }
 
-int
-wal_reach(struct repo *repo, const struct commit *backup,
-    const struct history *path, struct wal_reach *out, struct err *err)
+/* The first `limit` links; *used: those that hold. */
+static int
+walk(struct wal_chain *c, const struct commit *backup, size_t limit,
+    struct wal_reach *out, size_t *used, struct err *err)
 {
-	struct wal_chain c;
 	bool ends = false;
 	size_t i;
-	int ret = -1;
 
 	memset(out, 0, sizeof(*out));
 	out->begin = backup->start_lsn;
 	out->proven_time = backup->stop_time;
 	out->proven_lsn = backup->stop_lsn;
 	out->end_timeline = backup->timeline;
+	for (i = 0; i < limit && !ends; i++) {
+		if (reach_link(c, i, backup->stop_lsn, out, &ends, err) == 0)
+			continue;
+		if (err->code != ERR_DAMAGED)
+			return -1;
+		log_warning("%s: %s; recovery cannot go past it",
+		    c->links[i].ws.file.name, err->msg);
+		err_clear(err);
+		break;
+	}
+	*used = i;
+	return 0;
+}
+
+/*
+ * Where the last whole record begins: summaries have its end only. It may
+ * have begun in an earlier link, and end in a last one that has no other.
+ */
+static int
+find_last(struct wal_chain *c, size_t used, pg_lsn stop,
+    struct wal_reach *out, struct err *err)
+{
+	struct times t = { .from = stop };
+	const size_t n = c->n;
+	struct format_wal_tag tag;
+	struct wal_summary sum;
+	bool enough;
+	size_t i;
+	int ret;
+
+	if (used == 0 || out->opaque)
+		return 0;
+	t.to = c->links[used - 1].limit;
+	ret = wal_chain_scan(c, used - 1, note_times, &t, &enough, err);
+	c->n = used; /* for what is behind it nobody vouches */
+	for (i = used - 1; ret == 0 && t.last == 0 && i > 0; i--) {
+		ret = wal_chain_describe(c, &c->links[i - 1], &tag, &sum, err);
+		if (ret == 0 && sum.unfinished != 0)
+			ret = wal_chain_scan_across(c, i - 1, sum.unfinished,
+			    note_times, &t, &enough, err);
+		if (ret == 0 && t.last == 0 && sum.end != 0) {
+			t.to = sum.end;
+			ret = wal_chain_scan(c, i - 1, note_times, &t,
+			    &enough, err);
+		}
+	}
+	c->n = n;
+	if (ret != 0)
+		return -1;
+	out->last_record = t.last;
+	add_times(out, &t);
+	return 0;
+}
+
+static void
+set_end(const struct wal_chain *c, size_t used, struct wal_reach *out)
+{
+	if (used == c->n) {
+		memcpy(out->missing, c->missing, sizeof(out->missing));
+		out->gap = c->gap;
+		out->conflict = c->conflict;
+		out->ends_in_partial = c->ends_in_partial;
+		out->fork = c->fork;
+		out->past_fork |= c->goes_on;
+	} else { /* it ended before the last link */
+		wal_segment_name(c->links[used].ws.file.timeline,
+		    c->links[used].segno, c->segment_size, out->missing);
+		out->gap = true;
+	}
+	out->past_fork &= out->fork != 0;
+}
+
+int
+wal_reach(struct repo *repo, const struct commit *backup,
+    const struct history *path, struct wal_reach *out, struct err *err)
+{
+	struct wal_chain c;
+	size_t limit, used;
+	int ret = -1;
+
+	memset(out, 0, sizeof(*out));
 	if (check_backup(backup, err) != 0)
 		return -1;
 	if (build(&c, repo, backup, path, err) != 0)
 		goto out;
-	for (i = 0; i < c.n && !ends; i++) {
-		if (reach_link(&c, i, backup->stop_lsn, out, &ends,
-		    err) == 0)
-			continue;
+	for (limit = c.n;; limit = used - 1) {
+		if (walk(&c, backup, limit, out, &used, err) != 0)
+			goto out;
+		if (find_last(&c, used, backup->stop_lsn, out, err) == 0)
+			break;
 		if (err->code != ERR_DAMAGED)
 			goto out;
 		log_warning("%s: %s; recovery cannot go past it",
-		    c.links[i].ws.file.name, err->msg);
+		    out->last_segment, err->msg);
 		err_clear(err);
-		break;
 	}
-	memcpy(out->missing, c.missing, sizeof(out->missing));
-	out->gap = c.gap;
-	out->ends_in_partial = c.ends_in_partial;
-	if (i < c.n) { /* it ended before the last link */
-		wal_segment_name(c.links[i].ws.file.timeline,
-		    c.links[i].segno, c.segment_size, out->missing);
-		out->gap = true;
-		out->ends_in_partial = false;
-	}
+	set_end(&c, used, out);
 	ret = 0;
 out:
 	wal_chain_free(&c);
@@ -286,7 +362,7 @@ search_chain(struct wal_chain *c, struct search *s, struct err *err)
 {
 	enum wal_target_type type = s->target->type;
 	pg_lsn *unfinished = xcalloc(c->n + 1, sizeof(*unfinished));
-	size_t i, last_commits = 0; /* where boundaries count from */
+	size_t i, searched = 0; /* boundaries */
 	struct format_wal_tag tag;
 	struct wal_summary sum;
 	bool enough;
@@ -299,9 +375,11 @@ search_chain(struct wal_chain *c, struct search *s, struct err *err)
 		unfinished[i] = sum.parsed ? sum.unfinished : 0;
 		if (is_candidate(s, &sum, wal_chain_start(c, &c->links[i]) +
 		    c->segment_size)) {
-			if (type == WAL_TARGET_TIME)
+			if (type != WAL_TARGET_LSN) {
 				ret = search_boundaries(c, s, unfinished,
-				    last_commits, i, err);
+				    searched, i, err);
+				searched = i;
+			}
 			if (ret == 0 && !s->decided)
 				ret = wal_chain_scan(c, i, judge, s, &enough,
 				    err);
@@ -310,12 +388,10 @@ search_chain(struct wal_chain *c, struct search *s, struct err *err)
 				ret = search_boundaries(c, s, unfinished, i,
 				    i + 1, err);
 		}
-		if (sum.commits > 0)
-			last_commits = i;
 	}
 	if (ret == 0 && !s->decided && type != WAL_TARGET_LSN)
-		ret = search_boundaries(c, s, unfinished,
-		    type == WAL_TARGET_TIME ? last_commits : 0, c->n, err);
+		ret = search_boundaries(c, s, unfinished, searched, c->n,
+		    err);
 	free(unfinished);
 	return ret;
 }
@@ -343,58 +419,35 @@ set_found(const struct wal_chain *c, const struct wal_event *ev,
 	memcpy(out->segment, l->ws.file.segment, sizeof(out->segment));
 }
 
-/* The last record of a link with the target's very time. */
-struct same_time {
-	const struct wal_target *target;
-	pg_lsn limit;
-	struct wal_event event; /* end 0: none */
-};
-
-static bool
-note_same_time(void *arg, const struct wal_event *ev)
+/* All that is stored belongs to the target. */
+static void
+take_everything(const struct wal_chain *c, const struct wal_reach *reach,
+    struct wal_found *out)
 {
-	struct same_time *s = arg;
+	struct wal_event ev = { .type = WAL_EVENT_OTHER,
+		.lsn = reach->last_record, .end = reach->end,
+		.has_time = true, .time = reach->proven_time };
 
-	if (ev->end > s->limit)
-		return true;
-	if (ev->has_time && ev->time == s->target->time)
-		s->event = *ev;
-	return false;
+	if (reach->last_record == 0)
+		return;
+	set_found(c, &ev, out);
+	out->use_lsn = true;
 }
 
 /*
- * No commit is past the time. PostgreSQL would go to the end of WAL and fail
- * there; an LSN from which on all is proved to be later serves instead. An
- * exclusive LSN target needs a record at or after it, or it is not reached.
+ * No commit is past the time, so that each one belongs to the target, in
+ * whatever order their times are (clocks step back). PostgreSQL would go to
+ * the end of WAL and fail there; the last record's LSN serves instead. That
+ * the archive is complete up to the time needs something later in it.
  */
-static int
-prove_time(struct wal_chain *c, const struct wal_target *t,
-    const struct wal_reach *reach, struct wal_found *out, struct err *err)
+static void
+prove_time(const struct wal_chain *c, const struct wal_target *t,
+    const struct wal_reach *reach, struct wal_found *out)
 {
-	struct same_time same = { .target = t, .limit = reach->end };
-	struct wal_event ev = { .type = WAL_EVENT_OTHER,
-		.lsn = reach->proven_lsn, .has_time = true,
-		.time = reach->proven_time };
-	bool enough;
-
-	if (reach->proven_time < t->time)
-		return 0;
-	if (reach->proven_time == t->time && t->inclusive) {
-		/* It may be a commit that belongs to the target: past it. */
-		size_t at = (size_t)(link_of(c, ev.lsn) - c->links);
-
-		if (wal_chain_scan(c, at, note_same_time, &same, &enough,
-		    err) != 0)
-			return -1;
-		if (same.event.end > ev.lsn)
-			ev.lsn = same.event.end;
-	}
-	if (ev.lsn >= reach->end)
-		return 0;
-	ev.end = ev.lsn;
-	set_found(c, &ev, out);
-	out->use_lsn = true;
-	return 0;
+	/* What is lost in a gap may have the same time. */
+	if (reach->gap ? reach->proven_time > t->time :
+			 reach->proven_time >= t->time)
+		take_everything(c, reach, out);
 }
 
 /* Only what wal_reach() has proved. */
@@ -433,10 +486,33 @@ wal_reach_find(struct repo *repo, const struct commit *backup,
 	if (s.decided && !s.too_early)
 		set_found(&c, &s.event, out);
 	else if (!s.decided && target->type == WAL_TARGET_TIME)
-		ret = prove_time(&c, target, reach, out, err);
+		prove_time(&c, target, reach, out);
+	else if (!s.decided && target->type == WAL_TARGET_LSN &&
+	    !target->inclusive && target->lsn > reach->last_record &&
+	    target->lsn <= reach->end)
+		take_everything(&c, reach, out);
 out:
 	wal_chain_free(&c);
 	return ret;
+}
+
+/*
+ * The backup's own timeline. PostgreSQL asks for its history whichever way
+ * the timeline is named, and archive-get does not say that there is none of
+ * a timeline that has WAL (T28): without it nothing can be recovered.
+ */
+static int
+own_path(struct repo *repo, const struct incarnation *inc, uint32_t from,
+    struct history *out, struct err *err)
+{
+	if (wal_store_history(repo, inc, from, out, err) == 0)
+		return 0;
+	if (err->code != ERR_NOT_FOUND)
+		return -1;
+	err_set(err, ERR_REFUSED, "%08X.history is not stored, and the backup "
+	    "is of timeline %u: recovery needs it", from, from);
+	return err_hint(err, "a server that was on timeline %u still has it: "
+	    "dapk-backup archive-push PGDATA/pg_wal/%08X.history", from, from);
 }
 
 /* The newest stored timeline that goes on from here. */
@@ -462,8 +538,7 @@ latest_path(struct repo *repo, const struct incarnation *inc, uint32_t from,
 			    "timeline %u is: which timeline is the latest "
 			    "cannot be told", t, t);
 			err_hint(err, "archive it (dapk-backup archive-push "
-			    "PGDATA/pg_wal/%08X.history), or name the "
-			    "timeline: --timeline %u", t, from);
+			    "PGDATA/pg_wal/%08X.history)", t);
 			goto out;
 		}
 		if (history_contains(out, from, lsn)) {
@@ -472,7 +547,7 @@ latest_path(struct repo *repo, const struct incarnation *inc, uint32_t from,
 		}
 		history_free(out);
 	}
-	ret = wal_store_history(repo, inc, from, out, err);
+	ret = own_path(repo, inc, from, out, err);
 out:
 	free(timelines);
 	return ret;
@@ -489,7 +564,7 @@ wal_reach_path(struct repo *repo, const struct incarnation *inc,
 	if (timeline == NULL || strcmp(timeline, "latest") == 0)
 		return latest_path(repo, inc, from, lsn, out, err);
 	if (strcmp(timeline, "current") == 0)
-		return wal_store_history(repo, inc, from, out, err);
+		return own_path(repo, inc, from, out, err);
 	if (!text_u64(timeline, UINT32_MAX, &number) || number == 0)
 		return err_set(err, ERR_USAGE,
 		    "'%s' is no timeline: latest, current or a number",

@@ -16,11 +16,21 @@
 struct wal_reach {
 	pg_lsn begin; /* the backup's start LSN */
 	pg_lsn end;   /* end of the last whole record that is stored */
+	pg_lsn last_record; /* its start; 0: not known */
+	bool opaque; /* some of it cannot be read as WAL: `end` is too low */
 	uint32_t end_timeline;
 	char last_segment[WAL_SEGMENT_NAME_LEN + 1];
 	bool ends_in_partial; /* the last piece is a .partial file */
 	char missing[WAL_SEGMENT_NAME_LEN + 1]; /* first absent one */
 	bool gap; /* later segments exist after `missing` */
+	bool conflict; /* `missing` is stored, with two contents */
+	/*
+	 * 0, or where the path's next timeline left end_timeline, while
+	 * nothing of the next one is stored from there on: PostgreSQL then
+	 * reads on in the old timeline's WAL. past_fork: and there is some.
+	 */
+	pg_lsn fork;
+	bool past_fork;
 	int64_t max_commit_time; /* 0: no commit seen after the backup's stop */
 	int64_t proven_time; /* latest time of any record or backup stop */
 	pg_lsn proven_lsn;   /* where that is */
@@ -30,7 +40,8 @@ struct wal_reach {
  * The path of a timeline target: "latest" (the highest timeline that has a
  * stored history file and descends from `from` at `lsn`; PostgreSQL's own
  * rule of probing upwards, TRAPS T28), "current", or a number. ERR_REFUSED
- * when that timeline does not descend from the backup (T89).
+ * when that timeline does not descend from the backup (T89), or a history
+ * that recovery would ask for is not stored.
  */
 int wal_reach_path(struct repo *repo, const struct incarnation *inc,
     const char *timeline, uint32_t from, pg_lsn lsn, struct history *out,
@@ -60,8 +71,10 @@ struct wal_target {
 struct wal_found {
 	bool found;
 	/*
-	 * TIME only: no commit is past the target, but WAL up to `lsn` is
-	 * proved to be later: recover to this LSN (exclusive) instead.
+	 * TIME: no commit is past the target, and WAL is stored that is
+	 * proved to be later. LSN, exclusive: just behind the last record.
+	 * All that is stored belongs to it: recover to event.lsn, the last
+	 * whole record, inclusive.
 	 */
 	bool use_lsn;
 	struct wal_event event; /* the record that decides */
@@ -77,5 +90,21 @@ int wal_reach_find(struct repo *repo, const struct commit *backup,
     const struct history *path, const struct wal_reach *reach,
     const struct wal_target *target, struct wal_found *out,
     struct err *err) ERR_USE;
+
+/* What wal_reach_prove() has looked at. */
+struct wal_proof {
+	uint64_t segments;
+	uint64_t stored_bytes; /* all parts */
+	bool read; /* every byte, with its checks */
+};
+
+/*
+ * That the WAL from the backup up to an LSN is really there: every part of
+ * it, and when it has at most read_max stored bytes, its content too.
+ * ERR_DAMAGED: what the archive names is absent or damaged.
+ */
+int wal_reach_prove(struct repo *repo, const struct commit *backup,
+    const struct history *path, pg_lsn until, uint64_t read_max,
+    struct wal_proof *out, struct err *err) ERR_USE;
 
 #endif

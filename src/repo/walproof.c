@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Looking at the stored WAL that a recovery needs, object by object. */
+#include "config.h"
+
+#include "repo/walreach.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cancel.h"
+#include "repo/walchain.h"
+
+struct proof {
+	struct wal_chain *chain;
+	struct frame_codec *codec;
+	bool read;
+	struct wal_proof *out;
+};
+
+/* One generation of a segment, all of its parts. */
+static int
+prove_object(struct proof *p, const struct wal_stored *ws, uint64_t *bytes,
+    struct err *err)
+{
+	const struct wal_chain *c = p->chain;
+	struct format_wal_tag tag;
+	char key[STORAGE_KEY_MAX];
+	uint64_t size;
+	uint32_t part;
+
+	*bytes = ws->size;
+	if (p->read)
+		return wal_store_read(c->repo, c->inc, ws, p->codec, NULL,
+		    NULL, err);
+	if (wal_store_describe(c->repo, c->inc, ws, &tag, NULL, err) != 0)
+		return -1;
+	for (part = 1; part < tag.parts; part++) {
+		wal_store_key(c->inc, &ws->file, ws->hash, ws->generation,
+		    part, key);
+		if (storage_stat(c->repo->st, key, &size, NULL, err) != 0)
+			return -1;
+		*bytes += size;
+	}
+	return 0;
+}
+
+/* The generation at hand, or another one that holds. */
+static int
+prove_link(struct proof *p, const struct wal_link *l, struct err *err)
+{
+	const struct wal_chain *c = p->chain;
+	struct wal_stored *all = NULL;
+	struct err why = ERR_INIT;
+	uint64_t bytes;
+	size_t i, n = 0;
+	int ret;
+
+	ret = prove_object(p, &l->ws, &bytes, err);
+	if (ret != 0 && err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
+		return -1;
+	if (ret != 0 && wal_store_find(c->repo, c->inc, &l->ws.file, &all, &n,
+		&why) != 0)
+		n = 0;
+	for (i = 0; i < n && ret != 0; i++)
+		if (all[i].generation != l->ws.generation &&
+		    memcmp(all[i].hash, l->ws.hash, WAL_HASH_SIZE) == 0)
+			ret = prove_object(p, &all[i], &bytes, &why);
+	free(all);
+	if (ret != 0) {
+		/* It was listed, or part 0 names it: no absence. */
+		err->code = ERR_DAMAGED;
+		err_wrap(err, "WAL segment %s", l->ws.file.segment);
+		return err_hint(err, "if a server still has it: dapk-backup "
+		    "archive-push PATH stores it again; else choose a target "
+		    "before it");
+	}
+	err_clear(err);
+	p->out->segments += !p->read;
+	p->out->stored_bytes += p->read ? 0 : bytes;
+	return 0;
+}
+
+static int
+prove_chain(struct proof *p, pg_lsn until, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < p->chain->n; i++) {
+		if (wal_chain_start(p->chain, &p->chain->links[i]) >= until)
+			break;
+		if (cancel_check(err) != 0 ||
+		    prove_link(p, &p->chain->links[i], err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+wal_reach_prove(struct repo *repo, const struct commit *backup,
+    const struct history *path, pg_lsn until, uint64_t read_max,
+    struct wal_proof *out, struct err *err)
+{
+	struct wal_chain c;
+	struct proof p = { .chain = &c, .out = out };
+	int ret = -1;
+
+	memset(out, 0, sizeof(*out));
+	if (wal_chain_build(&c, repo, &backup->inc, backup->wal_segment_size,
+		path, wal_segno_of_lsn(backup->start_lsn,
+		    backup->wal_segment_size), err) != 0)
+		goto out;
+	if (prove_chain(&p, until, err) != 0)
+		goto out;
+	if (out->stored_bytes <= read_max) {
+		p.read = true;
+		p.codec = frame_codec_new(1);
+		if (prove_chain(&p, until, err) != 0)
+			goto out;
+		out->read = true;
+	}
+	ret = 0;
+out:
+	frame_codec_free(p.codec);
+	wal_chain_free(&c);
+	return ret;
+}
