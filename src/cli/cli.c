@@ -11,6 +11,7 @@
 
 #include "core/cancel.h"
 #include "core/log.h"
+#include "pg/walname.h"
 
 static const char *const examples_init[] = {
 	"dapk-backup init",
@@ -162,7 +163,10 @@ cli_server_directory(const struct config *cfg)
 	return cfg->pgdata;
 }
 
-/* Does the data directory say that its server is a standby? */
+/*
+ * Does the data directory say that its server is a standby? With
+ * recovery.signal beside it, it is one too (readRecoverySignalFile()).
+ */
 static bool
 is_standby(const char *pgdata)
 {
@@ -170,9 +174,6 @@ is_standby(const char *pgdata)
 
 	if (pgdata == NULL)
 		pgdata = ".";
-	(void)snprintf(path, sizeof(path), "%s/recovery.signal", pgdata);
-	if (access(path, F_OK) == 0)
-		return false;
 	(void)snprintf(path, sizeof(path), "%s/standby.signal", pgdata);
 	return access(path, F_OK) == 0;
 }
@@ -255,11 +256,32 @@ run_command(const struct parsed *p, struct config *cfg, struct err *err)
 	return code;
 }
 
+/*
+ * A restore_command with a mistyped "archive-get": a WAL file's name and
+ * something after it. The usual code would let PostgreSQL promote.
+ */
+static bool
+is_restore_command(int argc, char **argv)
+{
+	struct err ignored = ERR_INIT;
+	struct wal_file file;
+	bool named = false;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (named && argv[i][0] != '-')
+			return true;
+		if (wal_file_parse(argv[i], &file, &ignored) == 0)
+			named = true;
+	}
+	return false;
+}
+
 static int
-fail(const struct parsed *p, const struct config *cfg, struct err *err)
+fail(const struct parsed *p, unsigned bit, const struct config *cfg,
+    struct err *err)
 {
 	const char *pgdata = cli_server_directory(cfg);
-	unsigned bit = p->command == NULL ? 0 : p->command->bit;
 	size_t i;
 
 	/* The configuration may be what failed. */
@@ -283,6 +305,7 @@ cli_main(int argc, char **argv)
 	struct parsed p;
 	struct config cfg;
 	struct err err = ERR_INIT;
+	unsigned bit = 0;
 	int code;
 
 	open_standard_files();
@@ -298,8 +321,12 @@ cli_main(int argc, char **argv)
 	} else if (code == 0) {
 		code = run_command(&p, &cfg, &err);
 	}
+	if (p.command != NULL)
+		bit = p.command->bit;
+	else if (is_restore_command(argc, argv))
+		bit = COMMAND_ARCHIVE_GET;
 	if (code < 0)
-		code = fail(&p, &cfg, &err);
+		code = fail(&p, bit, &cfg, &err);
 	config_free(&cfg);
 	parsed_free(&p);
 	return code;

@@ -143,6 +143,24 @@ run as_user "$BIN" --config "$T/none.conf" archive-get "${segments[0]}" "$T/dest
 assert_ne "$RC" 1 "exit code without the configuration file"
 assert_ne "$RC" 0 "exit code without the configuration file"
 
+note "a mistyped archive-get must not promote either; a standby asks again"
+as_user touch "$T/standby/recovery.signal" # PostgreSQL then goes by standby.signal
+for args in "archive-gte ${segments[0]} x" "${segments[0]} x" "get --prefetch 0 00000002.history x"; do
+	# shellcheck disable=SC2086
+	(cd "$T/rec" && expect 126 dapk $args)
+	# shellcheck disable=SC2086
+	(cd "$T/standby" && expect 2 dapk $args)
+done
+expect 2 dapk bakcup
+expect 2 dapk archive-psuh "pg_wal/${segments[0]}"
+both garbage 'garbage'
+
+note "DEST tells the data directory when nothing else does (pg_rewind -c)"
+grep -v '^pgdata' "$CONF" >"$T/bare.conf"
+rm -f "$T/rec/pg_wal/RECOVERYXLOG"
+expect 0 as_user "$BIN" --config "$T/bare.conf" archive-get --prefetch 0 "${segments[1]}" "$T/rec/pg_wal/RECOVERYXLOG"
+cmp "$T/rec/pg_wal/RECOVERYXLOG" "$T/kept/${segments[1]}"
+
 note "ahead: the next segments wait in the spool, and are the right ones"
 for seg in "${segments[@]}"; do
 	rm -f "$T/dest/x"
