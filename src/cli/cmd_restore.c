@@ -136,37 +136,38 @@ print_reached(const struct config *cfg, const struct restore_reached *r)
 	    r->socket_directory, r->port);
 	if (cfg->action == ACTION_PAUSE)
 		(void)printf("to go on: SELECT pg_wal_replay_resume();\n");
+	if (r->socket_temporary)
+		(void)printf("the directory %s was made for its socket: "
+		    "remove it when this server has been stopped\n",
+		    r->socket_directory);
 }
 
 static void
-print_start(const struct config *cfg, const struct commit *backup)
+print_start(const struct restore_plan *plan, const struct config *cfg)
 {
-	char *conf = xasprintf("%s/postgresql.conf", cfg->restore_dir);
-	bool inside = access(conf, F_OK) == 0;
+	char *command = restore_start_command(plan);
 
-	free(conf);
-	(void)printf("restored into %s; to start it%s\n", cfg->restore_dir,
-	    inside ? ":" : ", pg_ctl needs the options told above: its "
-	    "configuration lies in a folder of its own");
-	if (!inside)
-		return;
-	(void)printf("  /usr/lib/postgresql/%d/bin/pg_ctl -D %s -l "
-	    "%s.log start\n", backup->inc.major, cfg->restore_dir,
-	    cfg->restore_dir);
+	(void)printf("restored into %s; to start it:\n  %s\n",
+	    cfg->restore_dir, command);
+	if (restore_start_needs_options(plan))
+		(void)printf("without these options it would look for its "
+		    "data or configuration where the source had them\n");
 	(void)printf("recovery then reads WAL from the repository; its "
 	    "progress is in that log\n");
+	free(command);
 }
 
 /* The last thing that a tired reader sees. */
 static void
 print_archiving(const struct config *cfg)
 {
-	if (cfg->keep_archiving)
+	if (cfg->keep_archiving || cfg->standby)
 		return;
 	(void)printf("ARCHIVING IS OFF in the restored server. If it takes "
 	    "the old one's place, turn it on: remove the line archive_mode "
-	    "from %s/postgresql.auto.conf, restart, and type dapk-backup "
-	    "check\n", cfg->restore_dir);
+	    "from %s/postgresql.auto.conf, restart, type dapk-backup check, "
+	    "and take a backup at once: dapk-backup backup\n",
+	    cfg->restore_dir);
 }
 
 static int
@@ -189,7 +190,7 @@ run_plan(struct restore_plan *plan, const struct config *cfg,
 	if (ret != 0)
 		return -1;
 	if (!cfg->start) {
-		print_start(cfg, restore_plan_backup(plan));
+		print_start(plan, cfg);
 		print_archiving(cfg);
 		return EXIT_DONE;
 	}

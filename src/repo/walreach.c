@@ -130,7 +130,7 @@ build(struct wal_chain *c, struct repo *repo, const struct commit *backup,
 	    wal_segno_of_lsn(backup->start_lsn, size), err);
 }
 
-/* The first `limit` links; *used: those that hold. */
+/* The first `limit` links; *used: those before the first damaged one. */
 static int
 walk(struct wal_chain *c, const struct commit *backup, size_t limit,
     struct wal_reach *out, size_t *used, struct err *err)
@@ -151,6 +151,7 @@ walk(struct wal_chain *c, const struct commit *backup, size_t limit,
 		log_warning("%s: %s; recovery cannot go past it",
 		    c->links[i].ws.file.name, err->msg);
 		err_clear(err);
+		out->damaged = true;
 		break;
 	}
 	*used = i;
@@ -220,6 +221,7 @@ wal_reach(struct repo *repo, const struct commit *backup,
     const struct history *path, struct wal_reach *out, struct err *err)
 {
 	struct wal_chain c;
+	bool damaged = false; /* the link at the limit */
 	size_t limit, used;
 	int ret = -1;
 
@@ -238,7 +240,9 @@ wal_reach(struct repo *repo, const struct commit *backup,
 		log_warning("%s: %s; recovery cannot go past it",
 		    out->last_segment, err->msg);
 		err_clear(err);
+		damaged = true;
 	}
+	out->damaged |= damaged;
 	set_end(&c, used, out);
 	ret = 0;
 out:

@@ -24,6 +24,7 @@ struct wal_reach {
 	char missing[WAL_SEGMENT_NAME_LEN + 1]; /* first absent one */
 	bool gap; /* later segments exist after `missing` */
 	bool conflict; /* `missing` is stored, with two contents */
+	bool damaged;  /* `missing` is stored, damaged */
 	/*
 	 * 0, or where the path's next timeline left end_timeline, while
 	 * nothing of the next one is stored from there on: PostgreSQL then

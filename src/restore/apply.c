@@ -28,6 +28,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "pg/control.h"
+#include "restore/command.h"
 #include "restore/copyback.h"
 #include "restore/plan.h"
 #include "restore/recovery.h"
@@ -309,45 +310,20 @@ make_include_dirs(struct apply *a, struct err *err)
 }
 
 static void
-add_option(struct buf *b, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	buf_printf(b, "-c %s=", name);
-	plan_shell_word(b, value);
-	buf_add_byte(b, ' ');
-}
-
-/* pg_ctl hands its -o to a shell: words in a word. */
-static void
-say_options(const struct restore_plan *plan)
-{
-	struct buf options, b;
-
-	buf_init(&options, RECOVERY_CONF_MAX);
-	buf_init(&b, RECOVERY_CONF_MAX);
-	add_option(&options, "config_file", plan->saved.config_file);
-	add_option(&options, "data_directory", plan->dir);
-	add_option(&options, "hba_file", plan->saved.hba_file);
-	add_option(&options, "ident_file", plan->saved.ident_file);
-	buf_add_str(&options, "-c external_pid_file=");
-	plan_pg_ctl(plan, NULL, &b);
-	buf_add_str(&b, " -o ");
-	plan_shell_word(&b, buf_str(&options));
-	log_info("the configuration lay outside the data directory and was "
-		 "restored beside it; start the server with: %s start",
-	    buf_str(&b));
-	buf_free(&options);
-	buf_free(&b);
-}
-
-static void
 say_how_to_go_on(const struct restore_plan *plan)
 {
-	const struct plan_saved *s = &plan->saved;
+	const char *mode = plan->settings.archive_mode;
 
-	if (s->config_file != NULL && !plan->config->start)
-		say_options(plan);
+	if (plan->saved.config_file != NULL)
+		log_info("the configuration lay outside the data directory "
+			 "and was restored beside it, into %s/" PLAN_CONFIG_DIR,
+		    plan->dir);
+	if (plan->config->standby && !plan->config->keep_archiving &&
+	    mode != NULL && strcmp(mode, "always") == 0)
+		log_warning("archive_mode was always: this standby archives "
+			    "too, to where its archive_command says; set it "
+			    "to on in %s/postgresql.auto.conf unless that is "
+			    "meant", plan->dir);
 	if (plan->config->standby && plan->config->primary_conninfo == NULL)
 		log_info("no --primary-conninfo was given: the standby takes "
 			 "its WAL from the repository only");
@@ -371,6 +347,8 @@ apply_steps(struct apply *a, struct err *err)
 	if (copy_all(a, err) != 0)
 		return -1;
 	find_saved_inside(a->plan);
+	if (command_find_settings(a->plan, err) != 0)
+		return -1;
 	if (make_include_dirs(a, err) != 0 ||
 	    recovery_write(a->plan, a->tree.fd, err) != 0 ||
 	    cancel_check(err) != 0)

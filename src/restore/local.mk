@@ -1,10 +1,13 @@
 libdapk_a_SOURCES += \
 	%D%/apply.c \
+	%D%/command.c %D%/command.h \
 	%D%/copyback.c %D%/copyback.h \
 	%D%/dest.c \
 	%D%/plan.c %D%/plan.h \
 	%D%/postmaster.c %D%/postmaster.h \
+	%D%/proof.c %D%/proof.h \
 	%D%/recovery.c %D%/recovery.h \
+	%D%/refuse.c %D%/refuse.h \
 	%D%/restore.h \
 	%D%/show.c \
 	%D%/start.c \

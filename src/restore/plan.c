@@ -22,9 +22,10 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/time.h"
+#include "restore/proof.h"
+#include "restore/refuse.h"
 
-#define NAMES_TEXT_MAX ((size_t)512)
-#define NAMES_SEGMENTS_MAX 4096
+#define TARGET_TEXT_MAX ((size_t)512)
 
 struct candidate {
 	struct commit c; /* without its packs and manifest parts */
@@ -225,28 +226,6 @@ out:
 	return ret;
 }
 
-/* "these are there: 1, 2, 3" when a timeline cannot be reached. */
-static void
-hint_timelines(const struct restore_plan *plan, struct err *err)
-{
-	struct err ignored = ERR_INIT; /* the refusal is the one to tell */
-	struct buf b;
-	uint32_t *list = NULL;
-	size_t i, n = 0;
-
-	buf_init(&b, NAMES_TEXT_MAX);
-	if (wal_store_timelines(plan->params.repo, &plan->inc, &list, &n,
-		&ignored) == 0)
-		for (i = 0; i < n; i++)
-			buf_printf(&b, "%s%u", i == 0 ? "" : ", ",
-			    (unsigned)list[i]);
-	err->hint[0] = '\0'; /* this one names them */
-	err_hint(err, "timelines that have WAL stored: %s; dapk-backup info "
-		      "shows which backup lies on which", buf_str(&b));
-	free(list);
-	buf_free(&b);
-}
-
 /*
  * The way of each backup to the wanted timeline. "latest" is meant for the
  * whole archive: when the highest timeline is not reached from the newest
@@ -265,7 +244,7 @@ find_paths(struct restore_plan *plan, struct candidates *cs, struct err *err)
 		if (wal_reach_path(plan->params.repo, &plan->inc,
 			plan->timeline, ca->c.timeline, ca->c.stop_lsn,
 			&ca->path, &e) != 0) {
-			if (e.code != ERR_REFUSED) {
+			if (e.code != ERR_REFUSED && e.code != ERR_NOT_FOUND) {
 				*err = e;
 				return -1;
 			}
@@ -281,11 +260,13 @@ find_paths(struct restore_plan *plan, struct candidates *cs, struct err *err)
 	}
 	if (found == 0) {
 		*err = refused;
-		hint_timelines(plan, err);
+		refuse_hint_timelines(plan, err);
 		return -1;
 	}
 	if (strcmp(plan->timeline, "latest") != 0)
 		return 0;
+	if (refuse_abandoned(plan, highest, err) != 0)
+		return -1;
 	for (i = 0; i < cs->n; i++) {
 		ca = &cs->list[i];
 		if (!ca->has_path || ca->path.timeline == highest)
@@ -311,90 +292,6 @@ ends_before_target(const struct restore_plan *plan, const struct commit *c)
 	return true;
 }
 
-static void
-hint_latest(const struct restore_plan *plan, const struct wal_reach *r,
-    const struct commit *c, struct err *err)
-{
-	char text[TIME_TEXT_MAX], lsn[LSN_TEXT_MAX];
-	int64_t t = r->proven_time > c->stop_time ? r->proven_time :
-						    c->stop_time;
-
-	if (plan->target == TARGET_TIME)
-		err_hint(err,
-		    "what can be reached from backup %s: times after its end "
-		    "and before %s, or (without a target, or with "
-		    "--target-lsn) everything up to LSN %s", c->label,
-		    time_format(t, text), lsn_format(r->end, lsn));
-	else
-		err_hint(err,
-		    "the stored WAL is proved up to LSN %s, its last time is "
-		    "%s; without a target everything that is stored is "
-		    "replayed", lsn_format(r->end, lsn), time_format(t, text));
-}
-
-/* WAL that makes the backup consistent is not all there. */
-static int
-refuse_incomplete(const struct commit *c, const struct wal_reach *r,
-    struct err *err)
-{
-	err_set(err, ERR_REFUSED,
-	    "backup %s needs WAL from %s to %s, and %s is not stored",
-	    c->label, c->wal_first, c->wal_last, r->missing);
-	return err_hint(err,
-	    "dapk-backup info shows the ranges; if the server still has the "
-	    "segment: dapk-backup archive-push --all DIR (its pg_wal)");
-}
-
-static int
-refuse_gap(const struct restore_plan *plan, const struct commit *c,
-    const struct wal_reach *r, struct err *err)
-{
-	char lsn[LSN_TEXT_MAX], text[TIME_TEXT_MAX];
-
-	err_set(err, ERR_REFUSED,
-	    "WAL segment %s is missing although later ones are stored; "
-	    "recovery from backup %s cannot pass it", r->missing, c->label);
-	return err_hint(err,
-	    "reachable: --target-lsn %s --exclusive%s%s%s; if the server still "
-	    "has the segment: dapk-backup archive-push PATH",
-	    lsn_format(r->end, lsn),
-	    r->max_commit_time == 0 ? "" : " (the last commit before it: ",
-	    r->max_commit_time == 0 ? "" :
-				      time_format(r->max_commit_time, text),
-	    r->max_commit_time == 0 ? "" : ")");
-}
-
-static int
-refuse_not_found(const struct restore_plan *plan, const struct commit *c,
-    const struct wal_reach *r, struct err *err)
-{
-	struct buf b;
-	char lsn[LSN_TEXT_MAX], text[TIME_TEXT_MAX];
-
-	if (r->gap)
-		return refuse_gap(plan, c, r, err);
-	buf_init(&b, NAMES_TEXT_MAX);
-	plan_target_text(plan, &b);
-	if (plan->target == TARGET_XID || plan->target == TARGET_NAME)
-		err_set(err, ERR_REFUSED,
-		    "%s is not in the stored WAL after backup %s (timeline %u, "
-		    "up to LSN %s)", buf_str(&b), c->label,
-		    (unsigned)r->end_timeline, lsn_format(r->end, lsn));
-	else
-		err_set(err, ERR_REFUSED,
-		    "%s is after the end of the archive: the stored WAL on the "
-		    "way to timeline %u ends with %s at LSN %s, its last "
-		    "commit is %s", buf_str(&b), (unsigned)plan->path.timeline,
-		    r->last_segment, lsn_format(r->end, lsn),
-		    r->max_commit_time == 0 ?
-			"before the backup" :
-			time_format(r->max_commit_time, text));
-	buf_free(&b);
-	if (plan->target != TARGET_NAME)
-		hint_latest(plan, r, c, err);
-	return -1;
-}
-
 /*
  * Does recovery from this backup reach the target? 0: yes, and plan->reach
  * and plan->found say where. ERR_REFUSED: no.
@@ -414,72 +311,22 @@ judge(struct restore_plan *plan, const struct candidate *ca, struct err *err)
 	if (plan->target == TARGET_IMMEDIATE)
 		return 0;
 	if (plan->target == TARGET_LATEST) {
-		if (r->gap && plan->config->standby) {
+		/* Short of the fork it would not be that timeline at all. */
+		if (r->fork != 0 && (r->past_fork || r->end < r->fork))
+			return refuse_fork(plan, &ca->c, r, err);
+		if (r->gap && !r->conflict && plan->config->standby) {
 			plan_note(plan, "WAL segment %s is missing: the "
 					"primary must still have it",
 			    r->missing);
 			return 0;
 		}
-		return r->gap ? refuse_gap(plan, &ca->c, r, err) : 0;
+		return r->gap ? refuse_gap(&ca->c, r, err) : 0;
 	}
 	if (wal_reach_find(repo, &ca->c, &ca->path, r, &plan->want,
 		&plan->found, err) != 0)
 		return -1;
 	return plan->found.found ? 0 :
 				   refuse_not_found(plan, &ca->c, r, err);
-}
-
-/* Restore points of a timeline's stretch, for the hint. */
-static int
-collect_names(const struct restore_plan *plan, const struct history_entry *h,
-    struct buf *out, struct err *err)
-{
-	struct wal_stored *list = NULL;
-	struct wal_summary s;
-	struct format_wal_tag tag;
-	size_t i, n = 0;
-	uint32_t k;
-	int ret = -1;
-
-	if (wal_store_segments(plan->params.repo, &plan->inc, h->timeline, true,
-		&list, &n, err) != 0)
-		return -1;
-	for (i = n > NAMES_SEGMENTS_MAX ? n - NAMES_SEGMENTS_MAX : 0; i < n;
-	    i++) {
-		if (wal_store_describe(plan->params.repo, &plan->inc, &list[i],
-			&tag, &s, err) != 0 || cancel_check(err) != 0)
-			goto out;
-		for (k = 0; k < s.n_restore_points &&
-		    k < WAL_SUMMARY_RESTORE_POINTS_MAX; k++)
-			if (s.points[k].lsn < h->end)
-				buf_printf(out, "%s\"%s\"",
-				    out->len == 0 ? "" : ", ",
-				    s.points[k].name);
-	}
-	ret = 0;
-out:
-	free(list);
-	return ret;
-}
-
-static void
-hint_names(const struct restore_plan *plan, const struct history *path,
-    struct err *err)
-{
-	struct err ignored = ERR_INIT; /* the refusal is the one to tell */
-	struct buf b;
-	size_t i;
-
-	buf_init(&b, NAMES_TEXT_MAX);
-	for (i = 0; i < path->n; i++)
-		if (collect_names(plan, &path->entries[i], &b, &ignored) != 0)
-			break;
-	if (b.len == 0)
-		err_hint(err, "no restore point is stored on this timeline");
-	else
-		err_hint(err, "restore points on this timeline: %s%s",
-		    buf_str(&b), b.overflow ? ", ..." : "");
-	buf_free(&b);
 }
 
 /*
@@ -538,7 +385,7 @@ refuse_too_early(const struct restore_plan *plan, const struct candidates *cs,
 		    ends_before_target(plan, &cs->list[i].c))
 			damaged = &cs->list[i].c;
 	}
-	buf_init(&b, NAMES_TEXT_MAX);
+	buf_init(&b, TARGET_TEXT_MAX);
 	plan_target_text(plan, &b);
 	if (damaged != NULL) {
 		err_set(err, ERR_REFUSED,
@@ -593,7 +440,9 @@ choose(struct restore_plan *plan, struct candidates *cs,
 			*chosen = ca;
 			return 0;
 		}
-		if (e.code != ERR_REFUSED) {
+		/* What is lost or damaged for one may be whole for another. */
+		if (e.code != ERR_REFUSED && e.code != ERR_NOT_FOUND &&
+		    e.code != ERR_DAMAGED) {
 			*err = e;
 			return -1;
 		}
@@ -610,7 +459,7 @@ choose(struct restore_plan *plan, struct candidates *cs,
 	if (plan->target == TARGET_XID || plan->target == TARGET_NAME)
 		hint_elsewhere(plan, oldest, err);
 	if (plan->target == TARGET_NAME)
-		hint_names(plan, &oldest->path, err);
+		refuse_hint_names(plan, &oldest->path, err);
 	return -1;
 }
 
@@ -627,14 +476,32 @@ note_backup(struct restore_plan *plan, const struct candidates *cs)
 		    plan->backup.label,
 		    (unsigned long long)plan->backup.damaged_count);
 	}
-	if (plan->found.use_lsn)
+	if (plan->found.use_lsn && plan->target == TARGET_TIME)
 		plan_note(plan,
 		    "no commit after the target time is stored, but WAL that "
-		    "was written later: recovery gets an LSN as target");
+		    "was written later: recovery gets the last record's LSN "
+		    "as target");
+	if (plan_recovery_timeline(plan) != plan->path.timeline)
+		plan_note(plan, "nothing of timeline %u is stored after its "
+		    "beginning: recovery is sent along timeline %u, where the "
+		    "target lies", (unsigned)plan->path.timeline,
+		    (unsigned)plan_recovery_timeline(plan));
 	if (plan->reach.ends_in_partial &&
 	    (!plan->found.found || plan->target == TARGET_LATEST))
 		plan_note(plan, "the archive ends with the partial segment %s",
 		    plan->reach.last_segment);
+}
+
+/*
+ * Where nothing of a newer timeline is stored, PostgreSQL would look for it
+ * all the same, and archive-get may not say that it is absent: a target that
+ * lies before its fork is reached along the old timeline.
+ */
+uint32_t
+plan_recovery_timeline(const struct restore_plan *plan)
+{
+	return plan->reach.fork != 0 && plan_has_target(plan) ?
+	    plan->reach.end_timeline : plan->path.timeline;
 }
 
 int
@@ -656,7 +523,9 @@ plan_choose(struct restore_plan *plan, struct err *err)
 	plan->path = chosen->path;
 	chosen->has_path = false; /* now the plan's */
 	note_backup(plan, &cs);
-	ret = 0;
+	ret = proof_make(plan, err);
+	if (ret != 0)
+		history_free(&plan->path);
 out:
 	if (ret != 0)
 		memset(&plan->path, 0, sizeof(plan->path));

@@ -50,6 +50,7 @@ struct plan_saved {
 	char *config_file;
 	char *hba_file;
 	char *ident_file;
+	bool names_directory; /* the configuration sets data_directory */
 };
 
 struct restore_plan {
@@ -65,6 +66,7 @@ struct restore_plan {
 	char timeline[PLAN_TIMELINE_MAX]; /* "latest", "current", "7" */
 	struct wal_target want;	    /* TIME, XID, LSN, NAME */
 	struct wal_found found;
+	struct wal_proof proof;
 	bool zone_assumed;
 	struct buf notes; /* lines for the printed plan */
 
@@ -92,6 +94,9 @@ void plan_target_text(const struct restore_plan *plan, struct buf *out);
 
 /* Does recovery get a recovery_target setting (or runs to the end)? */
 bool plan_has_target(const struct restore_plan *plan);
+
+/* The timeline that recovery is sent to: the path's, or an older one. */
+uint32_t plan_recovery_timeline(const struct restore_plan *plan);
 
 int plan_choose(struct restore_plan *plan, struct err *err) ERR_USE;
 int plan_destination(struct restore_plan *plan, struct err *err) ERR_USE;

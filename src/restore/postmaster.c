@@ -113,17 +113,20 @@ try_path(struct postmaster *pm)
 	return false;
 }
 
-static int
-find_binaries(struct postmaster *pm, struct err *err)
+int
+postmaster_find(struct postmaster *pm, const struct restore_plan *plan,
+    struct err *err)
 {
 	static const char *const places[] = { "/usr/lib/postgresql/%d/bin",
 		"/usr/pgsql-%d/bin", "/usr/lib/postgresql%d/bin",
 		"/usr/local/pgsql-%d/bin", "/opt/postgresql/%d/bin" };
-	const int major = pm->plan->inc.major;
+	const int major = plan->inc.major;
 	const char *env = getenv("DAPK_BACKUP_PGBIN");
 	char dir[128];
 	size_t i;
 
+	memset(pm, 0, sizeof(*pm));
+	pm->plan = plan;
 	if (env != NULL) {
 		if (try_dir(pm, env, strlen(env)))
 			return 0;
@@ -361,9 +364,7 @@ int
 postmaster_prepare(struct postmaster *pm, const struct restore_plan *plan,
     struct err *err)
 {
-	memset(pm, 0, sizeof(*pm));
-	pm->plan = plan;
-	if (find_binaries(pm, err) != 0 || choose_port(pm, err) != 0 ||
+	if (postmaster_find(pm, plan, err) != 0 || choose_port(pm, err) != 0 ||
 	    make_sockets(pm, err) != 0)
 		return -1;
 	pm->log = xasprintf("%s/" POSTMASTER_LOG, plan->dir);
@@ -414,7 +415,6 @@ postmaster_start(struct postmaster *pm, struct err *err)
 		pm->pid = 0;
 		return err_sys(err, errno, "start %s", pm->args[0]);
 	}
-	pm->started = true;
 	return 0;
 }
 
@@ -448,6 +448,21 @@ postmaster_stop(struct postmaster *pm)
 	}
 }
 
+/* A server that was killed leaves its socket and lock file there. */
+static void
+remove_sockets(const struct postmaster *pm)
+{
+	char *path = xasprintf("%s/.s.PGSQL.%u", pm->sockets, pm->port);
+	char *lock = xasprintf("%s.lock", path);
+
+	/* Usually not there; what cannot be removed keeps the directory. */
+	(void)unlink(path);
+	(void)unlink(lock);
+	(void)rmdir(pm->sockets);
+	free(path);
+	free(lock);
+}
+
 void
 postmaster_free(struct postmaster *pm)
 {
@@ -455,8 +470,9 @@ postmaster_free(struct postmaster *pm)
 
 	for (i = 0; i < pm->n_args; i++)
 		free(pm->args[i]);
-	if (!pm->started && pm->sockets != NULL)
-		(void)rmdir(pm->sockets); /* not when it is DIR: never empty */
+	if (!pm->left_running && pm->sockets != NULL &&
+	    strcmp(pm->sockets, pm->plan->dir) != 0)
+		remove_sockets(pm);
 	free(pm->sockets);
 	free(pm->bin);
 	free(pm->log);

@@ -34,12 +34,16 @@ struct postmaster {
 	char *args[POSTMASTER_ARGS_MAX];
 	size_t n_args;
 	pid_t pid; /* 0: not running */
-	bool started; /* once */
+	bool left_running; /* set by the caller: its sockets stay */
 	int exit_status; /* as wait() gives it, when it ended */
 };
 
 int postmaster_prepare(struct postmaster *pm, const struct restore_plan *plan,
     struct err *err) ERR_USE;
+/* Only the binaries; free it too. */
+int postmaster_find(struct postmaster *pm, const struct restore_plan *plan,
+    struct err *err) ERR_USE;
+
 int postmaster_start(struct postmaster *pm, struct err *err) ERR_USE;
 bool postmaster_running(struct postmaster *pm);
 void postmaster_stop(struct postmaster *pm);

@@ -197,16 +197,16 @@ recovery_command(const struct restore_plan *plan, struct buf *out)
 static void
 add_timeline(const struct restore_plan *plan, struct buf *out)
 {
+	const uint32_t timeline = plan_recovery_timeline(plan);
 	char number[PLAN_TIMELINE_MAX];
 
 	if (plan->config->standby && strcmp(plan->timeline, "latest") == 0) {
 		recovery_setting(out, "recovery_target_timeline", "latest");
 		return;
 	}
-	(void)snprintf(number, sizeof(number), "%u",
-	    (unsigned)plan->path.timeline);
+	(void)snprintf(number, sizeof(number), "%u", (unsigned)timeline);
 	recovery_setting(out, "recovery_target_timeline",
-	    plan->path.timeline == plan->backup.timeline ? "current" : number);
+	    timeline == plan->backup.timeline ? "current" : number);
 }
 
 static void
@@ -235,12 +235,8 @@ add_target(const struct restore_plan *plan, struct buf *out)
 
 	switch (plan->target) {
 	case TARGET_TIME:
-		if (plan->found.use_lsn) {
-			inclusive = false;
-			recovery_setting(out, "recovery_target_lsn",
-			    lsn_format(plan->found.event.lsn, lsn));
+		if (plan->found.use_lsn)
 			break;
-		}
 		recovery_setting(out, "recovery_target_time",
 		    time_format(plan->want.time, text));
 		break;
@@ -250,6 +246,8 @@ add_target(const struct restore_plan *plan, struct buf *out)
 		recovery_setting(out, "recovery_target_xid", xid);
 		break;
 	case TARGET_LSN:
+		if (plan->found.use_lsn)
+			break;
 		recovery_setting(out, "recovery_target_lsn",
 		    lsn_format(plan->want.lsn, lsn));
 		break;
@@ -262,6 +260,11 @@ add_target(const struct restore_plan *plan, struct buf *out)
 	case TARGET_DEFAULT:
 	case TARGET_LATEST:
 		return;
+	}
+	if (plan->found.use_lsn) { /* the last record, with it */
+		inclusive = true;
+		recovery_setting(out, "recovery_target_lsn",
+		    lsn_format(plan->found.event.lsn, lsn));
 	}
 	recovery_setting(out, "recovery_target_inclusive",
 	    inclusive ? "on" : "off");
@@ -285,19 +288,27 @@ recovery_block(const struct restore_plan *plan, struct buf *out)
 	add_timeline(plan, out);
 	add_target(plan, out);
 	/*
-	 * Reading ahead would ask for the segment after the target, which is
-	 * lost and not absent: an error that ends recovery (T1).
+	 * Reading ahead asks for segments after the target's, and one of them
+	 * may be lost, damaged or in conflict: an error that ends recovery
+	 * (T1) before a target that is there.
 	 */
-	if (plan->reach.gap && plan->inc.major >= 15)
+	if (plan_has_target(plan) && plan->inc.major >= 15) {
+		buf_add_str(out, "# Reading ahead would ask for WAL after the "
+		    "target, where a damaged or\n# missing segment ends "
+		    "recovery; to be removed with the target.\n");
 		recovery_setting(out, "recovery_prefetch", "off");
+	}
 	if (c->standby) {
 		recovery_setting(out, "hot_standby", "on");
 		if (c->primary_conninfo != NULL)
 			recovery_setting(out, "primary_conninfo",
 			    c->primary_conninfo);
 	}
-	/* Not into the source's archive, whose names it would use (T102). */
-	if (!c->keep_archiving)
+	/*
+	 * Not into the source's archive, whose names it would use (T102). A
+	 * standby does not archive, and has to once it has been promoted.
+	 */
+	if (!c->keep_archiving && !c->standby)
 		recovery_setting(out, "archive_mode", "off");
 	buf_add_str(out, RECOVERY_END);
 	buf_free(&command);

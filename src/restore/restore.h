@@ -52,6 +52,15 @@ const struct commit *restore_plan_backup(const struct restore_plan *plan);
 
 int restore_apply(struct restore_plan *plan, struct err *err) ERR_USE;
 
+/*
+ * After restore_apply(): the command that starts the restored server, with
+ * what its configuration would otherwise get wrong. Caller frees.
+ */
+char *restore_start_command(const struct restore_plan *plan);
+
+/* Does the command need more than the directory to find the right files? */
+bool restore_start_needs_options(const struct restore_plan *plan);
+
 struct restore_reached {
 	bool promoted; /* or paused, or shut down, as asked */
 	uint32_t timeline;
@@ -59,6 +68,7 @@ struct restore_reached {
 	int64_t last_commit_time; /* 0: none replayed */
 	unsigned port;
 	char socket_directory[256];
+	bool socket_temporary; /* made for this: nobody else removes it */
 };
 
 /* Starts PostgreSQL in the restored directory and waits for the target. */

@@ -106,8 +106,9 @@ show_wal(const struct restore_plan *plan, FILE *out)
 	    wal_file_parse(last, &b, &ignored) == 0) {
 		n = wal_segno(&b, c->wal_segment_size) -
 		    wal_segno(&a, c->wal_segment_size) + 1;
-		fprintf(out, ": %llu %s, all stored", (unsigned long long)n,
-		    n == 1 ? "segment" : "segments");
+		fprintf(out, ": %llu %s, all stored, %s", (unsigned long long)n,
+		    n == 1 ? "segment" : "segments",
+		    plan->proof.read ? "read and whole" : "not read");
 	}
 	fputc('\n', out);
 }
@@ -120,9 +121,9 @@ show_event(const struct restore_plan *plan, FILE *out)
 	const char *at = lsn_format(e->lsn, lsn);
 
 	if (plan->found.use_lsn) {
-		fprintf(out, "  found      everything before LSN %s (written "
-			     "%s; no commit follows the target)\n", at,
-		    e->has_time ? time_format_local(e->time, local) : "later");
+		fprintf(out, "  found      everything up to the record at LSN "
+			     "%s, the last one stored (latest time in it: "
+			     "%s)\n", at, time_format_local(e->time, local));
 		return;
 	}
 	switch (e->type) {
@@ -192,6 +193,8 @@ show_then(const struct restore_plan *plan, FILE *out)
 	else
 		fprintf(out, "then         %s\n", then[plan->config->action]);
 	fprintf(out, "archiving    %s\n",
+	    plan->config->standby && !plan->config->keep_archiving ?
+		"as the source's archive_mode says: from its promotion on" :
 	    plan->config->keep_archiving ?
 		"goes on into this repository (--keep-archiving)" :
 		"is off in the restored cluster");

@@ -182,11 +182,14 @@ failed(struct wait *w, const char *how, struct err *err)
 			      "last line counts), then start again: %s restart",
 		    log->setting, log->setting_value, w->plan->dir,
 		    buf_str(&ctl));
-	} else if (log->fatal.len > 0)
-		err_set(err, ERR_POSTGRES, "recovery %s: %s", how,
-		    buf_str(&log->fatal));
-	else
-		err_set(err, ERR_POSTGRES, "recovery %s", how);
+	} else
+		err_set(err, ERR_POSTGRES, "recovery %s%s%s%s%s", how,
+		    log->fatal.len > 0 ? ": " : "", buf_str(&log->fatal),
+		    log->fetch_error[0] != '\0' ? "; archive-get: " : "",
+		    log->fetch_error);
+	if (log->fetch_hint[0] != '\0')
+		err_hint(err, "%s; then: %s restart (the server's log is %s)",
+		    log->fetch_hint, buf_str(&ctl), w->pm.log);
 	err_hint(err, "the server's log is %s; once the reason is mended: %s "
 		      "restart", w->pm.log, buf_str(&ctl));
 	buf_free(&ctl);
@@ -258,25 +261,68 @@ not_reached(const struct wait *w, const char *what, struct err *err)
 			     "server's log is %s", w->pm.log);
 }
 
+/* What the archive has now: it may have grown since the plan. */
+static int
+look_again(const struct wait *w, struct wal_reach *out, struct err *err)
+{
+	const struct restore_plan *plan = w->plan;
+
+	if (wal_reach(plan->params.repo, &plan->backup, &plan->path, out,
+		err) == 0)
+		return 0;
+	err_wrap(err, "looking for what the archive holds now");
+	return -1;
+}
+
+/*
+ * At the end of the archive, and not beyond: WAL that the plan's timelines do
+ * not have must not have been replayed. Without a connection the log has the
+ * start of the last record.
+ */
 static int
 prove_end(const struct wait *w, struct err *err)
 {
 	const struct wal_reach *r = &w->plan->reach;
-	const uint32_t seg = w->plan->backup.wal_segment_size;
+	const pg_lsn at = w->lsn != 0 ? w->lsn : w->log.redo_done;
 	char lsn[LSN_TEXT_MAX], want[LSN_TEXT_MAX], text[128];
-	pg_lsn from;
+	struct wal_reach now;
+	pg_lsn from, to;
 
 	if (w->plan->config->standby)
 		return 0;
-	/* The log has the start of the last record only. */
-	from = wal_segment_start(wal_segno_of_lsn(r->end - 1, seg), seg);
-	if (w->lsn != 0 ? w->lsn >= r->end : w->log.redo_done >= from)
+	from = w->lsn != 0 ? r->end : r->last_record;
+	if (at < from) {
+		(void)snprintf(text, sizeof(text),
+		    "it was at LSN %s, the archive goes to %s",
+		    lsn_format(at, lsn), lsn_format(r->end, want));
+		return not_reached(w, text, err);
+	}
+	if (r->opaque || r->last_record == 0 || at <= from)
+		return 0;
+	if (look_again(w, &now, err) != 0)
+		return -1;
+	to = w->lsn != 0 ? now.end : now.last_record;
+	if (at <= to || now.opaque)
 		return 0;
 	(void)snprintf(text, sizeof(text),
-	    "it was at LSN %s, the archive goes to %s",
-	    lsn_format(w->lsn != 0 ? w->lsn : w->log.redo_done, lsn),
-	    lsn_format(r->end, want));
+	    "it went on to LSN %s, the archive goes to %s on timeline %u",
+	    lsn_format(at, lsn), lsn_format(now.end, want),
+	    (unsigned)now.end_timeline);
 	return not_reached(w, text, err);
+}
+
+/*
+ * The log names a transaction by its number, which is used again and again,
+ * and a restore point by a name; where the last record was read tells which.
+ * Nothing is logged before a pause or shutdown.
+ */
+static bool
+ended_at(const struct startlog *log, const struct wal_event *e)
+{
+	if (log->redo_done == 0)
+		return true;
+	return log->stop_after ? log->redo_done == e->lsn :
+				 log->redo_done <= e->lsn;
 }
 
 static int
@@ -313,7 +359,9 @@ prove(const struct wait *w, struct err *err)
 	if (!ok)
 		return not_reached(w, "the server's log tells another place",
 		    err);
-	if (log->promoted && log->timeline <= plan->path.timeline)
+	if (plan->found.found && !ended_at(log, e))
+		return not_reached(w, "it ended at another record", err);
+	if (log->promoted && log->timeline <= plan_recovery_timeline(plan))
 		return not_reached(w, "no new timeline was begun", err);
 	return 0;
 }
@@ -338,6 +386,7 @@ fill_reached(const struct wait *w, struct restore_reached *out)
 	out->port = w->pm.port;
 	(void)snprintf(out->socket_directory, sizeof(out->socket_directory),
 	    "%s", w->pm.sockets);
+	out->socket_temporary = strcmp(w->pm.sockets, w->plan->dir) != 0;
 }
 
 static void
@@ -400,6 +449,7 @@ restore_start(struct restore_plan *plan, struct restore_reached *out,
 	fill_reached(&w, out);
 	if (w.pm.pid != 0)
 		say_started(&w);
+	w.pm.left_running = w.pm.pid != 0;
 	ret = 0;
 out:
 	pg_disconnect(w.conn);

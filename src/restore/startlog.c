@@ -135,11 +135,29 @@ bad_line(struct startlog *log, const char *line)
 	buf_printf(&log->fatal, "%s%s", log->fatal.len == 0 ? "" : "; ", p);
 }
 
+/* restore_command writes to the server's log as it is. */
+static void
+fetch_line(struct startlog *log, const char *line)
+{
+	const char *p;
+
+	if ((p = after(line, "dapk-backup archive-get: error: ")) != NULL) {
+		take(log->fetch_error, sizeof(log->fetch_error), p, "\n");
+		log->fetch_hint[0] = '\0';
+		log->in_fetch = true;
+		return;
+	}
+	if (log->in_fetch && strncmp(line, "  hint: ", 8) == 0)
+		take(log->fetch_hint, sizeof(log->fetch_hint), line + 8, "\n");
+	log->in_fetch = false;
+}
+
 static void
 one_line(struct startlog *log, const char *line)
 {
 	const char *p;
 
+	fetch_line(log, line);
 	bad_line(log, line);
 	if ((p = after(line, "restored log file \"")) != NULL) {
 		take(log->segment, sizeof(log->segment), p, "\"");

@@ -22,6 +22,7 @@
 #include "pg/walread.h"
 
 #define STARTLOG_FATAL_MAX ((size_t)1536)
+#define STARTLOG_FETCH_MAX 768
 
 enum startlog_stop {
 	STOP_NONE,
@@ -52,8 +53,12 @@ struct startlog {
 	char segment[WAL_FILE_NAME_MAX]; /* restored last */
 	uint64_t segments;
 	struct buf fatal; /* FATAL and PANIC lines with their details */
+	/* What archive-get said last: "error: ..." and "hint: ...", or "". */
+	char fetch_error[STARTLOG_FETCH_MAX];
+	char fetch_hint[STARTLOG_FETCH_MAX];
 	struct buf line; /* not complete yet */
 	bool in_fatal;
+	bool in_fetch; /* the line before was archive-get's error */
 };
 
 void startlog_init(struct startlog *log);

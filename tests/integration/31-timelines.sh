@@ -80,3 +80,19 @@ assert_refused "$T/new" 'timeline' --backup "$backup2" --timeline 3
 assert_refused "$T/new" 'timeline' --timeline 9
 expect 0 dapk info
 for n in 1 2 3; do assert_match "$OUT" "timeline[^0-9]*$n|^ *$n\b" "timelines in info"; done
+
+note "a timeline that died before its first segment was archived: latest does not replay the accident"
+restored four "$MAIN" --target-time "$time1" --timeline 1 --keep-archiving
+wait_for 30 "the history file of timeline 4" eval '[ -n "$(stored_wal 00000004.history)" ]'
+pg_kill four
+rm -rf "${T:?}/four"
+assert_refused "$T/new" 'timeline 4 left timeline 1'
+assert_hint
+fork=$(grep -o -- '--target-lsn [0-9A-F/]*' <<<"$OUT$ERR" | head -n 1 | cut -d ' ' -f 2)
+restored new "$MAIN" --timeline 1 --target-lsn "$fork"
+assert_eq "$(story new)" 'a1' "what the hint leads to"
+drop new
+note "a target before that fork is reached on the way to it"
+restored new "$MAIN" --target-time "$time1" --exclusive --timeline 1
+assert_eq "$(story new)" 'a1' "the story at the first target"
+drop new

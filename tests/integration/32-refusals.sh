@@ -64,7 +64,34 @@ assert_eq "$(sql new 'SELECT max(n) FROM t')" 1 "rows before the gap"
 drop new
 expect 0,1 dapk info
 assert_contains "$OUT" "${segments[2]}" "the gap in info"
+note "what the refusal names is reachable, and the end that it tells too"
+run dapk restore -D "$T/new"
+last=$(grep -o -- '--target-lsn [0-9A-F/]*' <<<"$OUT$ERR" | head -n 1 | cut -d ' ' -f 2)
+restored new "$MAIN" --target-lsn "$last"
+assert_eq "$(sql new 'SELECT max(n) FROM t')" 2 "rows up to the gap"
+drop new
 mv "$T/hole" "$hole"
+
+note "a damaged segment long after the target does not matter (PostgreSQL reads ahead)"
+hole=$(stored_wal "${segments[4]}")
+cp "$hole" "$T/hole"
+printf 'damage' | dd of="$hole" bs=1 seek=2000 conv=notrunc status=none
+restored new "$MAIN" --target-name p2
+assert_eq "$(sql new 'SELECT max(n) FROM t')" 2 "rows before the damage"
+drop new
+note "before the end it does, and nothing is written"
+expect 5 dapk restore -D "$T/new"
+assert_clear_error "${segments[4]}"
+[ ! -e "$T/new" ] || fail "a refused restore made the directory"
+cp "$T/hole" "$hole"
+
+note "a pack that is gone is told before anything is written"
+pack=$(find "$(backup_dir "$LABEL")" -name 'pack-*' | head -n 1)
+mv "$pack" "$T/pack"
+expect 5 dapk restore -D "$T/new"
+assert_clear_error "$(basename "$pack")"
+[ ! -e "$T/new" ] || fail "a refused restore made the directory"
+mv "$T/pack" "$pack"
 
 note "the WAL that makes the backup consistent is missing: no target at all"
 first=$(jq -r .wal.first <<<"$json")

@@ -16,6 +16,7 @@
 
 #include "core/io.h"
 #include "core/mem.h"
+#include "restore/command.h"
 #include "restore/recovery.h"
 #include "restore/startlog.h"
 
@@ -121,7 +122,7 @@ a_time_has_its_offset_and_stands_after_the_resets(void **state)
 }
 
 static void
-a_time_past_the_last_commit_becomes_an_exclusive_lsn(void **state)
+a_time_past_the_last_commit_becomes_the_last_records_lsn(void **state)
 {
 	struct set s;
 
@@ -131,10 +132,142 @@ a_time_past_the_last_commit_becomes_an_exclusive_lsn(void **state)
 	s.plan->found.use_lsn = true;
 	s.plan->found.event.lsn = 0x3000028;
 	block(&s);
+	s.plan->want.inclusive = false;
+	block(&s);
 	has(&s, "recovery_target_lsn = '0/3000028'\n");
-	has(&s, "recovery_target_inclusive = 'off'\n");
+	has(&s, "recovery_target_inclusive = 'on'\n");
 	has_not(&s, "recovery_target_time = '2");
 	tear_down(&s);
+}
+
+/* WAL after the target may be damaged or missing: it must not be asked for. */
+static void
+nothing_is_read_ahead_on_the_way_to_a_target(void **state)
+{
+	static const enum config_target targets[] = { TARGET_TIME, TARGET_XID,
+		TARGET_LSN, TARGET_NAME, TARGET_IMMEDIATE };
+	struct set s;
+	size_t i;
+
+	(void)state;
+	set_up(&s);
+	s.plan->inc.major = 15;
+	s.plan->want.name = "x";
+	block(&s);
+	has_not(&s, "recovery_prefetch");
+	for (i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		s.plan->target = targets[i];
+		block(&s);
+		has(&s, "recovery_prefetch = 'off'\n");
+	}
+	s.plan->inc.major = 14; /* does not know it */
+	block(&s);
+	has_not(&s, "recovery_prefetch");
+	tear_down(&s);
+}
+
+static void
+a_standby_archives_once_it_is_promoted(void **state)
+{
+	struct set s;
+
+	(void)state;
+	set_up(&s);
+	s.cfg.standby = true;
+	block(&s);
+	has_not(&s, "archive_mode");
+	tear_down(&s);
+}
+
+static void
+a_lost_timeline_is_not_looked_for(void **state)
+{
+	struct set s;
+
+	(void)state;
+	set_up(&s);
+	history_free(&s.plan->path);
+	history_single(2, &s.plan->path);
+	s.plan->target = TARGET_LSN;
+	s.plan->reach.fork = 0x5000000;
+	s.plan->reach.end_timeline = 1;
+	block(&s);
+	has(&s, "recovery_target_timeline = 'current'\n");
+	tear_down(&s);
+}
+
+static void
+what_fetching_said_last_is_kept(void **state)
+{
+	static const char text[] =
+	    "dapk-backup archive-get: error: first\n  hint: one\n"
+	    "x LOG:  something\n"
+	    "dapk-backup archive-get: error: second\n  hint: two\n"
+	    "  hint: none of it\n";
+	struct startlog log;
+
+	(void)state;
+	startlog_init(&log);
+	startlog_feed(&log, text, strlen(text));
+	assert_string_equal(log.fetch_error, "second");
+	assert_string_equal(log.fetch_hint, "two");
+	startlog_free(&log);
+}
+
+static void
+settings_are_read_as_postgresql_reads_them(void **state)
+{
+	static const char text[] = "#data_directory = 'no'\n"
+	    "data_directory='/a b/it''s'  # x\n hba_file /etc/hba\n"
+	    "data_directory_mode = 0700\nident_file = ''\n"
+	    "HBA_FILE = '/last'";
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	command_setting(text, "data_directory", &b);
+	assert_string_equal(buf_str(&b), "/a b/it's");
+	command_setting(text, "hba_file", &b);
+	assert_string_equal(buf_str(&b), "/last");
+	command_setting(text, "ident_file", &b);
+	assert_int_equal(b.len, 0);
+	command_setting(text, "port", &b);
+	assert_int_equal(b.len, 0);
+	buf_free(&b);
+}
+
+/* Debian's configuration inside the data directory of another place. */
+static void
+the_start_command_leads_away_from_the_sources_place(void **state)
+{
+	static const char conf[] = "data_directory = '/var/lib/old'\n"
+	    "hba_file = '/etc/x/pg_hba.conf'\n";
+	char dir[64] = "/tmp/dapk start XXXXXX";
+	char *path, *command;
+	struct set s;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	path = xasprintf("%s/postgresql.conf", dir);
+	assert_int_equal(io_write_file_durable(path, conf, strlen(conf), 0600,
+	    &err), 0);
+	free(path);
+	path = xasprintf("%s/pg_hba.conf", dir);
+	assert_int_equal(io_write_file_durable(path, "", 0, 0600, &err), 0);
+	set_up(&s);
+	s.plan->dir = xstrdup(dir);
+	assert_int_equal(command_find_settings(s.plan, &err), 0);
+	assert_true(restore_start_needs_options(s.plan));
+	command = restore_start_command(s.plan);
+	buf_add_str(&s.text, command);
+	has(&s, "data_directory='");
+	has(&s, dir);
+	has(&s, "/pg_hba.conf");
+	has_not(&s, "/var/lib/old");
+	free(command);
+	tear_down(&s);
+	free(path);
+	assert_int_equal(io_remove_tree(dir, &err), 0);
 }
 
 static void
@@ -319,7 +452,14 @@ main(void)
 		cmocka_unit_test(
 		    a_time_has_its_offset_and_stands_after_the_resets),
 		cmocka_unit_test(
-		    a_time_past_the_last_commit_becomes_an_exclusive_lsn),
+		    a_time_past_the_last_commit_becomes_the_last_records_lsn),
+		cmocka_unit_test(nothing_is_read_ahead_on_the_way_to_a_target),
+		cmocka_unit_test(a_standby_archives_once_it_is_promoted),
+		cmocka_unit_test(a_lost_timeline_is_not_looked_for),
+		cmocka_unit_test(what_fetching_said_last_is_kept),
+		cmocka_unit_test(settings_are_read_as_postgresql_reads_them),
+		cmocka_unit_test(
+		    the_start_command_leads_away_from_the_sources_place),
 		cmocka_unit_test(another_timeline_is_named_by_its_number),
 		cmocka_unit_test(a_name_keeps_its_quotes_and_backslashes),
 		cmocka_unit_test(horrible_names_reach_the_program_unchanged),

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "core/time.h"
+#include "repo/manifest_names.h"
 #include "fixture_wal.h"
 #include "restore/plan.h"
 
@@ -17,7 +18,7 @@ struct world {
 	struct place *p;
 	struct config cfg;
 	struct restore_plan *plan;
-	uint64_t stop_a, stop_b, commit_820, last;
+	uint64_t stop_a, stop_b, commit_820, last, switched;
 };
 
 static void
@@ -26,6 +27,8 @@ put_backup(const struct place *p, const char *label, uint64_t start,
 {
 	static char local[] = "local", program[] = "test", host[] = "here";
 	struct manifest_part part = { .size = 100 };
+	struct commit_pack pack = { .id.attempt = 1, .size = 100 };
+	char key[STORAGE_KEY_MAX], bytes[100] = { 0 };
 	struct commit c;
 
 	memset(&c, 0, sizeof(c));
@@ -51,6 +54,13 @@ put_backup(const struct place *p, const char *label, uint64_t start,
 	c.relation_segment_blocks = 131072;
 	c.wal_segment_size = p->segment_size;
 	c.damaged_count = damaged;
+	(void)snprintf(pack.id.label, sizeof(pack.id.label), "%s", label);
+	c.packs = &pack;
+	c.n_packs = 1;
+	manifest_part_key(&p->inc, label, 0, key);
+	OK(storage_put(p->repo->st, key, bytes, sizeof(bytes), &err));
+	repo_pack_key(&p->inc, &pack.id, key);
+	OK(storage_put(p->repo->st, key, bytes, sizeof(bytes), &err));
 	OK(commit_put(p->repo, &c, &err));
 }
 
@@ -95,7 +105,7 @@ build(struct world *x, struct place *p, uint64_t damaged_b)
 	(void)made_commit(&w, 830, T0 + 50 * SEC);
 	x->last = made_point(&w, "last", T0 + 90 * SEC);
 	(void)made_record(&w, RM_HEAP, 0, 3, w.bytes, 100);
-	(void)made_switch(&w);
+	x->switched = made_switch(&w);
 	for (i = 4; i <= 9; i++) {
 		place_segment(p, &w, i, name);
 		place_push(p, name);
@@ -186,7 +196,7 @@ a_time_is_found_at_the_first_commit_past_it(void **state)
 }
 
 static void
-a_time_after_the_last_commit_becomes_an_exclusive_lsn(void **state)
+a_time_after_the_last_commit_becomes_the_last_records_lsn(void **state)
 {
 	struct world x;
 	struct buf b;
@@ -195,7 +205,7 @@ a_time_after_the_last_commit_becomes_an_exclusive_lsn(void **state)
 	target_time(&x, T0 + 60 * SEC);
 	OK(choose(&x));
 	assert_true(x.plan->found.use_lsn);
-	assert_int_equal(x.plan->found.event.lsn, x.last);
+	assert_int_equal(x.plan->found.event.lsn, x.switched);
 	buf_init(&b, PLAN_NOTES_MAX);
 	plan_target_text(x.plan, &b);
 	assert_non_null(strstr(buf_str(&b), "2026-11-21 18:01:00"));
@@ -391,6 +401,147 @@ a_transaction_on_another_timeline_is_told(void **state)
 	done(&x);
 }
 
+/* The LSN that the hint names, as a target. */
+static void
+target_of_hint(struct world *x)
+{
+	static char lsn[LSN_TEXT_MAX];
+	const char *p = strstr(err.hint, "--target-lsn ");
+
+	assert_non_null(p);
+	p += strlen("--target-lsn ");
+	(void)snprintf(lsn, sizeof(lsn), "%.*s", (int)strspn(p,
+	    "0123456789ABCDEF/"), p);
+	target(x, TARGET_LSN, lsn);
+}
+
+static void
+latest_does_not_run_past_the_fork_of_a_timeline_that_is_lost(void **state)
+{
+	static char one[] = "1";
+	struct world x;
+
+	build(&x, *state, 0);
+	place_push_text(x.p, "00000002.history", "1\t0/710000\tx\n");
+	FAILS(choose(&x), ERR_REFUSED);
+	SAYS("timeline 2 left timeline 1 at LSN 0/710000");
+	hints("--timeline 1");
+	/* What the hint says works, and ends before the fork. */
+	target_of_hint(&x);
+	x.cfg.timeline = one;
+	OK(choose(&x));
+	assert_true(x.plan->found.event.end <= 0x710000);
+	/* A target before the fork needs nothing of timeline 2. */
+	x.cfg.timeline = NULL;
+	target_time(&x, T0 + 15 * SEC);
+	OK(choose(&x));
+	assert_int_equal(x.plan->path.timeline, 2);
+	assert_int_equal(plan_recovery_timeline(x.plan), 1);
+	x.cfg.standby = true;
+	x.cfg.target = TARGET_LATEST;
+	FAILS(choose(&x), ERR_REFUSED);
+	done(&x);
+}
+
+static void
+what_a_commit_names_is_looked_for_before_anything_is_written(void **state)
+{
+	struct pack_id id = { .attempt = 1 };
+	char key[STORAGE_KEY_MAX];
+	struct world x;
+
+	build(&x, *state, 0);
+	(void)snprintf(id.label, sizeof(id.label), BACKUP_B);
+	repo_pack_key(&x.p->inc, &id, key);
+	OK(storage_remove(x.p->repo->st, key, &err));
+	FAILS(choose(&x), ERR_DAMAGED);
+	SAYS("pack-01-000000");
+	OK(storage_put(x.p->repo->st, key, "short", 5, &err));
+	FAILS(choose(&x), ERR_DAMAGED);
+	SAYS("5 bytes");
+	done(&x);
+}
+
+static void
+needed_wal_is_read_and_what_is_not_needed_is_not(void **state)
+{
+	char path[700];
+	struct world x;
+	struct keys k;
+	FILE *file;
+
+	build(&x, *state, 0);
+	OK(choose(&x));
+	assert_true(x.plan->proof.read);
+	place_keys(x.p, "000000010000000000000008", &k);
+	place_key_path(x.p, k.key[0], path);
+	assert_int_equal(chmod(path, 0600), 0);
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, 3000, SEEK_SET), 0);
+	assert_false(fputs("damage", file) < 0);
+	assert_int_equal(fclose(file), 0);
+	FAILS(choose(&x), ERR_DAMAGED);
+	SAYS("000000010000000000000008");
+	target_time(&x, T0 + 26 * SEC);
+	OK(choose(&x));
+	done(&x);
+}
+
+static void
+a_hole_in_the_histories_is_told_before_postgresql_meets_it(void **state)
+{
+	static char one[] = "1";
+	struct world x;
+
+	build(&x, *state, 0);
+	place_push_text(x.p, "00000003.history", "1\t0/710000\tx\n");
+	x.cfg.timeline = one;
+	FAILS(choose(&x), ERR_REFUSED);
+	SAYS("00000002.history");
+	hints("archive-push");
+	done(&x);
+}
+
+static void
+an_abandoned_timeline_is_taken_only_by_its_number(void **state)
+{
+	static char one[] = "1", b[] = BACKUP_B;
+	struct world x;
+
+	build(&x, *state, 0);
+	place_push_text(x.p, "00000002.history", "1\t0/500000\tx\n");
+	place_push_range(x.p, 2, 5, 6);
+	x.cfg.backup = b; /* after the fork */
+	FAILS(choose(&x), ERR_REFUSED);
+	SAYS("timeline 2");
+	hints("--timeline 1");
+	x.cfg.timeline = one;
+	OK(choose(&x));
+	done(&x);
+}
+
+static void
+what_a_gap_leaves_is_named_by_a_target_that_works(void **state)
+{
+	char end[LSN_TEXT_MAX];
+	struct world x;
+
+	build(&x, *state, 0);
+	remove_segment(x.p, "000000010000000000000008");
+	FAILS(choose(&x), ERR_REFUSED);
+	target_of_hint(&x);
+	OK(choose(&x));
+	/* The end of what is stored, exclusive, is the same. */
+	(void)lsn_format(x.plan->reach.end, end);
+	target(&x, TARGET_LSN, end);
+	FAILS(choose(&x), ERR_REFUSED);
+	x.cfg.exclusive = true;
+	OK(choose(&x));
+	assert_true(x.plan->found.use_lsn);
+	done(&x);
+}
+
 static void
 contradicting_options_are_usage_errors(void **state)
 {
@@ -469,7 +620,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_newest_backup_that_ended_strictly_before_the_time_is_chosen),
 		TEST(a_time_is_found_at_the_first_commit_past_it),
-		TEST(a_time_after_the_last_commit_becomes_an_exclusive_lsn),
+		TEST(a_time_after_the_last_commit_becomes_the_last_records_lsn),
 		TEST(what_cannot_be_reached_is_refused_with_what_can),
 		TEST(a_transaction_and_a_restore_point_choose_the_newest_backup_before),
 		TEST(an_lsn_may_be_where_the_backup_ends),
@@ -479,6 +630,12 @@ main(void)
 		TEST(a_backup_without_its_own_wal_is_refused),
 		TEST(only_a_backup_from_before_the_fork_leads_to_the_latest_timeline),
 		TEST(a_transaction_on_another_timeline_is_told),
+		TEST(latest_does_not_run_past_the_fork_of_a_timeline_that_is_lost),
+		TEST(what_a_commit_names_is_looked_for_before_anything_is_written),
+		TEST(needed_wal_is_read_and_what_is_not_needed_is_not),
+		TEST(a_hole_in_the_histories_is_told_before_postgresql_meets_it),
+		TEST(an_abandoned_timeline_is_taken_only_by_its_number),
+		TEST(what_a_gap_leaves_is_named_by_a_target_that_works),
 		TEST(contradicting_options_are_usage_errors),
 		TEST(destinations_that_hold_something_are_refused),
 	};
