@@ -20,9 +20,11 @@
 #include "pg/control.h"
 #include "repo/commit.h"
 #include "repo/repo.h"
-#include "repo/walstore.h"
+#include "repo/walreach.h"
 
 #define POLL_MS 250
+#define NEWEST_BACKUPS 5 /* are looked at */
+#define REACH_WAIT_US (5 * INT64_C(1000000))
 
 struct check {
 	const struct config *cfg;
@@ -495,6 +497,91 @@ tell_late(struct check *c, const char *segment, double seconds)
 	free(sql);
 }
 
+/* Does what is stored lead from this backup to the end of that segment? */
+static int
+reaches(struct check *c, const char *label, const struct wal_file *file,
+    bool *yes, struct buf *why, struct err *err)
+{
+	struct commit backup = { .label = "" };
+	struct history path = { .entries = NULL };
+	struct wal_reach reach;
+	char timeline[16];
+	int ret = -1;
+
+	*yes = false;
+	(void)snprintf(timeline, sizeof(timeline), "%" PRIu32, file->timeline);
+	if (commit_get(c->repo, &c->inc, label, &backup, err) != 0 ||
+	    wal_reach_path(c->repo, &c->inc, timeline, backup.timeline,
+		backup.stop_lsn, &path, err) != 0 ||
+	    wal_reach(c->repo, &backup, &path, &reach, err) != 0)
+		goto out;
+	*yes = reach.end_timeline == file->timeline &&
+	    strcmp(reach.last_segment, file->segment) >= 0;
+	if (!*yes && why->len == 0) /* the newest backup's reason */
+		buf_printf(why, "from backup %s on %s is %s", label,
+		    reach.missing, reach.conflict ?
+		    "stored with two contents" : "not stored");
+	ret = 0;
+out:
+	history_free(&path);
+	commit_free(&backup);
+	return ret;
+}
+
+/*
+ * A segment that arrives is of no use when WAL before it is lost, or when it
+ * is on a timeline that no backup leads to: after a restore whose archiving
+ * was turned on later.
+ */
+static int
+check_reach(struct check *c, const char *segment, struct err *err)
+{
+	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	struct err e = ERR_INIT;
+	struct wal_file file;
+	const int64_t begun = time_monotonic();
+	struct buf why;
+	bool yes = false;
+	size_t i, n = 0;
+
+	buf_init(&why, ERR_MSG_MAX);
+	if (wal_file_parse(segment, &file, &e) != 0 ||
+	    catalogue_backups(c->repo, &c->inc, &labels, &n, NULL, &e) != 0) {
+		tell_err(c, "recovery", &e, NULL);
+		goto out;
+	}
+	/* Segments that are pushed side by side arrive in any order. */
+	while (n > 0 && !yes) {
+		buf_clear(&why);
+		for (i = n; i > 0 && !yes && i + NEWEST_BACKUPS > n; i--) {
+			if (cancel_check(err) != 0)
+				goto out;
+			if (reaches(c, labels[i - 1], &file, &yes, &why, &e) ==
+			    0)
+				continue;
+			if (why.len == 0)
+				buf_add_str(&why, e.msg);
+			err_clear(&e);
+		}
+		if (time_monotonic() - begun > REACH_WAIT_US)
+			break;
+		if (!yes)
+			time_sleep_ms(POLL_MS);
+	}
+	if (yes)
+		tell(c, CHECK_OK, "recovery", NULL, "backup %s and the stored "
+		    "WAL lead up to %s", labels[i], segment);
+	else if (n > 0)
+		tell(c, CHECK_FAILED, "recovery", "take a backup at once: "
+		    "dapk-backup backup", "no backup leads to where the "
+		    "server is now, timeline %" PRIu32 ", %s: %s",
+		    file.timeline, segment, buf_str(&why));
+out:
+	free(labels);
+	buf_free(&why);
+	return err->code == ERR_CANCELLED ? -1 : 0;
+}
+
 /* Returns -1 only when cancelled. */
 static int
 check_arrival(struct check *c, struct err *err)
@@ -530,10 +617,11 @@ check_arrival(struct check *c, struct err *err)
 		if (n == 0)
 			time_sleep_ms(POLL_MS);
 	}
-	if (n > 0)
+	if (n > 0) {
 		tell(c, CHECK_OK, "archiving", NULL, "segment %s arrived in "
 		    "the repository after %.1f s", segment, seconds);
-	else
+		ret = check_reach(c, segment, err);
+	} else
 		tell_late(c, segment, seconds);
 out:
 	free(segment);

@@ -45,3 +45,18 @@ drop new
 note "and its rows are in the next restore"
 restored again "$MAIN"
 assert_eq "$(sql again 'SELECT count(*) FROM t')" 2 "rows"
+pg_stop again
+
+note "archiving that was turned on later leads to nothing: check says so, a backup mends it"
+rm -rf "${T:?}/src"
+restored late "$MAIN"
+sql late "INSERT INTO t VALUES (3)"
+sql late "SELECT pg_switch_wal()" >/dev/null
+pg_stop late
+mv "$T/late" "$T/src"
+as_user sed -i '/^archive_mode/d' "$T/src/postgresql.auto.conf"
+pg_start src
+expect 1,2,3,4,5 dapk check
+assert_contains "$OUT$ERR" 'dapk-backup backup' "what to type"
+take_backup
+expect 0 dapk check
