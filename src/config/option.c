@@ -191,7 +191,8 @@ const struct option option_table[] = {
 	{ .name = "start-timeout", .type = OPTION_DURATION,
 	    .commands = COMMAND_RESTORE, .value = "TIME", .min = 1000,
 	    .max = 7 * DAY_MS, .default_value = "1d", AT(start_timeout_ms),
-	    .help = "with --start: wait this long for the target" },
+	    .help = "with --start: give up when recovery has made no progress "
+		    "for this long" },
 	{ .name = "standby", .type = OPTION_BOOL, .commands = COMMAND_RESTORE,
 	    AT(standby), .help = "make a standby server" },
 	{ .name = "primary-conninfo", .type = OPTION_CONNINFO,
