@@ -149,13 +149,7 @@ copy_task_done(struct copy_task *t, unsigned timeout_ms)
 	int rc = 0;
 	bool done;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
+	time_deadline(timeout_ms, &until);
 	(void)pthread_mutex_lock(&s->lock);
 	while (!t->done && rc == 0 && timeout_ms > 0)
 		rc = pthread_cond_timedwait(&s->done, &s->lock, &until);

@@ -35,6 +35,18 @@ time_monotonic(void)
 }
 
 void
+time_deadline(unsigned timeout_ms, struct timespec *out)
+{
+	(void)clock_gettime(CLOCK_MONOTONIC, out);
+	out->tv_sec += timeout_ms / 1000;
+	out->tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	if (out->tv_nsec >= 1000000000) {
+		out->tv_nsec -= 1000000000;
+		out->tv_sec++;
+	}
+}
+
+void
 time_sleep_ms(unsigned ms)
 {
 	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };

@@ -9,6 +9,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "core/err.h"
 
@@ -36,6 +37,9 @@ const char *time_format_local(int64_t t, char out[TIME_TEXT_MAX]);
 
 /* Microseconds on a clock that never jumps, for measuring. */
 int64_t time_monotonic(void);
+
+/* CLOCK_MONOTONIC in timeout_ms milliseconds, for pthread_cond_timedwait(). */
+void time_deadline(unsigned timeout_ms, struct timespec *out);
 
 /* Sleep; ends early when a signal came (core/cancel.h). */
 void time_sleep_ms(unsigned ms);

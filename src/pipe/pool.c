@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "core/mem.h"
+#include "core/time.h"
 
 struct job {
 	pool_run run;
@@ -179,13 +180,7 @@ pool_poll(struct pool *p, unsigned timeout_ms, bool *idle, struct err *err)
 	struct timespec until;
 	int rc = 0;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
+	time_deadline(timeout_ms, &until);
 	(void)pthread_mutex_lock(&p->lock);
 	while (p->count + p->running > 0 && rc == 0 && timeout_ms > 0 &&
 	    !atomic_load(&p->failed))
