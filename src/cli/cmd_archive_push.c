@@ -20,8 +20,7 @@ push_one(const struct wal_push_params *params, struct err *err)
 	if (wal_push(params, &result, err) != 0)
 		return -1;
 	if (result.already)
-		log_info("%s is stored already, with the same content",
-		    params->path);
+		log_info("%s is stored already", params->path);
 	else
 		log_debug("%s stored: %s in %s", params->path,
 		    text_human_size(result.original_bytes, original),
