@@ -570,7 +570,9 @@ config_warn_environment(void)
 			continue;
 		(void)snprintf(name, sizeof(name), "%.*s",
 		    (int)strcspn(*e, "="), *e);
-		if (option_find_env(name) != NULL)
+		/* Where restore --start finds PostgreSQL: not an option. */
+		if (option_find_env(name) != NULL ||
+		    strcmp(name, "DAPK_BACKUP_PGBIN") == 0)
 			continue;
 		for (n = 0, o = option_table; o->name != NULL; o++) {
 			if (o->env != NULL && n < 64)
