@@ -123,8 +123,7 @@ drop new
 
 note "shutdown: stops at the target"
 free_port
-expect 0 as_user env "DAPK_BACKUP_PGBIN=$(pg_bin "$MAIN")" "$BIN" --config "$CONF" \
-	restore -D "$T/new" --target-time "$then_time" --action shutdown \
+expect 0 dapk restore -D "$T/new" --target-time "$then_time" --action shutdown \
 	--start --port "$FREE_PORT"
 wait_for 20 "the server's end" eval '! pg_running "$T/new"'
 state=$("$(program_for "$MAIN" pg_controldata)" -D "$T/new" | sed -n 's/^Database cluster state: *//p')

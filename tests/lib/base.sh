@@ -18,7 +18,7 @@ TEST_NAME=$(basename "$0" .sh)
 TEST_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 RC=0 OUT='' ERR=''
 
-note() { printf '# %s\n' "$*"; }
+note() { printf '# %3s s: %s\n' "$SECONDS" "$*"; }
 
 fail() {
 	local i

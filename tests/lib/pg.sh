@@ -52,6 +52,9 @@ program_for() { # MAJOR PROGRAM
 	echo "$dir/$2"
 }
 
+# Debian's is found by restore --start itself, the others are where we put them.
+[ "$MAIN" = 15 ] || AS_USER+=("DAPK_BACKUP_PGBIN=$(pg_bin "$MAIN")")
+
 pg_adopt() { # NAME PORT MAJOR [SOCKET DIRECTORY]: data directory $T/NAME
 	PORT[$1]=$2
 	MAJOR[$1]=$3
@@ -184,9 +187,10 @@ take_backup() { # [option...]
 	[ -n "$LABEL" ] || fail "backup said 0 and left no commit: $OUT $ERR"
 }
 
+# By the time of the commit: labels of one second are in no order.
 newest_label() {
-	find "$REPO/clusters" -path '*/backups/*/commit' -printf '%h\n' |
-		sed 's,.*/,,' | sort | tail -n 1
+	find "$REPO/clusters" -path '*/backups/*/commit' -printf '%T@ %h\n' |
+		sort -n | tail -n 1 | sed 's,.*/,,'
 }
 
 backup_dir() { # LABEL
@@ -226,7 +230,6 @@ restored() { # NAME MAJOR [option...]
 	local name=$1 major=$2 where=()
 	shift 2
 	free_port
-	# Debian's is found by itself.
 	[ "$major" = 15 ] || where=(env "DAPK_BACKUP_PGBIN=$(pg_bin "$major")")
 	expect 0 as_user "${where[@]}" "$BIN" --config "$CONF" restore -D "$T/$name" --start --port "$FREE_PORT" "$@"
 	pg_running "$T/$name" || fail "restore --start said 0 and nothing runs"
