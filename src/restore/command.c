@@ -124,9 +124,9 @@ add_option(struct buf *b, const char *name, const char *value)
 {
 	if (value == NULL)
 		return;
-	buf_printf(b, "-c %s=", name);
-	plan_shell_word(b, value);
-	buf_add_byte(b, ' ');
+	buf_printf(b, "%s-c %s=", b->len == 0 ? "" : " ", name);
+	if (value[0] != '\0')
+		plan_shell_word(b, value);
 }
 
 /* pg_ctl hands its -o to a shell: words in a word. */
@@ -148,12 +148,11 @@ restore_start_command(const struct restore_plan *plan)
 	add_option(&options, "hba_file", s->hba_file);
 	add_option(&options, "ident_file", s->ident_file);
 	if (s->config_file != NULL)
-		buf_add_str(&options, "-c external_pid_file= ");
+		add_option(&options, "external_pid_file", "");
 	plan_pg_ctl(plan, found ? pm.bin : NULL, &b);
 	buf_add_str(&b, " -l ");
 	plan_shell_word(&b, log);
 	if (options.len > 0) {
-		options.len--; /* the last space */
 		buf_add_str(&b, " -o ");
 		plan_shell_word(&b, buf_str(&options));
 	}

@@ -140,6 +140,22 @@ for opened in 100 500 900; do
 	rm -rf "$T/new"
 done
 
+note "a start that fails leaves no socket directory in /tmp behind"
+as_user mkdir "$T/bad-bin"
+cat >"$T/bad-bin/postgres" <<'END'
+#!/bin/sh
+[ "$1" != -V ] || echo "postgres (PostgreSQL) $FAKE_MAJOR.1"
+[ "$1" != -D ] || case " $* " in *" -C "*) ;; *) exit 1 ;; esac
+END
+chmod 755 "$T/bad-bin/postgres"
+long=$T/$(printf 'x%.0s' {1..90})
+expect 1,2,3,4,5 as_user env "DAPK_BACKUP_PGBIN=$T/bad-bin" "FAKE_MAJOR=$MAIN" \
+	"$BIN" --config "$CONF" restore -D "$long" --start
+sockets=$(grep -o '/tmp/dapk-backup-......' <<<"$ERR" | head -n 1)
+assert_ne "$sockets" '' "a socket directory was made"
+[ ! -e "$sockets" ] || fail "$sockets was left behind"
+rm -rf "$long"
+
 note "another cluster of the same name, wrong repository"
 assert_refused "$T/new" 'repository|typo' --repository-url "file://$T/typo"
 assert_refused "$T/new" 'cluster|nosuch' --cluster nosuch

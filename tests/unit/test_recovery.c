@@ -260,7 +260,8 @@ the_start_command_leads_away_from_the_sources_place(void **state)
 	assert_true(restore_start_needs_options(s.plan));
 	command = restore_start_command(s.plan);
 	buf_add_str(&s.text, command);
-	has(&s, "data_directory='");
+	has(&s, " -o '-c data_directory='");
+	has_not(&s, " ' start"); /* no word is empty */
 	has(&s, dir);
 	has(&s, "/pg_hba.conf");
 	has_not(&s, "/var/lib/old");

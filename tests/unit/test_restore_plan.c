@@ -22,8 +22,8 @@ struct world {
 };
 
 static void
-put_backup(const struct place *p, const char *label, uint64_t start,
-    uint64_t stop, int64_t stop_time, uint64_t damaged)
+put_backup_of(const struct place *p, uint32_t timeline, const char *label,
+    uint64_t start, uint64_t stop, int64_t stop_time, uint64_t damaged)
 {
 	static char local[] = "local", program[] = "test", host[] = "here";
 	struct manifest_part part = { .size = 100 };
@@ -43,12 +43,12 @@ put_backup(const struct place *p, const char *label, uint64_t start,
 	c.attempt = 1;
 	c.start_lsn = start;
 	c.stop_lsn = stop;
-	c.timeline = 1;
+	c.timeline = timeline;
 	c.start_time = stop_time - 5 * SEC;
 	c.stop_time = stop_time;
-	wal_segment_name(1, wal_segno_of_lsn(start, p->segment_size),
+	wal_segment_name(timeline, wal_segno_of_lsn(start, p->segment_size),
 	    p->segment_size, c.wal_first);
-	wal_segment_name(1, wal_segno_of_lsn(stop - 1, p->segment_size),
+	wal_segment_name(timeline, wal_segno_of_lsn(stop - 1, p->segment_size),
 	    p->segment_size, c.wal_last);
 	c.block_size = 8192;
 	c.relation_segment_blocks = 131072;
@@ -62,6 +62,13 @@ put_backup(const struct place *p, const char *label, uint64_t start,
 	repo_pack_key(&p->inc, &pack.id, key);
 	OK(storage_put(p->repo->st, key, bytes, sizeof(bytes), &err));
 	OK(commit_put(p->repo, &c, &err));
+}
+
+static void
+put_backup(const struct place *p, const char *label, uint64_t start,
+    uint64_t stop, int64_t stop_time, uint64_t damaged)
+{
+	put_backup_of(p, 1, label, start, stop, stop_time, damaged);
 }
 
 #define BACKUP_A "20261121T175955Z-00000000000000aa"
@@ -504,6 +511,20 @@ a_hole_in_the_histories_is_told_before_postgresql_meets_it(void **state)
 }
 
 static void
+one_backup_without_its_history_does_not_hide_the_others(void **state)
+{
+	struct world x;
+
+	build(&x, *state, 0);
+	put_backup_of(x.p, 3, "20261121T180100Z-00000000000000cc", 8 * MB + 40,
+	    8 * MB + 8000, T0 + 60 * SEC, 0);
+	x.cfg.target = TARGET_IMMEDIATE;
+	OK(choose(&x));
+	assert_string_equal(x.plan->backup.label, BACKUP_B);
+	done(&x);
+}
+
+static void
 an_abandoned_timeline_is_taken_only_by_its_number(void **state)
 {
 	static char one[] = "1", b[] = BACKUP_B;
@@ -634,6 +655,7 @@ main(void)
 		TEST(what_a_commit_names_is_looked_for_before_anything_is_written),
 		TEST(needed_wal_is_read_and_what_is_not_needed_is_not),
 		TEST(a_hole_in_the_histories_is_told_before_postgresql_meets_it),
+		TEST(one_backup_without_its_history_does_not_hide_the_others),
 		TEST(an_abandoned_timeline_is_taken_only_by_its_number),
 		TEST(what_a_gap_leaves_is_named_by_a_target_that_works),
 		TEST(contradicting_options_are_usage_errors),
