@@ -15,3 +15,6 @@ unit_tests += tests/unit/test_push
 tests_unit_test_push_SOURCES = tests/unit/test_push.c tests/unit/fixture_wal.h
 unit_tests += tests/unit/test_get
 tests_unit_test_get_SOURCES = tests/unit/test_get.c tests/unit/fixture_wal.h
+unit_tests += tests/unit/test_salvage
+tests_unit_test_salvage_SOURCES = tests/unit/test_salvage.c \
+	tests/unit/fixture_wal.h
