@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	%D%/integration/34-standby.sh \
 	%D%/integration/35-debian-layout.sh \
 	%D%/integration/36-archiving-off.sh \
+	%D%/integration/37-start-proof.sh \
 	%D%/integration/40-versions.sh \
 	%D%/integration/41-auth.sh \
 	%D%/integration/42-users-database.sh \

@@ -267,6 +267,39 @@ a_partial_does_not_stand_in_for_a_whole_segment_that_existed(void **state)
 	history_free(&a.path);
 }
 
+/* The longer one's records go on from the shorter one's. */
+static void
+of_several_partials_the_longest_counts(void **state)
+{
+	static const char name[] = "000000010000000000000005";
+	struct place *p = *state;
+	struct made_wal w = made_new(p->segment_size, 1, 4, 2);
+	struct archive a;
+	struct wal_reach r;
+	char from[192], to[192], segment[WAL_SEGMENT_NAME_LEN + 1];
+	uint64_t last = 0;
+	int i;
+
+	made_fill(&w, MB + 100000);
+	push_range(p, &w, 4, 4);
+	place_wal_path(p, name, from);
+	place_wal_path(p, "000000010000000000000005.partial", to);
+	for (i = 0; i < 2; i++) {
+		last = made_commit(&w, (uint32_t)(800 + i), T0 + SEC);
+		place_segment(p, &w, 5, segment);
+		assert_int_equal(rename(from, to), 0);
+		place_push(p, "000000010000000000000005.partial");
+	}
+	make_backup(p, &a, 4 * MB + 40, 4 * MB + 8000);
+	history_single(1, &a.path);
+	OK(wal_reach(p->repo, &a.backup, &a.path, &r, &err));
+	assert_true(r.ends_in_partial);
+	assert_false(r.conflict);
+	assert_int_equal(r.last_record, last);
+	history_free(&a.path);
+	made_free(&w);
+}
+
 static void
 paths_are_chosen_and_refused_as_postgresql_does(void **state)
 {
@@ -315,6 +348,7 @@ main(void)
 		T(without_its_own_history_a_timeline_is_refused),
 		T(what_is_stored_is_read_or_only_looked_for),
 		T(a_partial_does_not_stand_in_for_a_whole_segment_that_existed),
+		T(of_several_partials_the_longest_counts),
 		cmocka_unit_test_setup_teardown(a_missing_part_is_damage,
 		    place_setup_32, place_teardown),
 	};
