@@ -542,7 +542,7 @@ check_reach(struct check *c, const char *segment, struct err *err)
 	const int64_t begun = time_monotonic();
 	struct buf why;
 	bool yes = false;
-	size_t i, n = 0;
+	size_t i = 0, n = 0;
 
 	buf_init(&why, ERR_MSG_MAX);
 	if (wal_file_parse(segment, &file, &e) != 0 ||
