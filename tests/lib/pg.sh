@@ -140,9 +140,12 @@ sql_file() { # NAME DATABASE <SQL
 
 sql_true() { [ "$(sql "$@")" = t ]; }
 
-# Finishes the current segment and waits until it is in the repository.
+# Finishes the current segment and waits until it is in the repository. With
+# something in it: nothing is switched at a segment's first byte, whose name is
+# the segment before it up to 16 and the one that begins there from 17 on.
 archive_now() { # NAME
 	local name=$1 seg
+	sql "$name" "SELECT pg_logical_emit_message(false, 'tests', 'x')" >/dev/null
 	seg=$(sql "$name" "SELECT pg_walfile_name(pg_switch_wal())")
 	wait_for 60 "the archiving of $seg" archived "$name" "$seg"
 }
