@@ -14,6 +14,7 @@ in_backup() { sql_true src "SELECT count(*) > 0 FROM pg_stat_activity WHERE appl
 out_of_backup() { ! in_backup; }
 
 slow_backup() { # leaves SLOW: its pid, in the middle of copying
+	: >"$T/slow.err.log" # what the one before said must not be taken for this one's
 	"${AS_USER[@]}" "$BIN" --config "$CONF" backup --max-rate 6MB >"$T/slow.out.log" 2>"$T/slow.err.log" &
 	SLOW=$!
 	wait_for 30 "the copying to begin" eval "copying || ! alive $SLOW"
