@@ -66,6 +66,7 @@ struct config {
 	int wal_compress_level;
 	uint64_t max_rate; /* bytes a second, 0: no limit */
 	enum config_checkpoint checkpoint;
+	uint64_t refresh_age_ms; /* store again what is older; 0: never */
 	uint64_t archive_timeout_ms; /* how long to wait for WAL to arrive */
 	bool wal_header_check; /* archive-push: page header against the name */
 	uint64_t prefetch;     /* archive-get: bytes ahead, 0: none */

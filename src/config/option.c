@@ -113,6 +113,14 @@ const struct option option_table[] = {
 	    AT(checkpoint),
 	    .help = "begin with a checkpoint at once, or one spread over "
 		    "time that disturbs the server less" },
+	{ .name = "refresh-age", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
+	    .env = "DAPK_BACKUP_REFRESH_AGE", .value = "TIME",
+	    .default_value = "120d", .max = 3650 * DAY_MS,
+	    AT(refresh_age_ms),
+	    .help = "store again what did not change for this long, a share "
+		    "each night and never more than about a fifth, so that "
+		    "no backup leans on older objects; 0: never" },
 	{ .name = "archive-timeout", .type = OPTION_DURATION,
 	    .section = SECTION_GLOBAL, .commands = CONNECTING,
 	    .env = "DAPK_BACKUP_ARCHIVE_TIMEOUT", .value = "TIME",

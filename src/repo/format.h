@@ -163,4 +163,7 @@ int text_object_decode(const uint8_t *data, size_t len, const char *kind,
 void label_make(int64_t time, uint64_t random, char out[FORMAT_LABEL_MAX]);
 bool label_valid(const char *label);
 
+/* The time in a label, in whole seconds; false: it has none. */
+bool label_time(const char *label, int64_t *out);
+
 #endif

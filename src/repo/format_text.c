@@ -147,6 +147,21 @@ label_valid(const char *label)
 	return label[i] == '\0';
 }
 
+bool
+label_time(const char *label, int64_t *out)
+{
+	struct err err = ERR_INIT;
+	char text[TIME_TEXT_MAX];
+	bool local;
+
+	if (!label_valid(label))
+		return false;
+	(void)snprintf(text, sizeof(text),
+	    "%.4s-%.2s-%.2s %.2s:%.2s:%.2s+00", label, label + 4, label + 6,
+	    label + 9, label + 11, label + 13);
+	return time_parse(text, out, &local, &err) == 0;
+}
+
 void
 wal_summary_encode(const struct wal_summary *s, struct buf *out)
 {
