@@ -32,4 +32,5 @@ EXTRA_DIST += \
 	%D%/integration/50-damage.sh \
 	%D%/integration/51-info-json.sh \
 	%D%/integration/52-durability-trace.sh \
-	%D%/integration/53-memory.sh
+	%D%/integration/53-memory.sh \
+	%D%/integration/63-standard-evidence.sh

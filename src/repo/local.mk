@@ -14,6 +14,7 @@ libdapk_a_SOURCES += \
 	%D%/manifest_writer.c \
 	%D%/object.c %D%/object.h \
 	%D%/pack.c %D%/pack.h \
+	%D%/pgmanifest.c %D%/pgmanifest.h \
 	%D%/repo.c %D%/repo.h \
 	%D%/sha256.c %D%/sha256.h \
 	%D%/walchain.c %D%/walchain.h \
@@ -29,6 +30,7 @@ unit_tests += \
 	tests/unit/test_manifest \
 	tests/unit/test_object \
 	tests/unit/test_pack \
+	tests/unit/test_pgmanifest \
 	tests/unit/test_repo \
 	tests/unit/test_walstore
 EXTRA_DIST += tests/unit/fixture_repo.h \

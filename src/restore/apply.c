@@ -30,6 +30,7 @@
 #include "pg/control.h"
 #include "restore/command.h"
 #include "restore/copyback.h"
+#include "restore/dirmanifest.h"
 #include "restore/plan.h"
 #include "restore/recovery.h"
 #include "restore/tree.h"
@@ -40,6 +41,7 @@ struct apply {
 	struct restore_plan *plan;
 	struct tree tree;
 	struct copyback *copy;
+	struct dirmanifest *listing;
 	struct manifest_reader *reader;
 	uint8_t control[CONTROL_FILE_SIZE];
 	bool have_control, have_label;
@@ -74,6 +76,8 @@ apply_file(struct apply *a, const struct manifest_entry *e, struct err *err)
 			    "recovering server", e->path);
 		return 0;
 	}
+	if (dirmanifest_add(a->listing, e, err) != 0)
+		return -1;
 	return copyback_file(a->copy, a->reader, e, err);
 }
 
@@ -104,6 +108,8 @@ apply_config(struct apply *a, const struct manifest_entry *e, struct err *err)
 		remember(&plan->saved.hba_file, plan, e->path);
 	else if (strcmp(setting, "ident_file") == 0)
 		remember(&plan->saved.ident_file, plan, e->path);
+	if (dirmanifest_add(a->listing, e, err) != 0)
+		return -1;
 	return copyback_file(a->copy, a->reader, e, err);
 }
 
@@ -134,7 +140,9 @@ apply_control(struct apply *a, const struct manifest_entry *e,
 	memcpy(a->control, b.data, CONTROL_FILE_SIZE);
 	a->control_mode = e->mode;
 	a->have_control = true;
-	ret = 0;
+	if (control_poison(a->control, err) == 0)
+		ret = dirmanifest_add_data(a->listing, CONTROL_PATH,
+		    a->control, CONTROL_FILE_SIZE, err);
 out:
 	buf_free(&b);
 	return ret;
@@ -173,6 +181,9 @@ apply_label(struct apply *a, const struct manifest_entry *e, struct err *err)
 		return err_set(err, ERR_DAMAGED, "backup_label of backup %s "
 		    "has %zu bytes", a->plan->backup.label, e->data_len);
 	a->have_label = true;
+	if (dirmanifest_add_data(a->listing, "backup_label", e->data,
+		e->data_len, err) != 0)
+		return -1;
 	return tree_write(&a->tree, "backup_label", e->data, e->data_len, 0600,
 	    err);
 }
@@ -234,8 +245,7 @@ copy_all(struct apply *a, struct err *err)
 static int
 write_control(struct apply *a, struct err *err)
 {
-	if (control_poison(a->control, err) != 0 ||
-	    tree_write_durable(&a->tree, CONTROL_PATH, a->control,
+	if (tree_write_durable(&a->tree, CONTROL_PATH, a->control,
 		CONTROL_FILE_SIZE, a->control_mode, err) != 0)
 		return -1;
 	return tree_unmark(&a->tree, err);
@@ -344,13 +354,15 @@ apply_steps(struct apply *a, struct err *err)
 		    .tick = a->plan->params.tick,
 		    .tick_arg = a->plan->params.tick_arg }, err) != 0)
 		return -1;
-	if (copy_all(a, err) != 0)
+	if (dirmanifest_new(&a->listing, a->plan, a->tree.fd, err) != 0 ||
+	    copy_all(a, err) != 0)
 		return -1;
 	find_saved_inside(a->plan);
 	if (command_find_settings(a->plan, err) != 0)
 		return -1;
 	if (make_include_dirs(a, err) != 0 ||
 	    recovery_write(a->plan, a->tree.fd, err) != 0 ||
+	    dirmanifest_finish(a->listing, err) != 0 ||
 	    cancel_check(err) != 0)
 		return -1;
 	log_debug("copied; waiting for the disk");
@@ -371,6 +383,7 @@ restore_apply(struct restore_plan *plan, struct err *err)
 	tree_init(&a.tree, plan);
 	ret = apply_steps(&a, err);
 	copyback_free(a.copy);
+	dirmanifest_free(a.listing);
 	manifest_reader_close(a.reader);
 	tree_free(&a.tree);
 	(void)umask(mask);

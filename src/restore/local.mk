@@ -3,6 +3,7 @@ libdapk_a_SOURCES += \
 	%D%/command.c %D%/command.h \
 	%D%/copyback.c %D%/copyback.h \
 	%D%/dest.c \
+	%D%/dirmanifest.c %D%/dirmanifest.h \
 	%D%/plan.c %D%/plan.h \
 	%D%/postmaster.c %D%/postmaster.h \
 	%D%/proof.c %D%/proof.h \
