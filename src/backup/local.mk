@@ -4,6 +4,7 @@ libdapk_a_SOURCES += \
 	%D%/copy.c %D%/copy.h \
 	%D%/dispatch.c %D%/dispatch.h \
 	%D%/entries.c %D%/entries.h \
+	%D%/evidence.c %D%/evidence.h \
 	%D%/pages.c %D%/pages.h \
 	%D%/plan.c %D%/plan.h \
 	%D%/planlist.c %D%/planlist.h \
@@ -11,6 +12,7 @@ libdapk_a_SOURCES += \
 	%D%/rate.c %D%/rate.h \
 	%D%/renew.c %D%/renew.h \
 	%D%/server.c %D%/server.h \
+	%D%/source.c %D%/source.h \
 	%D%/wait.c %D%/wait.h
 unit_tests += tests/unit/test_plan tests/unit/test_copy tests/unit/test_rate \
 	tests/unit/test_renew
