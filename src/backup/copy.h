@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 #include "backup/plan.h"
-#include "backup/rate.h"
+#include "pipe/rate.h"
 #include "core/err.h"
 #include "repo/commit.h"
 #include "repo/pack.h"

@@ -9,10 +9,9 @@ libdapk_a_SOURCES += \
 	%D%/plan.c %D%/plan.h \
 	%D%/planlist.c %D%/planlist.h \
 	%D%/putter.c %D%/putter.h \
-	%D%/rate.c %D%/rate.h \
 	%D%/renew.c %D%/renew.h \
 	%D%/server.c %D%/server.h \
 	%D%/source.c %D%/source.h \
 	%D%/wait.c %D%/wait.h
-unit_tests += tests/unit/test_plan tests/unit/test_copy tests/unit/test_rate \
+unit_tests += tests/unit/test_plan tests/unit/test_copy \
 	tests/unit/test_renew

@@ -52,9 +52,18 @@ void
 manifest_part_key(const struct incarnation *inc, const char *label,
     size_t part, char out[STORAGE_KEY_MAX])
 {
-	char tail[128];
+	manifest_part_generation_key(inc, label, part, 0, out);
+}
 
-	(void)snprintf(tail, sizeof(tail), "backups/%s/manifest-%02zu.zst",
-	    label, part);
+void
+manifest_part_generation_key(const struct incarnation *inc, const char *label,
+    size_t part, uint32_t generation, char out[STORAGE_KEY_MAX])
+{
+	char tail[128], gen[16] = "";
+
+	if (generation > 0)
+		(void)snprintf(gen, sizeof(gen), ".g%u", generation);
+	(void)snprintf(tail, sizeof(tail), "backups/%s/manifest-%02zu%s.zst",
+	    label, part, gen);
 	repo_key(inc, tail, out);
 }

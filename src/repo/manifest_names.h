@@ -26,4 +26,9 @@ bool manifest_type_parse(const char *name, enum manifest_type *out);
 void manifest_part_key(const struct incarnation *inc, const char *label,
     size_t part, char out[STORAGE_KEY_MAX]);
 
+/* generation 0 is the first; others are "manifest-00.gN.zst". */
+void manifest_part_generation_key(const struct incarnation *inc,
+    const char *label, size_t part, uint32_t generation,
+    char out[STORAGE_KEY_MAX]);
+
 #endif

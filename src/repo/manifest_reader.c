@@ -99,14 +99,13 @@ manifest_reader_close(struct manifest_reader *r)
 	free(r);
 }
 
+/* One generation of the next part; key is its name. */
 static int
-next_part(struct manifest_reader *r, struct err *err)
+read_part(struct manifest_reader *r, const char *key, struct err *err)
 {
 	const struct manifest_part *part = &r->parts[r->part];
-	char key[STORAGE_KEY_MAX];
 	uint8_t sum[SHA256_SIZE];
 
-	manifest_part_key(&r->inc, r->label, r->part, key);
 	object_reader_close(&r->object);
 	buf_clear(&r->bytes);
 	if (storage_get_all(r->repo->st, key, &r->bytes, err) != 0)
@@ -128,6 +127,34 @@ next_part(struct manifest_reader *r, struct err *err)
 		return err_set(err, ERR_DAMAGED,
 		    "%s is part %u of the manifest of %s", key,
 		    r->object.header.part, r->object.header.name);
+	return 0;
+}
+
+/* A part that does not hold may have been superseded (FORMAT.md, 2). */
+static int
+next_part(struct manifest_reader *r, struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+	uint32_t generation;
+	struct err why;
+	int rc;
+
+	manifest_part_key(&r->inc, r->label, r->part, key);
+	rc = read_part(r, key, err);
+	for (generation = 1; rc != 0 && (err->code == ERR_DAMAGED ||
+	    err->code == ERR_NOT_FOUND); generation++) {
+		err_clear(&why);
+		manifest_part_generation_key(&r->inc, r->label, r->part,
+		    generation, key);
+		rc = read_part(r, key, &why);
+		if (rc != 0 && why.code == ERR_NOT_FOUND)
+			break;
+		if (rc != 0 && why.code != ERR_DAMAGED)
+			*err = why;
+	}
+	if (rc != 0)
+		return -1;
+	err_clear(err);
 	r->part++;
 	r->frame = 0;
 	return 0;

@@ -79,6 +79,37 @@ parse_rest(const char *s, struct wal_stored *out)
 	return strcmp(s, ".zst") == 0;
 }
 
+bool
+wal_store_parse(const char *name, struct wal_stored *out, uint32_t *part)
+{
+	struct err ignored = ERR_INIT;
+	char file[WAL_FILE_NAME_MAX], rest[64], again[64];
+	const char *dash = strchr(name, '-'), *mark;
+	size_t len;
+
+	memset(out, 0, sizeof(*out));
+	*part = 0;
+	if (dash == NULL || (size_t)(dash - name) >= sizeof(file) ||
+	    strlen(dash + 1) >= sizeof(rest))
+		return false;
+	len = (size_t)(dash - name);
+	memcpy(file, name, len);
+	file[len] = '\0';
+	(void)snprintf(rest, sizeof(rest), "%s", dash + 1);
+	mark = strstr(rest, ".part-");
+	if (mark != NULL) {
+		if (sscanf(mark, ".part-%9u.", part) != 1 || *part == 0)
+			return false;
+		(void)snprintf(again, sizeof(again), ".part-%04u.zst", *part);
+		if (strcmp(mark, again) != 0)
+			return false;
+		(void)snprintf(rest + (mark - rest), sizeof(rest) -
+		    (size_t)(mark - rest), ".zst");
+	}
+	return wal_file_parse(file, &out->file, &ignored) == 0 &&
+	    parse_rest(rest, out);
+}
+
 static void
 keep(struct found *f, const struct wal_stored *ws)
 {

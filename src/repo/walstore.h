@@ -31,6 +31,13 @@ void wal_store_key(const struct incarnation *inc, const struct wal_file *file,
     char out[STORAGE_KEY_MAX]);
 
 /*
+ * The last part of an object's name: file, hash, generation and part (0: the
+ * object itself). False when it is none of a WAL file's; size and mtime are 0.
+ */
+bool wal_store_parse(const char *name, struct wal_stored *out,
+    uint32_t *part);
+
+/*
  * All stored contents under this file's name: none, one, or several (a
  * conflict, or generations of one). Caller frees *out; *n may be 0.
  */
@@ -76,6 +83,12 @@ typedef int (*wal_store_sink)(void *arg, const uint8_t *data, size_t len,
 int wal_store_read(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, struct frame_codec *codec,
     wal_store_sink sink, void *arg, struct err *err) ERR_USE;
+
+/* The same, and the summary of a segment or .partial (else all zero). */
+int wal_store_read_summary(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct frame_codec *codec,
+    wal_store_sink sink, void *arg, struct wal_summary *summary,
+    struct err *err) ERR_USE;
 
 /* The hash of the content's first len bytes; all is read and checked. */
 int wal_store_prefix_hash(struct repo *repo, const struct incarnation *inc,

@@ -24,7 +24,11 @@ struct reading {
 	struct buf bytes; /* the part's object */
 	struct buf plain;
 	uint64_t position; /* within the file */
+	struct wal_summary *summary; /* or NULL */
 };
+
+static int read_summary(struct object_reader *r, struct wal_summary *out,
+    struct err *err);
 
 static bool
 same_tag(const struct format_wal_tag *a, const struct format_wal_tag *b)
@@ -119,6 +123,8 @@ read_part(struct reading *rd, uint32_t part, struct err *err)
 		goto out;
 	}
 	ret = read_pieces(rd, &r, part, err);
+	if (ret == 0 && part == 0 && rd->summary != NULL)
+		ret = read_summary(&r, rd->summary, err);
 out:
 	object_reader_close(&r);
 	return ret;
@@ -129,8 +135,19 @@ wal_store_read(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, struct frame_codec *codec,
     wal_store_sink sink, void *arg, struct err *err)
 {
+	return wal_store_read_summary(repo, inc, ws, codec, sink, arg, NULL,
+	    err);
+}
+
+int
+wal_store_read_summary(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct frame_codec *codec,
+    wal_store_sink sink, void *arg, struct wal_summary *summary,
+    struct err *err)
+{
 	struct reading rd = { .repo = repo, .inc = inc, .ws = ws,
-		.codec = codec, .sink = sink, .arg = arg };
+		.codec = codec, .sink = sink, .arg = arg,
+		.summary = summary };
 	uint8_t hash[WAL_HASH_SIZE];
 	uint32_t part;
 	int rc;

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "backup/rate.h"
+#include "pipe/rate.h"
 #include "core/time.h"
 
 #define CHUNK ((uint64_t)1 << 20)

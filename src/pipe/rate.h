@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#ifndef BACKUP_RATE_H
-#define BACKUP_RATE_H
+#ifndef PIPE_RATE_H
+#define PIPE_RATE_H
 
 /*
  * A limit on bytes a second that several threads share: each asks before it

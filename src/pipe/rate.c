@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "backup/rate.h"
+#include "pipe/rate.h"
 
 #include "core/time.h"
 
