@@ -185,6 +185,8 @@ fill_commit(struct run *r)
 	host[sizeof(host) - 1] = '\0';
 	c->host = xstrdup(host);
 	c->attempt = ATTEMPT;
+	c->read_all = true;
+	c->full_read = r->begin.start_time;
 	c->start_lsn = r->begin.start_lsn;
 	c->timeline = r->begin.timeline;
 	c->start_time = r->begin.start_time;

@@ -113,9 +113,10 @@ add_objects(struct buf *b, const struct commit *c)
 	for (i = 0; i < c->n_packs; i++) {
 		p = &c->packs[i];
 		buf_printf(b, "%s\n  {\"label\": \"%s\", \"attempt\": %u, "
-		    "\"number\": %u, \"size\": %" PRIu64 ", \"live\": %" PRIu64
-		    "}", i == 0 ? "" : ",", p->id.label, p->id.attempt,
-		    p->id.number, p->size, p->live);
+		    "\"number\": %u, \"size\": %" PRIu64 ", \"plain\": %" PRIu64
+		    ", \"live\": %" PRIu64 "}", i == 0 ? "" : ",",
+		    p->id.label, p->id.attempt, p->id.number, p->size,
+		    p->plain, p->live);
 	}
 	buf_add_str(b, "],\n");
 }
@@ -140,6 +141,8 @@ void
 commit_encode(const struct commit *c, const struct repo *repo,
     struct buf *out)
 {
+	char when[TIME_TEXT_MAX];
+
 	buf_printf(out, "{\n\"kind\": \"backup\",\n\"label\": \"%s\",\n"
 	    "\"cluster\": \"%s\",\n\"must_know\": [],\n"
 	    "\"repository_id\": \"%s\",\n\"system_id\": \"%" PRIu64 "\",\n"
@@ -157,6 +160,9 @@ commit_encode(const struct commit *c, const struct repo *repo,
 	else
 		buf_printf(out, ",\n\"parent\": \"%s\",\n", c->parent);
 	buf_printf(out, "\"attempt\": %u,\n", c->attempt);
+	buf_printf(out, "\"source\": \"%s\",\n\"read\": \"%s\",\n"
+	    "\"full_read\": \"%s\",\n", c->source,
+	    c->read_all ? "all" : "changes", time_format(c->full_read, when));
 	add_where(out, c);
 	buf_printf(out, "\"block_size\": %u,\n"
 	    "\"relation_segment_blocks\": %u,\n\"wal_segment_size\": %u,\n"
@@ -274,6 +280,8 @@ get_packs(struct json_reader *j, struct commit *c)
 		p->id.number = (uint32_t)json_get_u64(j, item, "number",
 		    UINT32_MAX);
 		p->size = json_get_u64(j, item, "size", STORAGE_OBJECT_MAX);
+		if (json_object_get(item, "plain") != NULL)
+			p->plain = json_get_u64(j, item, "plain", INT64_MAX);
 		p->live = json_get_u64(j, item, "live", INT64_MAX);
 	}
 }
@@ -319,6 +327,30 @@ get_identity(struct json_reader *j, struct commit *c)
 	if (c->parent[0] != '\0' && !label_valid(c->parent))
 		json_note(j, "parent");
 	c->attempt = (uint32_t)json_get_u64(j, root, "attempt", UINT32_MAX);
+}
+
+/* Commits of version 0.1 do not have these: they read all. */
+static void
+get_reading(struct json_reader *j, struct commit *c)
+{
+	const json_t *root = j->root;
+	uint8_t source[COMMIT_SOURCE_LEN / 2];
+	const char *read;
+
+	c->read_all = true;
+	c->full_read = c->start_time;
+	if (json_object_get(root, "read") == NULL)
+		return;
+	read = json_get_text(j, root, "read");
+	c->read_all = strcmp(read, "all") == 0;
+	if (!c->read_all && strcmp(read, "changes") != 0)
+		json_note(j, "read");
+	c->full_read = json_get_time(j, root, "full_read");
+	if (json_get_text(j, root, "source")[0] == '\0')
+		return;
+	json_copy_text(j, root, "source", c->source, sizeof(c->source));
+	if (!text_unhex(c->source, source, sizeof(source)))
+		json_note(j, "source");
 }
 
 static void
@@ -379,6 +411,7 @@ commit_decode(const char *json, size_t len, struct commit *out,
 	}
 	get_identity(&j, out);
 	get_where(&j, out);
+	get_reading(&j, out);
 	get_sizes(&j, out);
 	get_tablespaces(&j, out);
 	get_damaged(&j, out);

@@ -12,6 +12,7 @@
 #include "repo/repo.h"
 
 #define COMMIT_DAMAGED_MAX 1000
+#define COMMIT_SOURCE_LEN 32
 
 struct damaged_page {
 	char *path;
@@ -23,6 +24,7 @@ struct damaged_page {
 struct commit_pack {
 	struct pack_id id;
 	uint64_t size;
+	uint64_t plain; /* of files' content in it; 0: not known */
 	uint64_t live; /* plain bytes referred to */
 };
 
@@ -40,6 +42,9 @@ struct commit {
 	char *program, *host;
 	char parent[FORMAT_LABEL_MAX]; /* "" for none */
 	uint32_t attempt;
+	char source[COMMIT_SOURCE_LEN + 1]; /* data directory; "": not known */
+	bool read_all;	   /* every page was read and checked */
+	int64_t full_read; /* when the newest such backup of the line began */
 	pg_lsn start_lsn, stop_lsn;
 	uint32_t timeline;
 	int64_t start_time, stop_time; /* the server's clock */

@@ -25,8 +25,10 @@
 #define FORMAT_PATH_MAX 4096
 #define FORMAT_TAGS_MAX ((size_t)64 << 10)
 #define FORMAT_OBJECT_HEADER_MAX (68 + FORMAT_TAGS_MAX + 4)
-#define FORMAT_FRAME_HEADER_FIXED 72 /* with the CRC, without the path */
-#define FORMAT_FRAME_HEADER_MAX (FORMAT_FRAME_HEADER_FIXED + FORMAT_PATH_MAX)
+#define FORMAT_BLOCKS_MAX ((size_t)UINT16_MAX) /* bytes of a block list */
+#define FORMAT_FRAME_HEADER_FIXED 72 /* with the CRC, without path and list */
+#define FORMAT_FRAME_HEADER_MAX                                               \
+	(FORMAT_FRAME_HEADER_FIXED + FORMAT_PATH_MAX + FORMAT_BLOCKS_MAX)
 #define FORMAT_INDEX_ENTRY_SIZE 16
 #define FORMAT_INDEX_TAIL 16 /* offset, CRC, "DKINDEX1" */
 #define FORMAT_LABEL_MAX 40  /* with the 0 */
@@ -95,6 +97,12 @@ struct frame_header {
 	uint64_t hash;
 	const char *path; /* not 0-terminated after decode: points into data */
 	size_t path_len;
+	/*
+	 * FRAME_FILE: which blocks of the file are in the frame, encoded; see
+	 * frame_blocks_*(). Empty: consecutive ones from `position` on.
+	 */
+	const uint8_t *blocks; /* points into data after decode */
+	size_t blocks_len;
 };
 
 /* Bytes of the encoded header; written to p, which has room for them. */
@@ -103,6 +111,21 @@ void frame_header_write(const struct frame_header *h, uint8_t *p);
 void frame_header_encode(const struct frame_header *h, struct buf *out);
 int frame_header_decode(const uint8_t *data, size_t len,
     struct frame_header *out, size_t *used, struct err *err) ERR_USE;
+
+/*
+ * The block list of a frame that holds these blocks of a file (ascending, at
+ * least one; the first is the header's position), appended to out: nothing
+ * when they are consecutive.
+ */
+void frame_blocks_encode(const uint64_t *blocks, size_t n, struct buf *out);
+
+/*
+ * The file's block number of each block of the frame, whether it has a list
+ * or not: *n of them, at most max (one for each block of plain_len; more than
+ * max: ERR_DAMAGED). out NULL: they are only checked and counted.
+ */
+int frame_blocks_decode(const struct frame_header *h, uint64_t *out,
+    size_t max, size_t *n, struct err *err) ERR_USE;
 
 struct index_entry {
 	uint32_t offset;

@@ -277,15 +277,17 @@ object_header_decode(const uint8_t *data, size_t len,
 size_t
 frame_header_size(const struct frame_header *h)
 {
-	return FORMAT_FRAME_HEADER_FIXED + h->path_len;
+	return FORMAT_FRAME_HEADER_FIXED + h->path_len + h->blocks_len;
 }
 
 void
 frame_header_write(const struct frame_header *h, uint8_t *p)
 {
+	size_t tail = h->path_len + h->blocks_len;
+
 	memset(p, 0, FRAME_FIXED);
 	put_le32(p, FORMAT_MAGIC);
-	put_le32(p + 4, (uint32_t)(64 + h->path_len));
+	put_le32(p + 4, (uint32_t)(64 + tail));
 	memcpy(p + 8, "DKFR", 4);
 	p[12] = (uint8_t)h->type;
 	p[13] = h->filter;
@@ -298,10 +300,14 @@ frame_header_write(const struct frame_header *h, uint8_t *p)
 	put_le64(p + 32, h->position);
 	put_le64(p + 40, h->hash);
 	put_le16(p + 64, (uint16_t)h->path_len);
+	put_le16(p + 66, (uint16_t)h->blocks_len);
 	if (h->path_len > 0)
 		memcpy(p + FRAME_FIXED, h->path, h->path_len);
-	put_le32(p + FRAME_FIXED + h->path_len,
-	    crc32c(p + PREFIX, FRAME_FIXED - PREFIX + h->path_len));
+	if (h->blocks_len > 0)
+		memcpy(p + FRAME_FIXED + h->path_len, h->blocks,
+		    h->blocks_len);
+	put_le32(p + FRAME_FIXED + tail,
+	    crc32c(p + PREFIX, FRAME_FIXED - PREFIX + tail));
 }
 
 void
@@ -322,6 +328,7 @@ check_frame_header(const struct frame_header *h, struct err *err)
 {
 	size_t max = h->type == FRAME_WAL ? FORMAT_WAL_PIECE_MAX :
 					    FORMAT_FRAME_PLAIN_MAX;
+	size_t n;
 
 	if (h->type < FRAME_FILE || h->type > FRAME_WAL_SUMMARY ||
 	    h->filter != 0 || h->compression != 1 || h->cipher > 1) {
@@ -337,6 +344,9 @@ check_frame_header(const struct frame_header *h, struct err *err)
 	if ((h->type != FRAME_FILE && h->path_len != 0) ||
 	    (h->path_len > 0 && memchr(h->path, 0, h->path_len) != NULL))
 		return err_set(err, ERR_DAMAGED, "the frame's path is invalid");
+	if (h->blocks_len > 0)
+		return frame_blocks_decode(h, NULL, FORMAT_FRAME_PLAIN_MAX, &n,
+		    err);
 	return 0;
 }
 
@@ -360,8 +370,12 @@ frame_header_decode(const uint8_t *data, size_t len,
 	out->hash = get_le64(data + 40);
 	out->path_len = get_le16(data + 64);
 	out->path = (const char *)data + FRAME_FIXED;
-	if (out->path_len != *used - FORMAT_FRAME_HEADER_FIXED)
+	out->blocks_len = get_le16(data + 66);
+	if (out->path_len > FORMAT_PATH_MAX ||
+	    out->path_len + out->blocks_len !=
+		*used - FORMAT_FRAME_HEADER_FIXED)
 		return err_set(err, ERR_DAMAGED,
 		    "the frame header's lengths contradict each other");
+	out->blocks = data + FRAME_FIXED + out->path_len;
 	return check_frame_header(out, err);
 }

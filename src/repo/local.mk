@@ -3,6 +3,8 @@ libdapk_a_SOURCES += \
 	%D%/commit.c %D%/commit.h \
 	%D%/cursor.h \
 	%D%/format.h \
+	%D%/filemap.c %D%/filemap.h \
+	%D%/format_blocks.c \
 	%D%/format_header.c \
 	%D%/format_index.c \
 	%D%/format_text.c \
@@ -15,6 +17,9 @@ libdapk_a_SOURCES += \
 	%D%/object.c %D%/object.h \
 	%D%/pack.c %D%/pack.h \
 	%D%/pgmanifest.c %D%/pgmanifest.h \
+	%D%/pack_cache.c \
+	%D%/packset.c %D%/packset.h \
+	%D%/packsums.c %D%/packsums.h \
 	%D%/repo.c %D%/repo.h \
 	%D%/sha256.c %D%/sha256.h \
 	%D%/walchain.c %D%/walchain.h \
@@ -26,17 +31,22 @@ libdapk_a_SOURCES += \
 unit_tests += \
 	tests/golden/test_golden \
 	tests/unit/test_commit \
+	tests/unit/test_filemap \
 	tests/unit/test_format \
 	tests/unit/test_manifest \
 	tests/unit/test_object \
 	tests/unit/test_pack \
 	tests/unit/test_pgmanifest \
+	tests/unit/test_packset \
+	tests/unit/test_packsums \
 	tests/unit/test_repo \
 	tests/unit/test_walstore
 EXTRA_DIST += tests/unit/fixture_repo.h \
 	tests/golden/commit.hex \
+	tests/golden/incremental.hex \
 	tests/golden/manifest.hex \
 	tests/golden/pack.hex \
+	tests/golden/gathered.hex \
 	tests/golden/repository.hex \
 	tests/golden/wal.hex
 

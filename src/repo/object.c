@@ -117,7 +117,8 @@ frame_encode(struct frame_codec *c, struct frame_header *h, const void *plain,
 	if (cctx == NULL)
 		return err_set(err, ERR_BUG, "zstd: no compression at level %d",
 		    c->level);
-	if (len > plain_limit(h->type) || h->path_len > FORMAT_PATH_MAX)
+	if (len > plain_limit(h->type) || h->path_len > FORMAT_PATH_MAX ||
+	    h->blocks_len > FORMAT_BLOCKS_MAX)
 		return err_set(err, ERR_BUG,
 		    "a frame of %zu bytes, path of %zu bytes", len,
 		    h->path_len);

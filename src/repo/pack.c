@@ -30,6 +30,7 @@ struct pack_writer {
 	uint32_t number;
 	struct object_writer object;
 	struct buf sums; /* content of the page-sum frame */
+	struct buf blocks; /* block list of the frame at hand */
 	struct page_sum *computed; /* room for a frame's */
 };
 
@@ -77,6 +78,7 @@ pack_writer_new(struct pack_writer **out, struct pack_shared *shared,
 	buf_init(&w->object.bytes, max);
 	(void)buf_reserve(&w->object.bytes, max); /* once, below the ceiling */
 	buf_init(&w->sums, FORMAT_FRAME_PLAIN_MAX);
+	buf_init(&w->blocks, FORMAT_BLOCKS_MAX);
 	w->computed = xcalloc(FORMAT_FRAME_PLAIN_MAX / shared->block_size + 1,
 	    sizeof(*w->computed));
 	*out = w;
@@ -91,6 +93,7 @@ pack_writer_free(struct pack_writer *w)
 	frame_codec_free(w->codec);
 	object_writer_free(&w->object);
 	buf_free(&w->sums);
+	buf_free(&w->blocks);
 	free(w->computed);
 	free(w);
 }
@@ -181,32 +184,59 @@ keep_sums(struct pack_writer *w, uint32_t frame, const struct page_sum *sums,
 	w->sums.len += 8 + n * SUM_SIZE;
 }
 
-int
-pack_writer_add(struct pack_writer *w, const char *path, uint64_t first_block,
-    const void *plain, size_t len, const struct page_sum *sums,
-    struct frame_ref *ref, struct err *err)
+static int
+add_blocks(struct pack_writer *w, struct frame_header *h, const void *plain,
+    size_t len, const struct page_sum *sums, struct frame_ref *ref,
+    struct err *err)
 {
 	uint32_t block_size = w->shared->block_size;
-	struct frame_header h = { .type = FRAME_FILE, .block_size = block_size,
-		.position = first_block, .path = path,
-		.path_len = strlen(path) };
-	size_t n;
+	size_t n = (len + block_size - 1) / block_size;
 
 	if (len == 0 || len > FORMAT_FRAME_PLAIN_MAX)
-		return err_set(err, ERR_BUG, "%s: a frame of %zu bytes", path,
-		    len);
-	if (add_frame(w, &h, plain, len, ref, err) != 0)
+		return err_set(err, ERR_BUG, "%s: a frame of %zu bytes",
+		    h->path, len);
+	h->type = FRAME_FILE;
+	h->block_size = block_size;
+	h->path_len = strlen(h->path);
+	if (add_frame(w, h, plain, len, ref, err) != 0)
 		return -1;
-	n = (len + block_size - 1) / block_size;
 	if (sums == NULL) {
 		n = page_sums(plain, len, block_size,
 		    w->shared->repo->fingerprint_seed, w->computed);
 		sums = w->computed;
 	}
-	keep_sums(w, h.number, sums, n);
+	keep_sums(w, h->number, sums, n);
 	if (buf_check(&w->sums, "the page sums", err) != 0)
 		return -1;
 	return full(w) ? pack_writer_flush(w, err) : 0;
+}
+
+int
+pack_writer_add(struct pack_writer *w, const char *path, uint64_t first_block,
+    const void *plain, size_t len, const struct page_sum *sums,
+    struct frame_ref *ref, struct err *err)
+{
+	struct frame_header h = { .position = first_block, .path = path };
+
+	return add_blocks(w, &h, plain, len, sums, ref, err);
+}
+
+int
+pack_writer_add_gathered(struct pack_writer *w, const char *path,
+    const uint64_t *blocks, const void *plain, size_t len,
+    const struct page_sum *sums, struct frame_ref *ref, struct err *err)
+{
+	uint32_t block_size = w->shared->block_size;
+	struct frame_header h = { .position = blocks[0], .path = path };
+
+	buf_clear(&w->blocks);
+	frame_blocks_encode(blocks, (len + block_size - 1) / block_size,
+	    &w->blocks);
+	if (buf_check(&w->blocks, "a frame's block list", err) != 0)
+		return -1;
+	h.blocks = w->blocks.data;
+	h.blocks_len = w->blocks.len;
+	return add_blocks(w, &h, plain, len, sums, ref, err);
 }
 
 int
@@ -218,111 +248,4 @@ pack_writer_add_map(struct pack_writer *w, const void *plain, size_t len,
 	if (add_frame(w, &h, plain, len, ref, err) != 0)
 		return -1;
 	return full(w) ? pack_writer_flush(w, err) : 0;
-}
-
-struct slot {
-	struct pack_id id;
-	struct object_reader reader;
-	uint64_t used; /* when; 0: empty */
-};
-
-struct pack_cache {
-	struct repo *repo;
-	struct incarnation inc;
-	struct frame_codec *codec;
-	struct slot *slots;
-	size_t capacity;
-	uint64_t clock;
-};
-
-struct pack_cache *
-pack_cache_new(struct repo *repo, const struct incarnation *inc,
-    size_t capacity)
-{
-	struct pack_cache *c = xcalloc(1, sizeof(*c));
-
-	c->repo = repo;
-	c->inc = *inc;
-	c->codec = frame_codec_new(1);
-	c->capacity = capacity == 0 ? 1 : capacity;
-	c->slots = xcalloc(c->capacity, sizeof(*c->slots));
-	return c;
-}
-
-void
-pack_cache_free(struct pack_cache *c)
-{
-	size_t i;
-
-	if (c == NULL)
-		return;
-	for (i = 0; i < c->capacity; i++)
-		object_reader_close(&c->slots[i].reader);
-	frame_codec_free(c->codec);
-	free(c->slots);
-	free(c);
-}
-
-static bool
-same_pack(const struct pack_id *a, const struct pack_id *b)
-{
-	return a->number == b->number && a->attempt == b->attempt &&
-	    strcmp(a->label, b->label) == 0;
-}
-
-static int
-open_slot(struct pack_cache *c, struct slot *slot, const struct pack_id *id,
-    uint64_t size, struct err *err)
-{
-	const struct object_header *h = &slot->reader.header;
-	char key[STORAGE_KEY_MAX];
-
-	object_reader_close(&slot->reader);
-	slot->used = 0;
-	repo_pack_key(&c->inc, id, key);
-	if (object_reader_open(&slot->reader, c->repo->st, key, size,
-		OBJECT_PACK, c->repo->id, c->inc.system_id, err) != 0)
-		return -1;
-	if (!h->has_pack || h->attempt != id->attempt ||
-	    h->number != id->number || strcmp(h->name, id->label) != 0) {
-		object_reader_close(&slot->reader);
-		return err_set(err, ERR_DAMAGED,
-		    "%s holds another pack: %s, attempt %u, number %u", key,
-		    h->name, h->attempt, h->number);
-	}
-	slot->id = *id;
-	return 0;
-}
-
-int
-pack_cache_open(struct pack_cache *c, const struct pack_id *id, uint64_t size,
-    struct object_reader **out, struct err *err)
-{
-	struct slot *s, *oldest = c->slots;
-
-	for (s = c->slots; s < c->slots + c->capacity; s++) {
-		if (s->used != 0 && same_pack(&s->id, id))
-			break;
-		if (s->used < oldest->used)
-			oldest = s;
-	}
-	if (s == c->slots + c->capacity) {
-		s = oldest;
-		if (open_slot(c, s, id, size, err) != 0)
-			return -1;
-	}
-	s->used = ++c->clock;
-	*out = &s->reader;
-	return 0;
-}
-
-int
-pack_cache_frame(struct pack_cache *c, const struct pack_id *id,
-    uint32_t frame, struct frame_header *h, struct buf *out, struct err *err)
-{
-	struct object_reader *r;
-
-	if (pack_cache_open(c, id, 0, &r, err) != 0)
-		return -1;
-	return object_reader_frame(r, c->codec, frame, h, out, err);
 }

@@ -74,6 +74,15 @@ int pack_writer_add(struct pack_writer *w, const char *path,
     const struct page_sum *sums, struct frame_ref *ref,
     struct err *err) ERR_USE;
 
+/*
+ * The same of blocks that lie apart in the file: their numbers, ascending,
+ * one for each block of plain; only the file's last block may be short.
+ */
+int pack_writer_add_gathered(struct pack_writer *w, const char *path,
+    const uint64_t *blocks, const void *plain, size_t len,
+    const struct page_sum *sums, struct frame_ref *ref,
+    struct err *err) ERR_USE;
+
 /* Add a map frame (section 5). */
 int pack_writer_add_map(struct pack_writer *w, const void *plain, size_t len,
     struct frame_ref *ref, struct err *err) ERR_USE;
@@ -84,12 +93,26 @@ int pack_writer_flush(struct pack_writer *w, struct err *err) ERR_USE;
 size_t page_sums(const void *plain, size_t len, uint32_t block_size,
     uint64_t seed, struct page_sum *out);
 
+/* By label, attempt, number: the order of strcmp() and numbers. */
+int pack_id_compare(const struct pack_id *a, const struct pack_id *b);
+
+/*
+ * Opens the highest generation of a pack that no damage object names, so
+ * that who reads gets what was repaired. packs, which several caches may
+ * share, knows the generations; NULL: one of its own.
+ */
+struct packset;
 struct pack_cache;
+struct pack_cache *pack_cache_new_shared(struct repo *repo,
+    const struct incarnation *inc, size_t capacity, struct packset *packs);
 struct pack_cache *pack_cache_new(struct repo *repo,
     const struct incarnation *inc, size_t capacity);
 void pack_cache_free(struct pack_cache *c);
 
-/* The pack's open reader; valid until the next call. size 0: not known. */
+/*
+ * The pack's open reader; valid until the next call. size: the commit's, 0
+ * when it is not known; a first generation of another size is ERR_DAMAGED.
+ */
 int pack_cache_open(struct pack_cache *c, const struct pack_id *id,
     uint64_t size, struct object_reader **out, struct err *err) ERR_USE;
 

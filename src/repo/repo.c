@@ -83,13 +83,35 @@ repo_key(const struct incarnation *inc, const char *tail,
 }
 
 void
+repo_pack_key_generation(const struct incarnation *inc,
+    const struct pack_id *pack, uint32_t generation,
+    char out[STORAGE_KEY_MAX])
+{
+	char tail[128], gen[16] = "";
+
+	if (generation > 0)
+		(void)snprintf(gen, sizeof(gen), ".g%u", generation);
+	(void)snprintf(tail, sizeof(tail), "backups/%s/pack-%02u-%06u%s.zst",
+	    pack->label, pack->attempt, pack->number, gen);
+	repo_key(inc, tail, out);
+}
+
+void
 repo_pack_key(const struct incarnation *inc, const struct pack_id *pack,
     char out[STORAGE_KEY_MAX])
 {
+	repo_pack_key_generation(inc, pack, 0, out);
+}
+
+void
+repo_damage_key(const struct incarnation *inc, const struct pack_id *pack,
+    uint32_t generation, char out[STORAGE_KEY_MAX])
+{
 	char tail[128];
 
-	(void)snprintf(tail, sizeof(tail), "backups/%s/pack-%02u-%06u.zst",
-	    pack->label, pack->attempt, pack->number);
+	(void)snprintf(tail, sizeof(tail),
+	    "backups/%s/pack-%02u-%06u.g%u.damaged", pack->label,
+	    pack->attempt, pack->number, generation);
 	repo_key(inc, tail, out);
 }
 

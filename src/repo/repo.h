@@ -69,6 +69,14 @@ void repo_key(const struct incarnation *inc, const char *tail,
 void repo_pack_key(const struct incarnation *inc, const struct pack_id *pack,
     char out[STORAGE_KEY_MAX]);
 
+/* ".gN.zst" from generation 1 on; and the mark that one does not hold. */
+void repo_pack_key_generation(const struct incarnation *inc,
+    const struct pack_id *pack, uint32_t generation,
+    char out[STORAGE_KEY_MAX]);
+void repo_damage_key(const struct incarnation *inc,
+    const struct pack_id *pack, uint32_t generation,
+    char out[STORAGE_KEY_MAX]);
+
 /* Read and unwrap a text object. The caller frees buf b; *json points in it. */
 int repo_get_text(struct repo *repo, const char *key, const char *kind,
     struct buf *b, const char **json, size_t *json_len,

@@ -22,8 +22,10 @@
 #include "core/io.h"
 #include "core/mem.h"
 #include "pipe/pool.h"
+#include "repo/filemap.h"
 #include "repo/object.h"
 #include "repo/pack.h"
+#include "repo/packset.h"
 
 /*
  * Plain bytes of a job. A large file goes to one worker up to this size: two
@@ -75,19 +77,14 @@ struct pieces {
 	uint64_t bytes;
 };
 
-/* Sizes of packs, sorted, so that opening one needs no stat. */
-struct pack_sizes {
-	struct commit_pack *list;
-	size_t n;
-};
-
 struct copyback {
 	struct copyback_params p;
 	uint32_t block_size;
-	struct pack_sizes sizes;
+	struct pack_table packs;
+	struct packset *set; /* which generation of a pack to read */
 	struct pool *pool;
 	struct pack_cache *cache; /* the calling thread's, for maps */
-	struct buf map;
+	struct filemap map;
 	struct pieces small;
 	struct pieces large; /* of the file at hand */
 };
@@ -99,6 +96,7 @@ struct worker {
 	struct frame_codec *codec;
 	struct buf raw;
 	uint8_t *plain;
+	uint64_t *blocks; /* of the frame in plain */
 	/* the file being written */
 	struct file *file;
 	int fd;
@@ -111,27 +109,6 @@ struct job {
 };
 
 static int
-compare_packs(const struct pack_id *a, const struct pack_id *b)
-{
-	int c = strcmp(a->label, b->label);
-
-	if (c != 0)
-		return c;
-	if (a->attempt != b->attempt)
-		return a->attempt < b->attempt ? -1 : 1;
-	if (a->number != b->number)
-		return a->number < b->number ? -1 : 1;
-	return 0;
-}
-
-static int
-compare_pack_sizes(const void *a, const void *b)
-{
-	return compare_packs(&((const struct commit_pack *)a)->id,
-	    &((const struct commit_pack *)b)->id);
-}
-
-static int
 compare_pieces(const void *a, const void *b)
 {
 	const struct piece *x = a, *y = b;
@@ -139,24 +116,19 @@ compare_pieces(const void *a, const void *b)
 
 	if (x->len == 0 || y->len == 0) /* empty files first */
 		return (x->len != 0) - (y->len != 0);
-	c = compare_packs(&x->pack, &y->pack);
+	c = pack_id_compare(&x->pack, &y->pack);
 	if (c != 0)
 		return c;
 	return x->frame < y->frame ? -1 : x->frame > y->frame;
 }
 
-/* 0 for a pack that the commit does not name: its object is then asked. */
 static uint64_t
-pack_size(const struct pack_sizes *sizes, const struct pack_id *id)
+pack_size(const struct pack_table *packs, const struct pack_id *id)
 {
-	struct commit_pack key = { .id = *id };
-	const struct commit_pack *found;
+	uint32_t index;
 
-	if (sizes->n == 0)
-		return 0;
-	found = bsearch(&key, sizes->list, sizes->n, sizeof(key),
-	    compare_pack_sizes);
-	return found == NULL ? 0 : found->size;
+	return pack_table_find(packs, id, &index) ? packs->list[index].size :
+						    0;
 }
 
 /* References. */
@@ -232,6 +204,13 @@ pieces_add(struct pieces *ps)
 
 /* The workers. */
 
+static uint64_t *
+blocks_new(const struct copyback *cb)
+{
+	return xcalloc(FORMAT_FRAME_PLAIN_MAX / cb->block_size,
+	    sizeof(uint64_t));
+}
+
 static int
 worker_init(void *worker, void *arg, struct err *err)
 {
@@ -241,10 +220,12 @@ worker_init(void *worker, void *arg, struct err *err)
 	w->fd = -1;
 	if (repo_clone(w->cb->p.repo, &w->repo, err) != 0)
 		return -1;
-	w->cache = pack_cache_new(w->repo, w->cb->p.inc, CACHE_PACKS);
+	w->cache = pack_cache_new_shared(w->repo, w->cb->p.inc, CACHE_PACKS,
+	    w->cb->set);
 	w->codec = frame_codec_new(1);
 	buf_init(&w->raw, RAW_MAX);
 	w->plain = xmalloc(FORMAT_FRAME_PLAIN_MAX);
+	w->blocks = blocks_new(w->cb);
 	return 0;
 }
 
@@ -257,6 +238,7 @@ worker_fini(void *worker)
 	frame_codec_free(w->codec);
 	buf_free(&w->raw);
 	free(w->plain);
+	free(w->blocks);
 	repo_close(w->repo);
 }
 
@@ -321,6 +303,29 @@ worker_write(struct worker *w, const struct piece *p, const uint8_t *data,
 	return 0;
 }
 
+/* Does the frame hold the piece's blocks, one after another? */
+static bool
+holds_blocks(const struct worker *w, const struct piece *p,
+    const struct frame_header *h)
+{
+	const uint32_t bs = w->cb->block_size;
+	const uint64_t first = p->offset / bs;
+	const uint32_t n = (p->len + bs - 1) / bs;
+	struct err ignored = ERR_INIT; /* the header was checked */
+	size_t in_frame;
+	uint32_t i;
+
+	if (h->block_size != bs ||
+	    frame_blocks_decode(h, w->blocks, FORMAT_FRAME_PLAIN_MAX / bs,
+		&in_frame, &ignored) != 0 ||
+	    p->block >= in_frame || n > in_frame - p->block)
+		return false;
+	for (i = 0; i < n; i++)
+		if (w->blocks[p->block + i] != first + i)
+			return false;
+	return true;
+}
+
 /* Is this frame the file's, and are the blocks where the map says? */
 static int
 check_frame(const struct worker *w, const struct piece *p,
@@ -336,9 +341,7 @@ check_frame(const struct worker *w, const struct piece *p,
 		    "%s holds \"%.*s\" instead of \"%s\"", where,
 		    (int)(h->path_len > 200 ? 200 : h->path_len),
 		    h->path == NULL ? "" : h->path, f->path);
-	if (h->block_size != bs ||
-	    h->position + p->block != p->offset / bs ||
-	    skip + p->len > h->plain_len ||
+	if (!holds_blocks(w, p, h) || skip + p->len > h->plain_len ||
 	    (p->len % bs != 0 && skip + p->len != h->plain_len))
 		return err_set(err, ERR_DAMAGED,
 		    "%s holds %u bytes from block %llu on of \"%s\", not the "
@@ -357,7 +360,7 @@ group(const struct object_reader *r, const struct piece *p, size_t n)
 
 	for (i = 1; i < n; i++) {
 		if (p[i].len == 0 || p[i].zeros ||
-		    compare_packs(&p[i].pack, &p->pack) != 0)
+		    pack_id_compare(&p[i].pack, &p->pack) != 0)
 			break;
 		if (p[i].frame == p[i - 1].frame)
 			continue;
@@ -382,7 +385,7 @@ copy_group(struct worker *w, const struct piece *p, size_t n, size_t *done,
 	size_t i, at;
 
 	if (pack_cache_open(w->cache, &p->pack,
-		pack_size(&w->cb->sizes, &p->pack), &r, err) != 0)
+		pack_size(&w->cb->packs, &p->pack), &r, err) != 0)
 		return err_wrap(err, "%s", p->file->path);
 	if (p->frame >= r->n)
 		return err_set(err, ERR_DAMAGED,
@@ -504,23 +507,15 @@ flush_small(struct copyback *cb, struct err *err)
 }
 
 /* Add the pieces of a run; *at is the file's offset reached so far. */
-static int
+static void
 add_run(struct copyback *cb, struct file *f, const struct map_run *run,
-    const struct pack_id *pack, uint64_t *at, struct err *err)
+    uint64_t *at)
 {
 	uint64_t len = run->blocks * cb->block_size;
-	const uint64_t left = f->size - *at;
 	struct piece *p;
 
-	if (run->blocks == 0 ||
-	    run->blocks > (left + cb->block_size - 1) / cb->block_size)
-		return err_set(err, ERR_DAMAGED,
-		    "the map of %s goes past the file's size", f->path);
-	if (len > left)
-		len = left;
-	if (pack != NULL && len > FORMAT_FRAME_PLAIN_MAX)
-		return err_set(err, ERR_DAMAGED,
-		    "a run in the map of %s is larger than a frame", f->path);
+	if (len > f->size - *at) /* the last block is as short as it is */
+		len = f->size - *at;
 	while (len > 0) {
 		p = pieces_add(&cb->large);
 		p->file = f;
@@ -528,58 +523,14 @@ add_run(struct copyback *cb, struct file *f, const struct map_run *run,
 		p->offset = *at;
 		p->len = (uint32_t)(len < FORMAT_FRAME_PLAIN_MAX ?
 			len : FORMAT_FRAME_PLAIN_MAX);
-		p->zeros = pack == NULL;
-		if (pack != NULL)
-			p->pack = *pack;
+		p->zeros = run->pack == MAP_PACK_ZEROS;
+		if (!p->zeros)
+			p->pack = cb->packs.list[run->pack].id;
 		p->frame = run->frame;
 		p->block = run->block;
 		*at += p->len;
 		len -= p->len;
 	}
-	return 0;
-}
-
-static int
-add_map_frame(struct copyback *cb, struct file *f, const struct pack_id *pack,
-    uint32_t frame, uint64_t *at, struct err *err)
-{
-	struct frame_header h;
-	struct pack_id *packs = NULL;
-	struct map_run *runs = NULL;
-	uint32_t n_packs = 0, n_runs = 0, i;
-	int ret = -1;
-
-	if (pack_cache_frame(cb->cache, pack, frame, &h, &cb->map, err) != 0)
-		return err_wrap(err, "map of %s", f->path);
-	if (h.type != FRAME_MAP)
-		return err_set(err, ERR_DAMAGED,
-		    "the map of %s is said to be in a frame of another kind",
-		    f->path);
-	if (map_decode(cb->map.data, cb->map.len, &packs, &n_packs, &runs,
-		&n_runs, err) != 0)
-		return err_wrap(err, "map of %s", f->path);
-	for (i = 0; i < n_runs; i++)
-		if (add_run(cb, f, &runs[i],
-			runs[i].pack == n_packs ? NULL : &packs[runs[i].pack],
-			at, err) != 0)
-			goto out;
-	ret = 0;
-out:
-	free(packs);
-	free(runs);
-	return ret;
-}
-
-static int
-named_pack(const struct manifest_reader *reader, const struct file *f,
-    uint32_t index, const struct pack_id **out, struct err *err)
-{
-	*out = manifest_reader_pack(reader, index);
-	if (*out == NULL)
-		return err_set(err, ERR_DAMAGED,
-		    "the manifest's line of %s names pack %u, which no line "
-		    "before it describes", f->path, (unsigned)index);
-	return 0;
 }
 
 /* cb->large becomes the pieces of f. */
@@ -587,24 +538,15 @@ static int
 add_pieces(struct copyback *cb, const struct manifest_reader *reader,
     const struct manifest_entry *e, struct file *f, struct err *err)
 {
-	const struct pack_id *pack;
+	const struct filemap *m = &cb->map;
 	uint64_t at = 0;
 	size_t i;
 
-	for (i = 0; i < e->n_runs; i++)
-		if (named_pack(reader, f, e->runs[i].pack, &pack, err) != 0 ||
-		    add_run(cb, f, &e->runs[i], pack, &at, err) != 0)
-			return -1;
-	for (i = 0; i < e->n_map; i++)
-		if (named_pack(reader, f, e->map[i].pack, &pack, err) != 0 ||
-		    add_map_frame(cb, f, pack, e->map[i].frame, &at,
-			err) != 0)
-			return -1;
-	if (at != f->size)
-		return err_set(err, ERR_DAMAGED,
-		    "the map of %s ends at %llu, the file has %llu bytes",
-		    f->path, (unsigned long long)at,
-		    (unsigned long long)f->size);
+	if (filemap_read(&cb->map, &cb->packs, cb->cache, reader, e,
+		cb->block_size, err) != 0)
+		return -1;
+	for (i = 0; i < m->n; i++)
+		add_run(cb, f, &m->runs[i], &at);
 	if (f->n_pieces == 0) { /* an empty file is one empty piece */
 		pieces_add(&cb->large)->file = f;
 		f->n_pieces = 1;
@@ -666,7 +608,7 @@ read_piece(struct copyback *cb, struct worker *w, const struct piece *p,
 	if (p->zeros || p->len == 0)
 		return err_set(err, ERR_DAMAGED, "%s has no content",
 		    p->file->path);
-	if (pack_cache_open(cb->cache, &p->pack, pack_size(&cb->sizes,
+	if (pack_cache_open(cb->cache, &p->pack, pack_size(&cb->packs,
 		&p->pack), &r, err) != 0)
 		return -1;
 	(void)snprintf(where, sizeof(where), "%s frame %u", r->key,
@@ -696,6 +638,7 @@ copyback_read(struct copyback *cb, const struct manifest_reader *reader,
 		return -1;
 	buf_init(&w.raw, RAW_MAX);
 	w.plain = xmalloc(FORMAT_FRAME_PLAIN_MAX);
+	w.blocks = blocks_new(cb);
 	w.codec = frame_codec_new(1);
 	for (i = 0; i < cb->large.n; i++)
 		if (read_piece(cb, &w, &cb->large.list[i], out, err) != 0) {
@@ -716,6 +659,7 @@ out:
 	file_free(f);
 	frame_codec_free(w.codec);
 	free(w.plain);
+	free(w.blocks);
 	buf_free(&w.raw);
 	return ret;
 }
@@ -752,16 +696,14 @@ copyback_new(struct copyback **out, const struct copyback_params *params,
 		    "backup %s says that its block size is %u", c->label,
 		    (unsigned)c->block_size);
 	}
-	cb->sizes.n = c->n_packs;
-	cb->sizes.list = xcalloc(c->n_packs + 1, sizeof(*cb->sizes.list));
-	if (c->n_packs > 0) {
-		memcpy(cb->sizes.list, c->packs,
-		    c->n_packs * sizeof(*cb->sizes.list));
-		qsort(cb->sizes.list, cb->sizes.n, sizeof(*cb->sizes.list),
-		    compare_pack_sizes);
+	pack_table_init(&cb->packs, c);
+	filemap_init(&cb->map);
+	if (packset_new(&cb->set, params->repo, params->inc, err) != 0) {
+		copyback_free(cb);
+		return -1;
 	}
-	cb->cache = pack_cache_new(params->repo, params->inc, CACHE_PACKS);
-	buf_init(&cb->map, FORMAT_FRAME_PLAIN_MAX);
+	cb->cache = pack_cache_new_shared(params->repo, params->inc,
+	    CACHE_PACKS, cb->set);
 	if (pool_new(&cb->pool, params->jobs, 2 * (size_t)params->jobs,
 		sizeof(struct worker), worker_init, worker_fini, cb,
 		err) != 0) {
@@ -783,7 +725,8 @@ copyback_free(struct copyback *cb)
 	free(cb->small.list);
 	free(cb->large.list);
 	pack_cache_free(cb->cache);
-	buf_free(&cb->map);
-	free(cb->sizes.list);
+	packset_free(cb->set);
+	filemap_free(&cb->map);
+	pack_table_free(&cb->packs);
 	free(cb);
 }

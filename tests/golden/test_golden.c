@@ -131,8 +131,6 @@ the_commit_says_what_it_said(void **state)
 	struct golden *g = *state;
 	char(*labels)[FORMAT_LABEL_MAX];
 	struct commit c;
-	struct buf old, again;
-	const char *json;
 	size_t n;
 
 	OK(catalogue_backups(g->repo, &g->inc, &labels, &n, NULL, &err));
@@ -166,12 +164,40 @@ the_commit_says_what_it_said(void **state)
 	assert_int_equal(c.n_packs, 1);
 	assert_string_equal(c.packs[0].id.label, LABEL_A);
 	assert_int_equal(c.packs[0].live, 3 + FILE_SIZE);
+	/* From before commits said what was read. */
+	assert_string_equal(c.source, "");
+	assert_true(c.read_all);
+	assert_true(c.full_read == c.start_time);
+	assert_int_equal(c.packs[0].plain, 0);
+	commit_free(&c);
+}
+
+static void
+the_commit_of_an_incremental_says_what_it_said(void **state)
+{
+	struct golden *g = *state;
+	struct commit c;
+	struct buf old, again;
+	const char *json;
+	size_t n;
+
+	load("incremental", &old);
+	OK(text_object_decode(old.data, old.len, "commit", &json, &n, &err));
+	OK(commit_decode(json, n, &c, &err));
+	assert_string_equal(c.label, LABEL_B);
+	assert_string_equal(c.parent, LABEL_A);
+	assert_string_equal(c.source, "ffeeddccbbaa99887766554433221100");
+	assert_false(c.read_all);
+	assert_true(c.full_read == 848669467123456);
+	assert_int_equal(c.n_packs, 2);
+	assert_string_equal(c.packs[0].id.label, LABEL_A);
+	assert_int_equal(c.packs[0].plain, 3 + FILE_SIZE);
+	assert_int_equal(c.packs[0].live, 3 + 8192);
+	assert_string_equal(c.packs[1].id.label, LABEL_B);
 
 	/* And is still written like this. */
-	load("commit", &old);
 	buf_init(&again, 1 << 20);
 	commit_encode(&c, g->repo, &again);
-	OK(text_object_decode(old.data, old.len, "commit", &json, &n, &err));
 	assert_int_equal(again.len, n);
 	assert_memory_equal(again.data, json, n);
 	buf_clear(&again);
@@ -181,6 +207,41 @@ the_commit_says_what_it_said(void **state)
 	buf_free(&again);
 	buf_free(&old);
 	commit_free(&c);
+}
+
+/* Blocks 1, 2 and 9000 of a file, the last one short. */
+static void
+the_gathered_frame_holds_what_it_held(void **state)
+{
+	struct golden *g = *state;
+	struct frame_codec *codec = frame_codec_new(1);
+	struct object_reader r;
+	struct frame_header h;
+	uint64_t blocks[3];
+	uint8_t plain[2 * 8192 + 100];
+	struct buf old, out;
+	size_t n;
+
+	pattern(plain, sizeof(plain));
+	load("gathered", &old);
+	buf_init(&out, 1 << 20);
+	OK(object_reader_open_bytes(&r, old.data, old.len, "gathered",
+	    OBJECT_PACK, g->repo->id, g->inc.system_id, &err));
+	OK(object_reader_frame(&r, codec, 0, &h, &out, &err));
+	assert_int_equal(h.type, FRAME_FILE);
+	assert_int_equal(h.path_len, 11);
+	assert_memory_equal(h.path, "base/1/1259", 11);
+	assert_int_equal(out.len, sizeof(plain));
+	assert_memory_equal(out.data, plain, sizeof(plain));
+	OK(frame_blocks_decode(&h, blocks, 3, &n, &err));
+	assert_int_equal(n, 3);
+	assert_int_equal(blocks[0], 1);
+	assert_int_equal(blocks[1], 2);
+	assert_int_equal(blocks[2], 9000);
+	object_reader_close(&r);
+	buf_free(&out);
+	buf_free(&old);
+	frame_codec_free(codec);
 }
 
 static void
@@ -384,7 +445,7 @@ headers_and_indexes_are_still_written_the_same(void **state)
 	static const struct {
 		const char *name;
 		enum object_type type;
-	} objects[] = { { "pack", OBJECT_PACK },
+	} objects[] = { { "pack", OBJECT_PACK }, { "gathered", OBJECT_PACK },
 		{ "manifest", OBJECT_MANIFEST }, { "wal", OBJECT_WAL } };
 	struct golden *g = *state;
 	struct object_reader r;
@@ -432,6 +493,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_repository_is_known),
 		TEST(the_commit_says_what_it_said),
+		TEST(the_commit_of_an_incremental_says_what_it_said),
+		TEST(the_gathered_frame_holds_what_it_held),
 		TEST(the_manifest_says_what_it_said),
 		TEST(the_pack_holds_what_it_held),
 		TEST(the_segment_is_what_it_was),

@@ -24,6 +24,9 @@ sample(const struct fixture *f, const char *label)
 	c.host = xstrdup("h\xc3\xb6st \"x\"");
 	memcpy(c.parent, LABEL_B, sizeof(LABEL_B));
 	c.attempt = 2;
+	memcpy(c.source, "00112233445566778899aabbccddeeff", 33);
+	c.read_all = false;
+	c.full_read = 848600000000000;
 	c.start_lsn = 0x123000028;
 	c.stop_lsn = 0x223000100;
 	c.timeline = 3;
@@ -60,6 +63,7 @@ sample(const struct fixture *f, const char *label)
 	c.n_packs = 1;
 	c.packs[0].id = (struct pack_id){ LABEL_B, 1, 42 };
 	c.packs[0].size = 8 << 20;
+	c.packs[0].plain = 16 << 20;
 	c.packs[0].live = 4096;
 	return c;
 }
@@ -83,6 +87,9 @@ a_commit_comes_back(void **state)
 	assert_string_equal(got.host, c.host);
 	assert_string_equal(got.parent, c.parent);
 	assert_int_equal(got.attempt, 2);
+	assert_string_equal(got.source, c.source);
+	assert_false(got.read_all);
+	assert_true(got.full_read == c.full_read);
 	assert_true(got.start_lsn == c.start_lsn);
 	assert_true(got.stop_lsn == c.stop_lsn);
 	assert_int_equal(got.timeline, 3);
@@ -247,7 +254,13 @@ members_that_make_no_sense_are_refused_by_name(void **state)
 		{ "\"wal_segment_size\": 16777216", "\"wal_segment_size\": 5",
 		    "wal_segment_size" },
 		{ "\"part\": 1,", "\"part\": 0,", "part" },
-		{ "+00\"", "\"", "start_time" },
+		{ "\"start_time\": \"2", "\"start_time\": \"x",
+		    "start_time" },
+		{ "\"full_read\": \"2", "\"full_read\": \"x", "full_read" },
+		{ "\"read\": \"changes\"", "\"read\": \"half\"", "read" },
+		{ "\"source\": \"00", "\"source\": \"0", "source" },
+		{ "\"source\": \"00", "\"source\": \"0x", "source" },
+		{ "\"plain\": 16", "\"plain\": -16", "plain" },
 		{ "\"cluster\": \"main\"", "\"cluster\": \"../x\"",
 		    "cluster" },
 		{ "\"parent\": \"2", "\"parent\": \"x", "parent" },

@@ -188,6 +188,45 @@ frame_headers_come_back(void **state)
 	buf_free(&b);
 }
 
+static void
+block_lists_come_back(void **state)
+{
+	static const uint64_t lists[][5] = { { 0, 1, 2, 3, 4 },
+		{ 7, 8, 9, 10, 12 }, { 1, 3, 200, 4095, 131071 },
+		{ 0, (uint64_t)1 << 40, ((uint64_t)1 << 40) + 1,
+		    (uint64_t)1 << 61, ((uint64_t)1 << 62) - 1 } };
+	struct frame_header f = { .type = FRAME_FILE, .compression = 1,
+		.plain_len = 4 * 8192 + 1, .block_size = 8192, .path = "a",
+		.path_len = 1 }, got;
+	struct buf b, list;
+	uint64_t out[5];
+	size_t i, used, n;
+
+	buf_init(&b, 10000);
+	buf_init(&list, 10000);
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		buf_clear(&b);
+		buf_clear(&list);
+		frame_blocks_encode(lists[i], 5, &list);
+		assert_int_equal(list.len > 0, i > 0); /* not consecutive */
+		f.position = lists[i][0];
+		f.blocks = list.data;
+		f.blocks_len = list.len;
+		frame_header_encode(&f, &b);
+		assert_int_equal(b.len, frame_header_size(&f));
+		OK(frame_header_decode(b.data, b.len, &got, &used, &err));
+		assert_int_equal(used, b.len);
+		OK(frame_blocks_decode(&got, out, 5, &n, &err));
+		assert_int_equal(n, 5);
+		assert_memory_equal(out, lists[i], sizeof(out));
+		FAILS(frame_blocks_decode(&got, out, 4, &n, &err),
+		    ERR_DAMAGED);
+		sweep(b.data, b.len, try_frame_header, 0);
+	}
+	buf_free(&list);
+	buf_free(&b);
+}
+
 /* The CRC of the header at data, set anew after a change. */
 static void
 mend_crc(uint8_t *data)
@@ -305,6 +344,66 @@ frames_that_claim_too_much_are_refused(void **state)
 	mend_crc(b.data);
 	FAILS(frame_header_decode(b.data, b.len, &got, &used, &err),
 	    ERR_UNSUPPORTED);
+	buf_free(&b);
+}
+
+static void
+block_lists_that_make_no_sense_are_refused(void **state)
+{
+	static const struct {
+		enum frame_type type;
+		uint32_t plain, block_size;
+		uint64_t position;
+		size_t len;
+		uint8_t list[12];
+		bool good;
+	} cases[] = {
+		{ FRAME_FILE, 3 * 8192, 8192, 5, 2, { 1, 1 }, true },
+		{ FRAME_FILE, 2 * 8192 + 1, 8192, 5, 2, { 1, 1 }, true },
+		{ FRAME_FILE, 3 * 8192, 8192, 5, 1, { 1 }, false },
+		{ FRAME_FILE, 3 * 8192, 8192, 5, 3, { 1, 1, 1 }, false },
+		{ FRAME_FILE, 3 * 8192, 8192, 5, 2, { 1, 0x80 }, false },
+		{ FRAME_FILE, 8192, 8192, 5, 1, { 1 }, false },
+		{ FRAME_FILE, 3 * 8192, 0, 5, 2, { 1, 1 }, false },
+		{ FRAME_FILE, 0, 8192, 5, 1, { 1 }, false },
+		{ FRAME_MAP, 3 * 8192, 8192, 5, 2, { 1, 1 }, false },
+		{ FRAME_FILE, 2 * 8192, 8192, INT64_MAX - 1, 1, { 1 }, false },
+		{ FRAME_FILE, 2 * 8192, 8192, 9, 9, { 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0x7f }, false },
+		{ FRAME_FILE, 2 * 8192, 8192, 9, 10, { 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0xff, 0x01 }, false },
+	};
+	struct frame_header f, got;
+	struct buf b;
+	size_t i, used;
+
+	buf_init(&b, 10000);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		f = (struct frame_header){ .type = cases[i].type,
+			.compression = 1, .plain_len = cases[i].plain,
+			.block_size = cases[i].block_size,
+			.position = cases[i].position,
+			.blocks = cases[i].list,
+			.blocks_len = cases[i].len };
+		buf_clear(&b);
+		frame_header_encode(&f, &b);
+		if (cases[i].good)
+			OK(frame_header_decode(b.data, b.len, &got, &used,
+			    &err));
+		else
+			FAILS(frame_header_decode(b.data, b.len, &got, &used,
+			    &err), ERR_DAMAGED);
+	}
+	/* Lengths of path and list together are the header's. */
+	buf_clear(&b);
+	f = (struct frame_header){ .type = FRAME_FILE, .compression = 1,
+		.plain_len = 3 * 8192, .block_size = 8192, .path = "ab",
+		.path_len = 2, .blocks = cases[0].list, .blocks_len = 2 };
+	frame_header_encode(&f, &b);
+	b.data[66]++;
+	mend_crc(b.data);
+	FAILS(frame_header_decode(b.data, b.len, &got, &used, &err),
+	    ERR_DAMAGED);
 	buf_free(&b);
 }
 
@@ -603,6 +702,8 @@ main(void)
 		cmocka_unit_test(object_headers_come_back),
 		cmocka_unit_test(damaged_headers_are_refused),
 		cmocka_unit_test(frame_headers_come_back),
+		cmocka_unit_test(block_lists_come_back),
+		cmocka_unit_test(block_lists_that_make_no_sense_are_refused),
 		cmocka_unit_test(
 		    what_is_newer_is_refused_by_name_and_what_may_be_ignored_is),
 		cmocka_unit_test(impossible_wal_descriptions_are_refused),

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_PACKSET_H
+#define REPO_PACKSET_H
+
+/*
+ * What packs of an incarnation are there, in which generations, and which of
+ * those are marked damaged (FORMAT.md sections 2 and 9).
+ *
+ *	packset_new(&ps, repo, &inc, err)
+ *	packset_find(ps, &id, &info, err)
+ *	packset_free(ps)
+ *
+ * A backup's folder is listed once, when a pack of it is first asked for;
+ * what is put or removed later is not seen (packset_forget() lists anew). It
+ * takes 40 bytes a pack. Any thread may call; it has a handle of its own on
+ * the storage.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "repo/format.h"
+#include "repo/repo.h"
+
+struct packset_info {
+	bool exists;	     /* some generation of it is there */
+	bool damaged;	     /* all of those are marked */
+	uint32_t generation; /* the highest that is not marked; else the highest */
+	uint32_t n_marked;   /* generations that are there and marked */
+	uint64_t size;	     /* of that generation */
+	int64_t mtime;	     /* of that generation: the store's clock */
+};
+
+struct packset;
+int packset_new(struct packset **out, const struct repo *repo,
+    const struct incarnation *inc, struct err *err) ERR_USE;
+void packset_free(struct packset *ps); /* NULL is fine */
+
+/* That there is no such pack is no error: !info->exists. */
+int packset_find(struct packset *ps, const struct pack_id *id,
+    struct packset_info *info, struct err *err) ERR_USE;
+
+/* Forget what a folder (NULL: every folder) was found to hold. */
+void packset_forget(struct packset *ps, const char *label);
+
+/*
+ * May a new backup refer to it? It is there, not damaged, and if the
+ * generation is the first it has the size that a commit gives (0: unknown).
+ */
+bool packset_usable(const struct packset_info *info, uint64_t size);
+
+#endif
