@@ -88,12 +88,17 @@ pulse(void *arg, struct err *err)
 		r->next_ping = now + PING_US;
 		if (pg_ping(r->server.conn, err) != 0)
 			return err_wrap(err, "the session of the backup");
+		if (r->server.primary != NULL &&
+		    pg_ping(r->server.primary->conn, err) != 0)
+			return err_wrap(err, "the session with the primary");
 	}
-	if (!r->archiving_sure && now >= r->next_check) {
-		r->next_check = now + CHECK_US;
-		return wait_check_archiving(&r->wait, &r->archiving_sure, err);
-	}
-	return 0;
+	if (now < r->next_check)
+		return 0;
+	r->next_check = now + CHECK_US;
+	if (server_check_role(&r->server, err) != 0)
+		return -1;
+	return r->archiving_sure ? 0 :
+	    wait_check_archiving(&r->wait, &r->archiving_sure, err);
 }
 
 static int
@@ -114,6 +119,10 @@ fill_wait(struct run *r)
 
 	memset(w, 0, sizeof(*w));
 	w->conn = r->server.conn;
+	w->standby = r->server.standby;
+	if (w->standby)
+		w->conn = r->server.primary == NULL ? NULL :
+		    r->server.primary->conn;
 	w->repo = r->params->repo;
 	w->inc = &r->commit->inc;
 	w->pgdata_fd = r->server.pgdata_fd;
@@ -179,6 +188,7 @@ fill_commit(struct run *r)
 
 	c->catalog_version = ctl->catalog_version;
 	c->method = xstrdup("local");
+	c->from_standby = r->server.standby;
 	c->program = xstrdup(PACKAGE_STRING);
 	if (gethostname(host, sizeof(host)) != 0)
 		host[0] = '\0';
@@ -419,6 +429,34 @@ add_text(struct run *r, enum manifest_type type, const char *data, size_t len,
 	return manifest_writer_add(r->manifest, &line, err);
 }
 
+/*
+ * A standby's backup ends at its minimum recovery point, which is in pg_control
+ * as it was copied and covers each page that was read before (T55).
+ */
+static int
+check_standby_end(struct run *r, struct err *err)
+{
+	struct control now;
+
+	if (!r->server.standby)
+		return 0;
+	if (server_check_role(&r->server, err) != 0 ||
+	    control_read(r->server.pgdata, &now, NULL, err) != 0)
+		return -1;
+	if (now.min_recovery_timeline != r->begin.timeline) {
+		err_set(err, ERR_POSTGRES, "the standby follows timeline %u, "
+		    "and its last restartpoint, where the backup begins, is "
+		    "on timeline %u", now.min_recovery_timeline,
+		    r->begin.timeline);
+		return err_hint(err, "type CHECKPOINT on the primary, and "
+		    "take the backup again");
+	}
+	if (r->end.stop_lsn < r->begin.start_lsn)
+		return err_set(err, ERR_POSTGRES, "the backup would end before "
+		    "it begins");
+	return 0;
+}
+
 static int
 stop(struct run *r, struct err *err)
 {
@@ -433,6 +471,8 @@ stop(struct run *r, struct err *err)
 		return err_set(err, ERR_POSTGRES, "the server moved from "
 		    "timeline %u to %u during the backup", r->begin.timeline,
 		    r->end.label_timeline);
+	if (check_standby_end(r, err) != 0)
+		return -1;
 	c->stop_lsn = r->end.stop_lsn;
 	c->stop_time = r->end.stop_time;
 	log_info("backup %s: all files copied, stops at %s", c->label,
@@ -666,7 +706,8 @@ backup_run(const struct backup_params *params, struct commit *out,
 	r.params = params;
 	r.commit = out;
 	copy_shared_init(&r.copy, params->max_rate);
-	rc = server_open(&r.server, params->conninfo, params->pgdata, err);
+	rc = server_open(&r.server, params->conninfo, params->pgdata,
+	    params->from, err);
 	if (rc == 0)
 		rc = server_lock(&r.server, err);
 	if (rc == 0) {

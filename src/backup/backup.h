@@ -9,6 +9,7 @@
  */
 #include <stdatomic.h>
 
+#include "backup/sources.h"
 #include "core/err.h"
 #include "pg/conn.h"
 #include "repo/commit.h"
@@ -32,7 +33,8 @@ struct backup_params {
 	struct repo *repo;
 	const char *cluster;
 	const char *pgdata; /* NULL: ask the server */
-	const char *conninfo;
+	const char *conninfo; /* may name several hosts */
+	enum source_from from; /* which of them */
 	unsigned jobs;
 	int compress_level;
 	uint64_t max_rate; /* bytes a second read in all, 0: no limit */

@@ -12,6 +12,8 @@ libdapk_a_SOURCES += \
 	%D%/renew.c %D%/renew.h \
 	%D%/server.c %D%/server.h \
 	%D%/source.c %D%/source.h \
+	%D%/sources.c %D%/sources.h \
 	%D%/wait.c %D%/wait.h
 unit_tests += tests/unit/test_plan tests/unit/test_copy \
-	tests/unit/test_renew
+	tests/unit/test_renew \
+	tests/unit/test_sources

@@ -213,38 +213,36 @@ refuse_archiving(struct err *err, const char *name, const char *value,
 	    "it; then type: dapk-backup check", wanted);
 }
 
+/*
+ * A standby gets its WAL from the primary, which is the one that archives it;
+ * what the standby's own settings say is of no account.
+ */
 static int
-check_settings(struct server *s, struct err *err)
+check_settings(struct pg_conn *conn, struct err *err)
 {
 	struct pg_result *res = NULL;
 	const char *level, *mode;
 	int rc = -1;
 
-	if (pg_query(s->conn, &res, err, 0, NULL,
-	    "SELECT pg_catalog.pg_is_in_recovery(),"
-	    " pg_catalog.current_setting('wal_level'),"
+	if (pg_query(conn, &res, err, 0, NULL,
+	    "SELECT pg_catalog.current_setting('wal_level'),"
 	    " pg_catalog.current_setting('archive_mode'),"
 	    " pg_catalog.current_setting('archive_command'),"
 	    " pg_catalog.current_setting('archive_library', true)") != 0)
 		return -1;
-	level = pg_value(res, 0, 1);
-	mode = pg_value(res, 0, 2);
-	if (strcmp(pg_value(res, 0, 0), "f") != 0) {
-		err_set(err, ERR_REFUSED, "the server is a standby: a backup "
-		    "from a standby is not supported yet");
-		(void)err_hint(err, "run the backup on the primary");
-	} else if (strcmp(level, "replica") != 0 &&
-	    strcmp(level, "logical") != 0)
+	level = pg_value(res, 0, 0);
+	mode = pg_value(res, 0, 1);
+	if (strcmp(level, "replica") != 0 && strcmp(level, "logical") != 0)
 		refuse_archiving(err, "wal_level", level,
 		    "wal_level = replica");
 	else if (strcmp(mode, "on") != 0 && strcmp(mode, "always") != 0)
 		refuse_archiving(err, "archive_mode", mode,
 		    "archive_mode = on and archive_command = 'dapk-backup "
 		    "archive-push %p'");
-	else if ((strcmp(pg_value(res, 0, 3), "") == 0 ||
-	    strcmp(pg_value(res, 0, 3), "(disabled)") == 0) &&
-	    strcmp(pg_value(res, 0, 4), "") == 0)
-		refuse_archiving(err, "archive_command", pg_value(res, 0, 3),
+	else if ((strcmp(pg_value(res, 0, 2), "") == 0 ||
+	    strcmp(pg_value(res, 0, 2), "(disabled)") == 0) &&
+	    strcmp(pg_value(res, 0, 3), "") == 0)
+		refuse_archiving(err, "archive_command", pg_value(res, 0, 2),
 		    "archive_command = 'dapk-backup archive-push %p'");
 	else
 		rc = 0;
@@ -252,29 +250,129 @@ check_settings(struct server *s, struct err *err)
 	return rc;
 }
 
+/* Pages that a standby flushes have no other source than images in WAL. */
 static int
-check_all(struct server *s, const char *pgdata, struct err *err)
+check_page_writes(struct server *s, struct err *err)
 {
+	char *value = NULL;
+	int rc = 0;
+
+	if (pg_query_value(s->primary->conn, "SELECT "
+	    "pg_catalog.current_setting('full_page_writes')", &value,
+	    err) != 0)
+		return -1;
+	if (value != NULL && strcmp(value, "off") == 0) {
+		rc = err_set(err, ERR_REFUSED, "full_page_writes is off on "
+		    "the primary %s: a backup of its standby could not be "
+		    "restored", s->primary->name);
+		(void)err_hint(err, "set full_page_writes = on there");
+	}
+	free(value);
+	return rc;
+}
+
+static int
+check_archiving(struct server *s, struct err *err)
+{
+	if (!s->standby)
+		return check_settings(s->conn, err);
+	if (s->primary == NULL) {
+		log_warning("no primary is in reach: the backup ends when the "
+		    "primary has archived the last WAL segment, and whether "
+		    "it archives cannot be checked");
+		return 0;
+	}
+	if (check_settings(s->primary->conn, err) != 0 ||
+	    check_page_writes(s, err) != 0)
+		return err_wrap(err, "the primary %s", s->primary->name);
+	return 0;
+}
+
+int
+server_check_role(struct server *s, struct err *err)
+{
+	char *value = NULL;
+	bool promoted;
+
+	if (!s->standby)
+		return 0;
+	if (pg_query_value(s->conn, "SELECT pg_catalog.pg_is_in_recovery()",
+	    &value, err) != 0)
+		return -1;
+	promoted = value == NULL || strcmp(value, "t") != 0;
+	free(value);
+	if (!promoted)
+		return 0;
+	err_set(err, ERR_POSTGRES, "the standby was promoted during the "
+	    "backup, which is of no use with that");
+	return err_hint(err, "take it again: dapk-backup backup");
+}
+
+/* Is this the server that runs on the data directory, and may we read it? */
+static int
+check_place(struct server *s, const char *pgdata, struct err *err)
+{
+	free(s->pgdata);
+	s->pgdata = NULL;
 	if (check_version(s, err) != 0 || find_pgdata(s, pgdata, err) != 0 ||
-	    check_system(s, err) != 0 || check_running(s, err) != 0 ||
-	    check_settings(s, err) != 0)
+	    check_system(s, err) != 0 || check_running(s, err) != 0)
+		return -1;
+	return 0;
+}
+
+/* Of the servers that may be used the first that runs here. */
+static int
+choose(struct server *s, const char *pgdata, struct source **out,
+    struct err *err)
+{
+	struct sources *l = &s->sources;
+	struct err first = ERR_INIT;
+	size_t i;
+
+	for (i = 0; i < l->n_fit; i++) {
+		err_clear(err);
+		s->conn = l->list[i].conn;
+		if (check_place(s, pgdata, err) == 0) {
+			*out = &l->list[i];
+			return 0;
+		}
+		if (err->code == ERR_CANCELLED)
+			return -1;
+		if (l->named > 1)
+			log_debug("%s: %s", l->list[i].name, err->msg);
+		if (i == 0)
+			first = *err;
+	}
+	*err = first;
+	if (l->named == 1)
+		return -1;
+	return err_wrap(err, "none of the servers that may be used runs on a "
+	    "data directory of this host; %s", l->list[0].name);
+}
+
+int
+server_open(struct server *s, const char *conninfo, const char *pgdata,
+    enum source_from from, struct err *err)
+{
+	struct source *used = NULL;
+
+	memset(s, 0, sizeof(*s));
+	s->pgdata_fd = -1;
+	if (sources_open(&s->sources, conninfo, err) != 0 ||
+	    sources_order(&s->sources, from, err) != 0 ||
+	    choose(s, pgdata, &used, err) != 0)
+		return -1;
+	s->standby = used->standby;
+	if (s->standby)
+		s->primary = sources_primary(&s->sources, used);
+	sources_say(&s->sources, used, from);
+	if (check_archiving(s, err) != 0)
 		return -1;
 	s->pgdata_fd = open(s->pgdata, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->pgdata_fd < 0)
 		return err_sys(err, errno, "open data directory %s",
 		    s->pgdata);
 	return 0;
-}
-
-int
-server_open(struct server *s, const char *conninfo, const char *pgdata,
-    struct err *err)
-{
-	memset(s, 0, sizeof(*s));
-	s->pgdata_fd = -1;
-	if (pg_connect(&s->conn, conninfo, "backup", err) != 0)
-		return -1;
-	return check_all(s, pgdata, err);
 }
 
 /* The process that holds a flock on this file, from /proc/locks; 0: unknown. */
@@ -338,9 +436,9 @@ server_lock(struct server *s, struct err *err)
 void
 server_close(struct server *s)
 {
-	pg_disconnect(s->conn);
-	if (s->conn != NULL && s->pgdata_fd >= 0)
+	if (s->sources.list != NULL && s->pgdata_fd >= 0)
 		(void)close(s->pgdata_fd); /* only read */
+	sources_close(&s->sources);
 	free(s->pgdata);
 	memset(s, 0, sizeof(*s));
 	s->pgdata_fd = -1;

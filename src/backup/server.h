@@ -7,6 +7,7 @@
  * one that runs on the data directory at hand, that we may read it, and that
  * it archives. One thread.
  */
+#include "backup/sources.h"
 #include "core/err.h"
 #include "pg/conn.h"
 #include "pg/control.h"
@@ -15,7 +16,10 @@
 #define SERVER_MAJOR_MAX 18
 
 struct server {
-	struct pg_conn *conn;
+	struct pg_conn *conn; /* of one of the sources */
+	struct sources sources;
+	bool standby;		/* conn is one's: */
+	struct source *primary; /* then its primary, or NULL: not in reach */
 	int major;
 	char *pgdata; /* absolute, links resolved */
 	int pgdata_fd;
@@ -23,11 +27,15 @@ struct server {
 };
 
 /*
- * Connect and check all. pgdata NULL: the server's. ERR_CONFIG: wrong user,
- * other data directory. ERR_REFUSED: other system, a standby, no archiving.
+ * Connect, choose the server that runs on the data directory, and check all.
+ * pgdata NULL: the server's. ERR_CONFIG: wrong user, other data directory.
+ * ERR_REFUSED: other system, not the role that is wanted, no archiving.
  */
 int server_open(struct server *s, const char *conninfo, const char *pgdata,
-    struct err *err) ERR_USE;
+    enum source_from from, struct err *err) ERR_USE;
+
+/* ERR_POSTGRES when the standby was promoted since (T55). */
+int server_check_role(struct server *s, struct err *err) ERR_USE;
 
 /* One backup at a time: ERR_LOCKED names who runs. Ends with the close. */
 int server_lock(struct server *s, struct err *err) ERR_USE;

@@ -10,8 +10,11 @@
 #include <sys/stat.h>
 
 #include "core/log.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "repo/walstore.h"
+
+#define SWITCH_EACH_US INT64_C(5000000)
 
 /* pg_stat_archiver, as far as it matters here. */
 struct archiver {
@@ -69,6 +72,7 @@ wait_init(struct wait *w, pg_lsn from, pg_lsn to)
 	    w->segment_size);
 	w->began = w->progress = time_monotonic();
 	w->archived[0] = '\0';
+	w->next_switch = 0;
 }
 
 /* Does the server still have to archive this segment? 1, 0, or -1. */
@@ -95,7 +99,7 @@ is_stored(struct wait *w, const char *name, struct err *err)
 
 	if (wal_file_parse(name, &file, err) != 0)
 		return -1;
-	rc = is_pending(w, name, err);
+	rc = w->standby ? 0 : is_pending(w, name, err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	if (wal_store_pick(w->repo, w->inc, &file, &stored, err) == 0)
@@ -152,6 +156,79 @@ fail_waiting(struct wait *w, const char *name, const struct archiver *a,
 	return err_wrap(err, "waiting for WAL segment %s", name);
 }
 
+/* Where the primary writes: timeline and segment. */
+static int
+ask_primary(struct wait *w, uint32_t *timeline, uint64_t *segno,
+    struct err *err)
+{
+	struct pg_result *res = NULL;
+	uint64_t tli = 0;
+	pg_lsn lsn = 0;
+	int rc = -1;
+
+	if (pg_query(w->conn, &res, err, 0, NULL,
+	    "SELECT lsn, pg_catalog.substr(pg_catalog.pg_walfile_name(lsn), 1,"
+	    " 8) FROM pg_catalog.pg_current_wal_insert_lsn() AS a(lsn)") != 0)
+		return -1;
+	if (pg_rows(res) == 1 && lsn_parse(pg_value(res, 0, 0), &lsn) &&
+	    text_hex_u64(pg_value(res, 0, 1), 8, &tli)) {
+		*timeline = (uint32_t)tli;
+		*segno = wal_segno_of_lsn(lsn, w->segment_size);
+		rc = 0;
+	} else
+		err_set(err, ERR_POSTGRES, "the primary does not tell where "
+		    "it writes WAL");
+	pg_result_free(res);
+	return rc;
+}
+
+/*
+ * T55: the last segment is archived when the primary has filled it, which on
+ * an idle one takes for ever. Something is written before the switch, as
+ * PostgreSQL does not switch at a segment's first byte. Only a help: what it
+ * cannot do is said, and the primary's own writing ends the segment too.
+ */
+static void
+switch_primary(struct wait *w)
+{
+	struct err err = ERR_INIT;
+	uint32_t timeline = 0;
+	uint64_t segno = 0;
+	int rc;
+
+	if (time_monotonic() < w->next_switch)
+		return;
+	w->next_switch = time_monotonic() + SWITCH_EACH_US;
+	rc = ask_primary(w, &timeline, &segno, &err);
+	if (rc == 0 && (timeline != w->timeline || segno > w->last))
+		return;
+	if (rc == 0)
+		rc = pg_execute(w->conn, "SELECT"
+		    " pg_catalog.pg_logical_emit_message(false, 'dapk-backup',"
+		    " 'end of a backup'), pg_catalog.pg_switch_wal()", &err);
+	if (rc != 0) {
+		log_err(LOG_WARNING, &err);
+		log_warning("the primary cannot be told to finish the WAL "
+		    "segment; waiting until it has. To allow it: GRANT EXECUTE "
+		    "ON FUNCTION pg_switch_wal() TO role");
+		w->next_switch = INT64_MAX;
+	}
+}
+
+/* A standby, and nobody to ask about the archiver. */
+static int
+fail_out_of_reach(const struct wait *w, const char *name, struct err *err)
+{
+	err_set(err, ERR_POSTGRES, "waiting for WAL segment %s: nothing "
+	    "arrived in the repository for %llu seconds, and the standby's "
+	    "primary, which archives it, is not in reach", name,
+	    (unsigned long long)(w->timeout_ms / 1000));
+	return err_hint(err, "name the primary too (host=standby,primary in "
+	    "conninfo), type there SELECT pg_switch_wal(), or give more time "
+	    "with --archive-timeout; does the primary archive to this "
+	    "repository?");
+}
+
 int
 wait_step(struct wait *w, bool *done, struct err *err)
 {
@@ -169,8 +246,12 @@ wait_step(struct wait *w, bool *done, struct err *err)
 		w->progress = time_monotonic();
 	}
 	*done = w->next > w->last;
+	if (!*done && w->standby && w->conn != NULL)
+		switch_primary(w);
 	if (*done || !timed_out(w, w->progress))
 		return 0;
+	if (w->conn == NULL)
+		return fail_out_of_reach(w, name, err);
 	if (ask_archiver(w, &a, err) != 0)
 		return -1;
 	/* A backlog before our first segment moves: that is progress. */
@@ -204,7 +285,7 @@ wait_check_archiving(struct wait *w, bool *sure, struct err *err)
 		*sure = rc == 1;
 		return rc < 0 ? -1 : 0;
 	}
-	if (!timed_out(w, w->began))
+	if (!timed_out(w, w->began) || w->conn == NULL)
 		return 0;
 	if (ask_archiver(w, &a, err) != 0)
 		return -1;

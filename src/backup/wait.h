@@ -21,7 +21,14 @@
 #include "repo/repo.h"
 
 struct wait {
+	/* Whose archiver brings the WAL; NULL: a primary out of reach. */
 	struct pg_conn *conn;
+	/*
+	 * The backup is a standby's. Then WAL comes when its primary is done
+	 * with the segment, which wait_step() sees to when it has conn.
+	 */
+	bool standby;
+	int64_t next_switch; /* when to look at the primary again */
 	struct repo *repo;
 	const struct incarnation *inc;
 	int pgdata_fd; /* to see in pg_wal what is not archived yet */

@@ -94,6 +94,7 @@ cmd_backup(const struct config *cfg, struct err *err)
 		.cluster = cfg->cluster,
 		.pgdata = cfg->pgdata,
 		.conninfo = cfg->conninfo,
+		.from = (enum source_from)cfg->backup_from,
 		.jobs = cfg->jobs,
 		.compress_level = cfg->compress_level,
 		.max_rate = cfg->max_rate,

@@ -29,6 +29,8 @@
 #define CONFIG_JOBS_AUTO_MAX 8
 
 enum config_checkpoint { CHECKPOINT_FAST, CHECKPOINT_SPREAD };
+/* As enum source_from of backup/sources.h. */
+enum config_from { FROM_ANY, FROM_PRIMARY, FROM_STANDBY, FROM_PREFER_STANDBY };
 enum config_progress { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 enum config_target {
 	TARGET_DEFAULT, /* none given: latest */
@@ -67,6 +69,7 @@ struct config {
 	uint64_t max_rate; /* bytes a second, 0: no limit */
 	enum config_checkpoint checkpoint;
 	uint64_t refresh_age_ms; /* store again what is older; 0: never */
+	enum config_from backup_from;
 	uint64_t archive_timeout_ms; /* how long to wait for WAL to arrive */
 	bool wal_header_check; /* archive-push: page header against the name */
 	uint64_t prefetch;     /* archive-get: bytes ahead, 0: none */

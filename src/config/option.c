@@ -13,6 +13,8 @@
 #define DAY_MS (24 * 60 * MINUTE_MS)
 
 static const char *const checkpoint_choices[] = { "fast", "spread", NULL };
+static const char *const from_choices[] = { "any", "primary", "standby",
+	"prefer-standby", NULL };
 static const char *const progress_choices[] = { "auto", "always", "never",
 	NULL };
 static const char *const format_choices[] = { "text", "json", NULL };
@@ -121,6 +123,13 @@ const struct option option_table[] = {
 	    .help = "store again what did not change for this long, a share "
 		    "each night and never more than about a fifth, so that "
 		    "no backup leans on older objects; 0: never" },
+	{ .name = "backup-from", .type = OPTION_CHOICE,
+	    .section = SECTION_CLUSTER, .commands = COMMAND_BACKUP,
+	    .env = "DAPK_BACKUP_BACKUP_FROM", .value = "ROLE",
+	    .default_value = "any", .choices = from_choices, AT(backup_from),
+	    .help = "which server of those that conninfo names "
+		    "(host=a,b,c) to take the backup from; any: the first "
+		    "that fits" },
 	{ .name = "archive-timeout", .type = OPTION_DURATION,
 	    .section = SECTION_GLOBAL, .commands = CONNECTING,
 	    .env = "DAPK_BACKUP_ARCHIVE_TIMEOUT", .value = "TIME",

@@ -1,6 +1,7 @@
 libdapk_a_SOURCES += \
 	%D%/backupapi.c %D%/backupapi.h \
 	%D%/conn.c %D%/conn.h \
+	%D%/conninfo.c %D%/conninfo.h \
 	%D%/control.c %D%/control.h \
 	%D%/datafile.c %D%/datafile.h \
 	%D%/history.c %D%/history.h \
