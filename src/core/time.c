@@ -34,6 +34,15 @@ time_monotonic(void)
 	return (int64_t)ts.tv_sec * MICRO + ts.tv_nsec / 1000;
 }
 
+int64_t
+time_boottime(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * MICRO + ts.tv_nsec / 1000;
+}
+
 void
 time_deadline(unsigned timeout_ms, struct timespec *out)
 {

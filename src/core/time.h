@@ -38,6 +38,9 @@ const char *time_format_local(int64_t t, char out[TIME_TEXT_MAX]);
 /* Microseconds on a clock that never jumps, for measuring. */
 int64_t time_monotonic(void);
 
+/* The same, but time that the machine slept (suspend) counts too. */
+int64_t time_boottime(void);
+
 /* CLOCK_MONOTONIC in timeout_ms milliseconds, for pthread_cond_timedwait(). */
 void time_deadline(unsigned timeout_ms, struct timespec *out);
 

@@ -10,6 +10,8 @@ libdapk_a_SOURCES += \
 	%D%/format_text.c \
 	%D%/hash.c %D%/hash.h \
 	%D%/json.c %D%/json.h \
+	%D%/lease.c %D%/lease.h %D%/lease_process.c \
+	%D%/leaselist.c %D%/leaselist.h \
 	%D%/manifest.h \
 	%D%/manifest_names.c %D%/manifest_names.h \
 	%D%/manifest_reader.c \
@@ -55,3 +57,5 @@ tests_unit_test_walfork_SOURCES = tests/unit/test_walfork.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
 tests_unit_test_walreach_SOURCES = tests/unit/test_walreach.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
+
+unit_tests += tests/unit/test_lease

@@ -22,6 +22,7 @@ struct shared {
 	unsigned handles;
 	struct object *objects; /* ascending by key */
 	size_t n;
+	int64_t clock; /* added to this host's */
 };
 
 struct mem {
@@ -76,6 +77,16 @@ storage_mem_new(void)
 
 	(void)pthread_mutex_init(&s->lock, NULL); /* does not fail on Linux */
 	return handle_new(s);
+}
+
+void
+storage_mem_clock(struct storage *st, int64_t offset)
+{
+	struct shared *s = shared_of(st);
+
+	(void)pthread_mutex_lock(&s->lock);
+	s->clock = offset;
+	(void)pthread_mutex_unlock(&s->lock);
 }
 
 static int
@@ -139,7 +150,7 @@ mem_put(struct storage *st, const char *key, const void *data, size_t len,
 		if (len > 0)
 			memcpy(o->data, data, len);
 		o->len = len;
-		o->mtime = time_now();
+		o->mtime = time_now() + s->clock;
 		s->n++;
 	}
 	(void)pthread_mutex_unlock(&s->lock);

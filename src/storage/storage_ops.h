@@ -62,6 +62,9 @@ int storage_posix_open(struct storage **out, const char *url,
 /* For tests: objects in memory; clones share them. */
 struct storage *storage_mem_new(void);
 
+/* Objects put from now on get a time this much (microseconds) off. */
+void storage_mem_clock(struct storage *st, int64_t offset);
+
 /*
  * For tests: passes on to `inner` (which it owns), and fails the n-th call of
  * any operation (1 is the next) once with ERR_STORAGE. With `torn` the failed

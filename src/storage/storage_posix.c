@@ -28,6 +28,7 @@
 #include "storage/storage_posix.h"
 
 #define TEMP_NAME_MAX 64
+#define PUBLISH_TRIES 20
 #define WRITEBACK_STEP ((size_t)1 << 20)
 
 struct posix_put {
@@ -459,10 +460,15 @@ publish(struct posix *p, const struct posix_put *put, int *dir,
 	const char *key = put->put.key;
 	int tries, rc = -1;
 
-	/* Again once: a remove may have taken the empty directory away. */
-	for (tries = 0; tries < 2 && rc != 0; tries++) {
-		if (hold_dir(p, key, true, dir, err) != 0)
-			return -1;
+	/* Again: a remove may have taken the empty directory away. */
+	for (tries = 0; tries < PUBLISH_TRIES && rc != 0; tries++) {
+		if (hold_dir(p, key, true, dir, err) != 0) {
+			if (err->sys_errno != ENOENT ||
+			    tries == PUBLISH_TRIES - 1)
+				return -1;
+			err_clear(err);
+			continue;
+		}
 		rc = name_temp(p, put->temp, *dir, key_name(key));
 		if (rc == 0 || errno != ENOENT)
 			break;
