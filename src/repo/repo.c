@@ -40,8 +40,8 @@ static const char readme[] =
     "  Install dapk-backup on a machine that has the same major version of\n"
     "  PostgreSQL, and type, with the path of this directory for PATH:\n"
     "\n"
-    "    dapk-backup info --repo=file://PATH\n"
-    "    dapk-backup restore --repo=file://PATH --help\n"
+    "    dapk-backup info --repository-url file://PATH\n"
+    "    dapk-backup restore --repository-url file://PATH -D DIR\n"
     "\n"
     "Without the program\n"
     "\n"
@@ -53,9 +53,18 @@ static const char readme[] =
     "  (if SEGMENT-HASH.part-NNNN.zst files are beside it, give them too, in\n"
     "  order). 'zstd -dc' of a manifest shows one line a file, with its size,\n"
     "  mode and the places of its blocks in the packs; 'zstd -dc' of a pack\n"
-    "  shows its blocks one after another. How all of it is laid out, byte by\n"
-    "  byte, is in FORMAT.md of dapk-backup's source: enough to write a\n"
-    "  program that restores.\n";
+    "  shows its blocks one after another.\n"
+    "\n"
+    "  recover.py, which comes with dapk-backup (/usr/share/dapk-backup or\n"
+    "  /usr/local/share/dapk-backup; scripts/ in its source), restores a whole\n"
+    "  backup of a repository that is not encrypted with nothing but python3\n"
+    "  and the zstd command:\n"
+    "\n"
+    "    python3 recover.py PATH --list\n"
+    "    python3 recover.py PATH --backup LABEL --output DIR\n"
+    "\n"
+    "  How all of it is laid out, byte by byte, is in FORMAT.md of\n"
+    "  dapk-backup's source: recover.py was written from it alone.\n";
 
 bool
 cluster_name_valid(const char *name)

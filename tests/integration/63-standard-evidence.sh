@@ -17,7 +17,7 @@ END
 sql_file src postgres <"$T/src.sql"
 sql src "ALTER SYSTEM SET maintenance_work_mem = '33MB'"
 odd=$'od"d \xff'
-as_user bash -c 'echo odd >"$1"' - "$T/src/base/$odd"
+as_user bash -c 'echo odd >"$1"' - "$T/src/$odd"
 take_backup
 
 verifybackup() { # DIR [option...]
@@ -31,7 +31,7 @@ note "pg_verifybackup of a restored directory, before its server is started"
 expect 0 dapk restore -D "$T/new" -T "${ts//=/\\=}=$T/moved"
 verifybackup "$T/new"
 [ "$RC" = 0 ] || fail "pg_verifybackup: $OUT $ERR"
-[ -f "$T/new/base/$odd" ] || fail "a file with an odd name is not there"
+[ -f "$T/new/$odd" ] || fail "a file with an odd name is not there"
 
 note "and it does look: a changed page and a file too many"
 as_user cp "$T/new/global/1262" "$T/1262"
@@ -43,3 +43,63 @@ as_user cp "$T/1262" "$T/new/global/1262"
 as_user touch "$T/moved/extra"
 verifybackup "$T/new"
 assert_contains "$ERR" extra "its message"
+as_user rm -rf "$T/new" "$T/moved"
+
+note "recover.py lists what there is"
+recover() { # CODE [option...]
+	local code=$1
+	shift
+	expect "$code" as_user python3 "$TEST_TOP/scripts/recover.py" "$REPO" "$@"
+}
+sql src "CREATE TABLE later AS SELECT n FROM generate_series(1, 1000) n"
+archive_now src
+dump_db src "$T/src.dump"
+rows=$(sql src "SELECT sum(hashtext(md5)) FROM in_one")
+oid=$(sql src "SELECT oid FROM pg_tablespace WHERE spcname = 'one'")
+recover 0 --list
+assert_contains "$OUT" "$LABEL" "the list"
+
+# In the directory of the source's socket, on a port of its own.
+start_copy() { # NAME
+	free_port
+	pg_adopt "$1" "$FREE_PORT" "$MAIN" "$T/src.sock"
+	pg_start "$1" archive_mode=off
+	wait_for 60 "the end of recovery" sql_true "$1" "SELECT NOT pg_is_in_recovery()"
+}
+
+note "recover.py: a directory that starts on its own"
+recover 0 --output "$T/alone"
+start_copy alone
+assert_eq "$(sql alone "SELECT sum(hashtext(md5)) FROM in_one")" "$rows" "content of a table"
+assert_eq "$(sql alone "SELECT pg_tablespace_location($oid)")" "$T/alone.tablespace-$oid" "tablespace"
+assert_amcheck alone
+pg_stop alone
+assert_checksums alone
+rm -rf "$T/alone" "$T/alone.tablespace-$oid"
+
+note "recover.py: with all WAL, and its restore_command"
+recover 0 --output "$T/whole" --tablespace "$oid=$T/moved one" --wal-output "$T/wal dir"
+command=$(grep 'restore_command = ' <<<"$OUT")
+as_user touch "$T/whole/recovery.signal"
+as_user bash -c 'echo "$1" >>"$2"' - "$command" "$T/whole/postgresql.auto.conf"
+start_copy whole
+dump_db whole "$T/whole.dump"
+assert_same_dump "$T/src.dump" "$T/whole.dump"
+pg_stop whole
+rm -rf "$T/whole" "$T/moved one" "$T/wal dir"
+
+note "recover.py: a damaged pack is named, with the files that it costs, and nothing starts"
+pack=$(find "$(backup_dir "$LABEL")" -name 'pack-*.zst' -size +100k | sort | head -n 1)
+cp "$pack" "$T/pack"
+printf XXXX | dd of="$pack" bs=1 seek=50000 conv=notrunc status=none
+recover 1 --output "$T/hurt"
+assert_contains "$OUT" "$(basename "$pack") frame " "the damage"
+assert_match "$OUT" '^LOST .*: base/' "the files"
+[ ! -e "$T/hurt/global/pg_control" ] || fail "a damaged directory has a pg_control"
+rm -rf "$T/hurt" "$T/hurt.tablespace-$oid"
+rm "$pack"
+recover 1 --output "$T/hurt"
+assert_contains "$OUT" "$(basename "$pack") is missing" "the damage"
+rm -rf "$T/hurt" "$T/hurt.tablespace-$oid"
+cp "$T/pack" "$pack"
+recover 2 --output "$T/src"
