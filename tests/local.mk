@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: PostgreSQL
 # The integration tests run real servers: scripts/test runs them, make check
 # does not.
+# What an integration test asks; built by scripts/test.
+EXTRA_PROGRAMS = tests/lib/walblocks
+
 EXTRA_DIST += \
 	%D%/lib/base.sh %D%/lib/compare.sh %D%/lib/lib.sh %D%/lib/pg.sh \
 	%D%/services/get-postgres %D%/services/mk-tls \

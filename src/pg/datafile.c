@@ -8,6 +8,8 @@
 
 #define TEMP_PREFIX "pgsql_tmp"
 #define RELCACHE_FILE "pg_internal.init"
+#define TABLESPACE_DEFAULT 1663
+#define TABLESPACE_GLOBAL 1664
 
 /* At the top of the data directory. */
 static const char *const excluded_at_top[] = {
@@ -81,22 +83,24 @@ take_prefix(const char **s, const char *prefix)
 
 /* Is what goes before the file's name a place where relations are? */
 static bool
-take_relation_dir(const char **s)
+take_relation_dir(const char **s, struct datafile *out)
 {
-	uint32_t oid;
-
-	if (take_prefix(s, "global/"))
+	if (take_prefix(s, "global/")) {
+		out->tablespace = TABLESPACE_GLOBAL;
 		return true;
-	if (take_prefix(s, "base/"))
-		return take_number(s, &oid) && take_prefix(s, "/");
-	if (!take_prefix(s, "pg_tblspc/") || !take_number(s, &oid) ||
-	    !take_prefix(s, "/PG_"))
+	}
+	if (take_prefix(s, "base/")) {
+		out->tablespace = TABLESPACE_DEFAULT;
+		return take_number(s, &out->database) && take_prefix(s, "/");
+	}
+	if (!take_prefix(s, "pg_tblspc/") ||
+	    !take_number(s, &out->tablespace) || !take_prefix(s, "/PG_"))
 		return false;
 	*s = strchr(*s, '/');
 	if (*s == NULL)
 		return false;
 	(*s)++;
-	return take_number(s, &oid) && take_prefix(s, "/");
+	return take_number(s, &out->database) && take_prefix(s, "/");
 }
 
 /* "[_fork][.segment]" to the end of the string. */
@@ -141,20 +145,21 @@ void
 datafile_parse(const char *path, struct datafile *out)
 {
 	const char *name = path;
+	struct datafile df;
 
 	memset(out, 0, sizeof(*out));
 	out->kind = DATAFILE_OTHER;
-	if (!take_relation_dir(&name))
+	memset(&df, 0, sizeof(df));
+	if (!take_relation_dir(&name, &df))
 		return;
-	if (parse_relation(name, out)) {
-		out->kind = DATAFILE_RELATION;
+	*out = df;
+	out->kind = DATAFILE_RELATION;
+	if (parse_relation(name, out))
 		return;
-	}
-	memset(out, 0, sizeof(*out));
-	if (parse_temp_relation(name, out)) {
-		out->kind = DATAFILE_TEMP_RELATION;
+	*out = df;
+	out->kind = DATAFILE_TEMP_RELATION;
+	if (parse_temp_relation(name, out))
 		return;
-	}
 	memset(out, 0, sizeof(*out));
 	out->kind = DATAFILE_OTHER;
 }

@@ -25,6 +25,8 @@ enum datafile_kind {
 
 struct datafile {
 	enum datafile_kind kind;
+	uint32_t tablespace; /* of a relation: its OID, 1663 for base/... */
+	uint32_t database;   /* 0 in global/ */
 	uint32_t filenode;
 	enum datafile_fork fork;
 	uint32_t segment; /* the .N of the name, 0 without */

@@ -1,5 +1,6 @@
 libdapk_a_SOURCES += \
 	%D%/backupapi.c %D%/backupapi.h \
+	%D%/blockset.c %D%/blockset.h \
 	%D%/conn.c %D%/conn.h \
 	%D%/conninfo.c %D%/conninfo.h \
 	%D%/control.c %D%/control.h \
@@ -7,9 +8,12 @@ libdapk_a_SOURCES += \
 	%D%/history.c %D%/history.h \
 	%D%/libpq.c %D%/libpq.h \
 	%D%/page.c %D%/page.h \
+	%D%/walblocks.c %D%/walblocks.h \
 	%D%/walevent.c %D%/walevent.h \
 	%D%/walname.c %D%/walname.h \
+	%D%/walparse.h \
 	%D%/walread.c %D%/walread.h \
+	%D%/walsumfile.c %D%/walsumfile.h \
 	%D%/walsummary.c
 
 unit_tests += \

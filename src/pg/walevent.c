@@ -13,55 +13,10 @@
 
 #include "core/bytes.h"
 #include "core/time.h"
-
-#define RMGR_XLOG 0
-#define RMGR_XACT 1
-
-/* xl_info of XLOG records (catalog/pg_control.h) */
-#define INFO_MASK 0xf0
-#define CHECKPOINT_SHUTDOWN 0x00
-#define CHECKPOINT_ONLINE 0x10
-#define SWITCH 0x40
-#define BACKUP_END 0x50
-#define RESTORE_POINT 0x70
-#define END_OF_RECOVERY 0x90
-
-/* xl_info of transaction records (access/xact.h) */
-#define XACT_OP_MASK 0x70
-#define XACT_COMMIT 0x00
-#define XACT_ABORT 0x20
-#define XACT_COMMIT_PREPARED 0x30
-#define XACT_ABORT_PREPARED 0x40
-#define XACT_HAS_INFO 0x80
-
-#define XINFO_HAS_DBINFO 0x001u
-#define XINFO_HAS_SUBXACTS 0x002u
-#define XINFO_HAS_RELATIONS 0x004u
-#define XINFO_HAS_INVALIDATIONS 0x008u
-#define XINFO_HAS_TWOPHASE 0x010u
-#define XINFO_HAS_DROPPED_STATS 0x100u /* 15 and later */
-
-#define DBINFO_SIZE 8
-#define SUBXACT_SIZE 4
-#define RELATION_SIZE 12
-#define INVALIDATION_SIZE 16
-
-/* Block ids that are none (access/xlogrecord.h) */
-#define ID_DATA_SHORT 255
-#define ID_DATA_LONG 254
-#define ID_ORIGIN 253
-#define ID_TOPLEVEL_XID 252
-#define ORIGIN_SIZE 2
-#define XID_SIZE 4
+#include "pg/walparse.h"
 
 #define CHECKPOINT_AT_TIME 64
 #define RESTORE_POINT_AT_NAME 8
-
-/* Bytes not read yet. */
-struct cursor {
-	const uint8_t *p;
-	size_t left;
-};
 
 int
 wal_magic_major(uint16_t magic)
@@ -84,60 +39,32 @@ wal_magic_major(uint16_t magic)
 	}
 }
 
-static bool
-skip(struct cursor *c, uint64_t n)
-{
-	if (n > c->left)
-		return false;
-	c->p += n;
-	c->left -= (size_t)n;
-	return true;
-}
-
-static bool
-take_u32(struct cursor *c, uint32_t *out)
-{
-	if (c->left < 4)
-		return false;
-	*out = get_le32(c->p);
-	return skip(c, 4);
-}
-
-/* A count and so many items. */
-static bool
-skip_array(struct cursor *c, size_t item_size)
-{
-	uint32_t n;
-
-	return take_u32(c, &n) && skip(c, (uint64_t)n * item_size);
-}
-
 /* Leave only the main data. */
 static bool
-find_main_data(struct cursor *c)
+find_main_data(struct wal_cursor *c)
 {
 	uint32_t len;
 	uint8_t id;
 
 	while (c->left > 0) {
 		id = *c->p;
-		(void)skip(c, 1); /* there is one */
+		(void)wal_skip(c, 1); /* there is one */
 		switch (id) {
 		case ID_ORIGIN:
-			if (!skip(c, ORIGIN_SIZE))
+			if (!wal_skip(c, ORIGIN_SIZE))
 				return false;
 			break;
 		case ID_TOPLEVEL_XID:
-			if (!skip(c, XID_SIZE))
+			if (!wal_skip(c, XID_SIZE))
 				return false;
 			break;
 		case ID_DATA_SHORT:
 			if (c->left < 1)
 				return false;
 			len = *c->p;
-			return skip(c, 1) && len == c->left;
+			return wal_skip(c, 1) && len == c->left;
 		case ID_DATA_LONG:
-			return take_u32(c, &len) && len == c->left;
+			return wal_take_u32(c, &len) && len == c->left;
 		default:
 			return false;
 		}
@@ -146,42 +73,42 @@ find_main_data(struct cursor *c)
 }
 
 static bool
-take_time(struct cursor *c, struct wal_event *out)
+take_time(struct wal_cursor *c, struct wal_event *out)
 {
 	if (c->left < 8)
 		return false;
 	out->time = (int64_t)get_le64(c->p);
 	out->has_time = true;
-	return skip(c, 8);
+	return wal_skip(c, 8);
 }
 
 /* The xid of a prepared transaction, behind all that may come before it. */
 static bool
-take_prepared_xid(struct cursor *c, uint8_t info, int major, uint32_t *xid)
+take_prepared_xid(struct wal_cursor *c, uint8_t info, int major, uint32_t *xid)
 {
 	/* 18 widened the object's id in a dropped statistics entry. */
 	size_t stats_size = major >= 18 ? 16 : 12;
 	uint32_t xinfo;
 
-	if ((info & XACT_HAS_INFO) == 0 || !take_u32(c, &xinfo) ||
+	if ((info & XACT_HAS_INFO) == 0 || !wal_take_u32(c, &xinfo) ||
 	    (xinfo & XINFO_HAS_TWOPHASE) == 0)
 		return false;
-	if ((xinfo & XINFO_HAS_DBINFO) && !skip(c, DBINFO_SIZE))
+	if ((xinfo & XINFO_HAS_DBINFO) && !wal_skip(c, DBINFO_SIZE))
 		return false;
-	if ((xinfo & XINFO_HAS_SUBXACTS) && !skip_array(c, SUBXACT_SIZE))
+	if ((xinfo & XINFO_HAS_SUBXACTS) && !wal_skip_array(c, SUBXACT_SIZE))
 		return false;
-	if ((xinfo & XINFO_HAS_RELATIONS) && !skip_array(c, RELATION_SIZE))
+	if ((xinfo & XINFO_HAS_RELATIONS) && !wal_skip_array(c, RELATION_SIZE))
 		return false;
-	if ((xinfo & XINFO_HAS_DROPPED_STATS) && !skip_array(c, stats_size))
+	if ((xinfo & XINFO_HAS_DROPPED_STATS) && !wal_skip_array(c, stats_size))
 		return false;
 	if ((xinfo & XINFO_HAS_INVALIDATIONS) &&
-	    !skip_array(c, INVALIDATION_SIZE))
+	    !wal_skip_array(c, INVALIDATION_SIZE))
 		return false;
-	return take_u32(c, xid);
+	return wal_take_u32(c, xid);
 }
 
 static bool
-decode_xact(struct cursor *c, uint8_t info, int major, struct wal_event *out)
+decode_xact(struct wal_cursor *c, uint8_t info, int major, struct wal_event *out)
 {
 	uint8_t op = info & XACT_OP_MASK;
 
@@ -199,7 +126,7 @@ decode_xact(struct cursor *c, uint8_t info, int major, struct wal_event *out)
 }
 
 static bool
-decode_checkpoint(struct cursor *c, struct wal_event *out)
+decode_checkpoint(struct wal_cursor *c, struct wal_event *out)
 {
 	int64_t t;
 
@@ -215,7 +142,7 @@ decode_checkpoint(struct cursor *c, struct wal_event *out)
 }
 
 static bool
-decode_restore_point(struct cursor *c, struct wal_event *out)
+decode_restore_point(struct wal_cursor *c, struct wal_event *out)
 {
 	out->type = WAL_EVENT_RESTORE_POINT;
 	if (!find_main_data(c) || !take_time(c, out) ||
@@ -227,21 +154,21 @@ decode_restore_point(struct cursor *c, struct wal_event *out)
 }
 
 static bool
-decode_xlog(struct cursor *c, uint8_t info, struct wal_event *out)
+decode_xlog(struct wal_cursor *c, uint8_t info, struct wal_event *out)
 {
-	switch (info & INFO_MASK) {
-	case CHECKPOINT_SHUTDOWN:
-	case CHECKPOINT_ONLINE:
+	switch (info & WAL_INFO_MASK) {
+	case XLOG_CHECKPOINT_SHUTDOWN:
+	case XLOG_CHECKPOINT_ONLINE:
 		return decode_checkpoint(c, out);
-	case SWITCH:
+	case XLOG_SWITCH:
 		out->type = WAL_EVENT_SWITCH;
 		return true;
-	case BACKUP_END:
+	case XLOG_BACKUP_END:
 		out->type = WAL_EVENT_BACKUP_END;
 		return true;
-	case RESTORE_POINT:
+	case XLOG_RESTORE_POINT:
 		return decode_restore_point(c, out);
-	case END_OF_RECOVERY:
+	case XLOG_END_OF_RECOVERY:
 		out->type = WAL_EVENT_END_OF_RECOVERY;
 		return find_main_data(c) && take_time(c, out);
 	default:
@@ -253,7 +180,7 @@ void
 wal_event_decode(const uint8_t *record, size_t len, int major,
     struct wal_event *out)
 {
-	struct cursor c = { record + WAL_RECORD_HEADER_SIZE,
+	struct wal_cursor c = { record + WAL_RECORD_HEADER_SIZE,
 		len - WAL_RECORD_HEADER_SIZE };
 	uint8_t info = record[WAL_RECORD_AT_INFO];
 	uint8_t rmgr = record[WAL_RECORD_AT_RMGR];
@@ -264,9 +191,9 @@ wal_event_decode(const uint8_t *record, size_t len, int major,
 	out->has_time = false;
 	out->time = 0;
 	out->name[0] = '\0';
-	if (rmgr == RMGR_XACT)
+	if (rmgr == WAL_RMGR_XACT)
 		understood = decode_xact(&c, info, major, out);
-	else if (rmgr == RMGR_XLOG)
+	else if (rmgr == WAL_RMGR_XLOG)
 		understood = decode_xlog(&c, info, out);
 	if (!understood) {
 		out->type = WAL_EVENT_OTHER;

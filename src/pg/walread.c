@@ -74,6 +74,9 @@ struct walread {
 	pg_lsn end;
 	bool ended;
 	const char *reason;
+	/* What walread_next() gave last. */
+	const uint8_t *last;
+	uint32_t last_len;
 };
 
 static void
@@ -371,6 +374,8 @@ emit(struct walread *r, const uint8_t *record, pg_lsn lsn, pg_lsn end,
 	out->end = end;
 	r->prev = lsn;
 	r->end = end;
+	r->last = record;
+	r->last_len = len;
 	return true;
 }
 
@@ -477,6 +482,14 @@ walread_next(struct walread *r, struct wal_event *out)
 	if (!r->ended)
 		save_page(r);
 	return false;
+}
+
+const uint8_t *
+walread_record(const struct walread *r, size_t *len, int *major)
+{
+	*len = r->last_len;
+	*major = r->major;
+	return r->last;
 }
 
 bool

@@ -96,6 +96,13 @@ void walread_feed(struct walread *r, pg_lsn lsn, const uint8_t *data,
 bool walread_next(struct walread *r, struct wal_event *out);
 
 /*
+ * The bytes of the record that walread_next() has just given, header
+ * included, until its next call; and the major version that wrote it.
+ */
+const uint8_t *walread_record(const struct walread *r, size_t *len,
+    int *major);
+
+/*
  * Has valid WAL ended (zero, old or damaged bytes where a record should be)?
  * *end is then where the last valid record ends; reason is a text or NULL.
  */
