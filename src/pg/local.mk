@@ -9,6 +9,7 @@ libdapk_a_SOURCES += \
 	%D%/libpq.c %D%/libpq.h \
 	%D%/page.c %D%/page.h \
 	%D%/walblocks.c %D%/walblocks.h \
+	%D%/running.c %D%/running.h \
 	%D%/walevent.c %D%/walevent.h \
 	%D%/walname.c %D%/walname.h \
 	%D%/walparse.h \

@@ -2,6 +2,10 @@ libdapk_a_SOURCES += \
 	%D%/apply.c \
 	%D%/command.c %D%/command.h \
 	%D%/copyback.c %D%/copyback.h \
+	%D%/copycompare.c \
+	%D%/copyjob.h \
+	%D%/copyworker.c \
+	%D%/damage.c %D%/damage.h \
 	%D%/dest.c \
 	%D%/dirmanifest.c %D%/dirmanifest.h \
 	%D%/plan.c %D%/plan.h \

@@ -18,6 +18,9 @@ struct wal_push_params {
 	int compress_level;
 	unsigned jobs;
 	bool header_check;
+	/* wal_push_all() only: which files, by their names. NULL: all */
+	bool (*want)(void *arg, const char *name);
+	void *want_arg;
 };
 
 struct wal_push_result {

@@ -10,8 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,11 +20,11 @@
 #include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "pg/running.h"
 #include "wal/cluster.h"
 #include "wal/pushfile.h"
 
 #define HEADER_SIZE 40
-#define PID_FILE_MAX ((size_t)4096)
 
 struct salvage {
 	const struct wal_push_params *params;
@@ -67,6 +65,9 @@ list_files(struct salvage *s, struct err *err)
 	while ((errno = 0, e = readdir(d)) != NULL) {
 		if (wal_file_parse(e->d_name, &f, &ignored) != 0)
 			continue; /* archive_status, temporary files */
+		if (s->params->want != NULL &&
+		    !s->params->want(s->params->want_arg, e->d_name))
+			continue;
 		if (s->n == s->cap) {
 			s->cap = s->cap == 0 ? 64 : 2 * s->cap;
 			s->files = xreallocarray(s->files, s->cap,
@@ -83,53 +84,6 @@ list_files(struct salvage *s, struct err *err)
 	if (s->n > 0)
 		qsort(s->files, s->n, sizeof(*s->files), by_kind_and_name);
 	return 0;
-}
-
-/* Is this live process the server of this directory, as far as is known? */
-static bool
-is_its_server(pid_t pid, const char *pgdata)
-{
-	char link[64], cwd[PATH_MAX];
-	struct stat a, b;
-	ssize_t n;
-
-	if (pid <= 1 || pid == getpid() || pid == getppid() ||
-	    (kill(pid, 0) != 0 && errno == ESRCH))
-		return false;
-	(void)snprintf(link, sizeof(link), "/proc/%ld/cwd", (long)pid);
-	n = readlink(link, cwd, sizeof(cwd) - 1);
-	if (n < 0)
-		return true; /* not ours to see: the careful answer */
-	/* A server's working directory is its data directory. */
-	return stat(link, &a) != 0 || stat(pgdata, &b) != 0 ||
-	    (a.st_dev == b.st_dev && a.st_ino == b.st_ino);
-}
-
-static int
-refuse_running(const char *pgdata, struct err *err)
-{
-	char *path = xasprintf("%s/postmaster.pid", pgdata);
-	struct buf b;
-	long pid;
-	bool there;
-	int ret;
-
-	buf_init(&b, PID_FILE_MAX);
-	ret = io_exists(path, &there, err);
-	if (ret == 0 && there && (ret = io_read_file(path, &b, err)) == 0) {
-		pid = strtol(buf_str(&b), NULL, 10);
-		if (is_its_server((pid_t)pid, pgdata)) {
-			ret = err_set(err, ERR_REFUSED,
-			    "a server (pid %ld) is running on %s: its own "
-			    "archive_command stores its WAL",
-			    pid, pgdata);
-			err_hint(err, "stop it first: pg_ctl stop -D %s",
-			    pgdata);
-		}
-	}
-	buf_free(&b);
-	free(path);
-	return ret;
 }
 
 /* PATH is the data directory, its pg_wal, or a pg_wal that is left alone. */
@@ -252,7 +206,7 @@ find_identity(struct salvage *s, struct err *err)
 	    s->params->cluster);
 	if (s->pgdata == NULL)
 		return identity_from_wal(s, err);
-	if (refuse_running(s->pgdata, err) != 0 ||
+	if (running_refuse(s->pgdata, err) != 0 ||
 	    wal_cluster_find(&c, s->params->cluster, s->pgdata, NULL,
 		err) != 0)
 		return -1;
