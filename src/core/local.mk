@@ -5,6 +5,7 @@ libdapk_a_SOURCES += \
 	%D%/crc32c.c %D%/crc32c.h \
 	%D%/err.c %D%/err.h \
 	%D%/io.c %D%/io.h \
+	%D%/libarchive.c %D%/libarchive.h \
 	%D%/log.c %D%/log.h \
 	%D%/mem.c %D%/mem.h \
 	%D%/random.c %D%/random.h \
