@@ -18,6 +18,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "pg/conn_private.h"
 #include "pg/libpq.h"
 
 #define POLL_TURN_MS 200
@@ -28,16 +29,6 @@
 #define CANCEL_GRACE_US INT64_C(5000000)
 #define CONN_PARAMS_MAX 128
 #define CONN_TEXT_MAX 8192
-
-struct pg_conn {
-	const struct libpq *pq;
-	PGconn *conn;
-};
-
-struct pg_result {
-	const struct libpq *pq;
-	PGresult *res;
-};
 
 /*
  * Given to the server at its start, where they beat ALTER ROLE and ALTER
@@ -214,9 +205,8 @@ connect_error(const struct pg_conn *c, struct err *err)
 	return connect_hint(c, msg, err);
 }
 
-/* A turn of waiting until there is something to read, or a signal. */
-static void
-wait_readable(int fd)
+void
+conn_wait_readable(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
@@ -333,9 +323,9 @@ collect_params(struct pg_conn *c, const char *conninfo, const char *app_name,
 	return 0;
 }
 
-int
-pg_connect(struct pg_conn **out, const char *conninfo, const char *command,
-    struct err *err)
+static int
+open_conn(struct pg_conn **out, const char *conninfo, const char *command,
+    bool replication, struct err *err)
 {
 	struct pg_conn *c = xcalloc(1, sizeof(*c));
 	const struct libpq *pq = NULL;
@@ -350,6 +340,11 @@ pg_connect(struct pg_conn **out, const char *conninfo, const char *command,
 	if (collect_params(c, conninfo != NULL ? conninfo : "", app_name,
 	    &params, &opts, err) != 0)
 		goto out;
+	if (replication) {
+		param_set(&params, "replication", "true");
+		params.keywords[params.n] = NULL;
+		params.values[params.n] = NULL;
+	}
 	c->conn = c->pq->PQconnectStartParams(params.keywords, params.values,
 	    0);
 	if (c->conn == NULL) {
@@ -359,7 +354,8 @@ pg_connect(struct pg_conn **out, const char *conninfo, const char *command,
 	(void)c->pq->PQsetNoticeReceiver(c->conn, receive_notice, c);
 	if (finish_connecting(c, err) != 0)
 		goto out;
-	if (pg_execute(c, SETTINGS_SQL, err) != 0) {
+	/* A walsender runs no SQL. */
+	if (!replication && pg_execute(c, SETTINGS_SQL, err) != 0) {
 		(void)err_wrap(err, "prepare the session");
 		goto out;
 	}
@@ -372,6 +368,20 @@ out:
 	free(app_name);
 	pg_disconnect(c);
 	return ret;
+}
+
+int
+pg_connect(struct pg_conn **out, const char *conninfo, const char *command,
+    struct err *err)
+{
+	return open_conn(out, conninfo, command, false, err);
+}
+
+int
+conn_open_replication(struct pg_conn **out, const char *conninfo,
+    const char *command, struct err *err)
+{
+	return open_conn(out, conninfo, command, true, err);
 }
 
 void
@@ -390,9 +400,8 @@ pg_server_version(const struct pg_conn *conn)
 	return conn->pq->PQserverVersion(conn->conn);
 }
 
-/* From an error result, or without one from the connection. */
-static int
-query_error(const struct pg_conn *c, const PGresult *res, struct err *err)
+int
+conn_error(const struct pg_conn *c, const PGresult *res, struct err *err)
 {
 	const char *primary = NULL, *state = NULL, *detail = NULL;
 	const char *hint = NULL;
@@ -438,12 +447,8 @@ send_cancel(const struct pg_conn *c)
 	c->pq->PQfreeCancel(cancel);
 }
 
-/*
- * Wait until PQgetResult() does not block. *cancelled_at is when the
- * statement was cancelled, 0 when it was not.
- */
-static int
-wait_result(struct pg_conn *c, int64_t cancel_after, int64_t *cancelled_at,
+int
+conn_wait_result(struct pg_conn *c, int64_t cancel_after, int64_t *cancelled_at,
     struct err *err)
 {
 	while (c->pq->PQisBusy(c->conn)) {
@@ -455,9 +460,9 @@ wait_result(struct pg_conn *c, int64_t cancel_after, int64_t *cancelled_at,
 		if (*cancelled_at != 0 &&
 		    time_monotonic() > *cancelled_at + CANCEL_WAIT_US)
 			return cancel_error(err);
-		wait_readable(c->pq->PQsocket(c->conn));
+		conn_wait_readable(c->pq->PQsocket(c->conn));
 		if (!c->pq->PQconsumeInput(c->conn))
-			return query_error(c, NULL, err);
+			return conn_error(c, NULL, err);
 	}
 	return 0;
 }
@@ -495,7 +500,7 @@ collect_results(struct pg_conn *c, PGresult **out, struct err *err)
 	if (cancel_requested())
 		cancel_after = time_monotonic() + CANCEL_GRACE_US;
 	for (;;) {
-		if (wait_result(c, cancel_after, &cancelled_at, err) != 0)
+		if (conn_wait_result(c, cancel_after, &cancelled_at, err) != 0)
 			goto fail;
 		res = c->pq->PQgetResult(c->conn);
 		if (res == NULL)
@@ -520,7 +525,7 @@ collect_results(struct pg_conn *c, PGresult **out, struct err *err)
 	if (cancelled_at != 0)
 		(void)cancel_error(err);
 	else
-		(void)query_error(c, last, err);
+		(void)conn_error(c, last, err);
 fail:
 	c->pq->PQclear(last);
 	return -1;
@@ -535,7 +540,7 @@ pg_query(struct pg_conn *conn, struct pg_result **out, struct err *err,
 
 	if (!conn->pq->PQsendQueryParams(conn->conn, sql, n_params, NULL,
 	    params, NULL, NULL, 0))
-		return query_error(conn, NULL, err);
+		return conn_error(conn, NULL, err);
 	if (collect_results(conn, &res, err) != 0)
 		return -1;
 	r = xmalloc(sizeof(*r));
@@ -551,7 +556,7 @@ pg_execute(struct pg_conn *conn, const char *sql, struct err *err)
 	PGresult *res = NULL;
 
 	if (!conn->pq->PQsendQuery(conn->conn, sql))
-		return query_error(conn, NULL, err);
+		return conn_error(conn, NULL, err);
 	if (collect_results(conn, &res, err) != 0)
 		return -1;
 	conn->pq->PQclear(res);

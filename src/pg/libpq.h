@@ -43,6 +43,9 @@
 	X(PQnfields)             \
 	X(PQgetvalue)            \
 	X(PQgetisnull)           \
+	X(PQgetCopyData)         \
+	X(PQputCopyData)         \
+	X(PQputCopyEnd)          \
 	X(PQclear)
 
 struct libpq {

@@ -1,7 +1,7 @@
 libdapk_a_SOURCES += \
 	%D%/backupapi.c %D%/backupapi.h \
 	%D%/blockset.c %D%/blockset.h \
-	%D%/conn.c %D%/conn.h \
+	%D%/conn.c %D%/conn.h %D%/conn_private.h \
 	%D%/conninfo.c %D%/conninfo.h \
 	%D%/control.c %D%/control.h \
 	%D%/datafile.c %D%/datafile.h \
@@ -10,6 +10,7 @@ libdapk_a_SOURCES += \
 	%D%/page.c %D%/page.h \
 	%D%/walblocks.c %D%/walblocks.h \
 	%D%/running.c %D%/running.h \
+	%D%/replication.c %D%/replication.h \
 	%D%/walevent.c %D%/walevent.h \
 	%D%/walname.c %D%/walname.h \
 	%D%/walparse.h \

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef PG_CONN_PRIVATE_H
+#define PG_CONN_PRIVATE_H
+
+/* Internal to src/pg: what conn.c and replication.c share. */
+#include "pg/conn.h"
+#include "pg/libpq.h"
+
+struct pg_conn {
+	const struct libpq *pq;
+	PGconn *conn;
+};
+
+struct pg_result {
+	const struct libpq *pq;
+	PGresult *res;
+};
+
+/* A connection to a walsender; it takes replication commands only. */
+int conn_open_replication(struct pg_conn **out, const char *conninfo,
+    const char *command, struct err *err) ERR_USE;
+
+/* From an error result, or without one (NULL) from the connection. */
+int conn_error(const struct pg_conn *c, const PGresult *res, struct err *err);
+
+/* A turn of waiting until there is something to read, or a signal. */
+void conn_wait_readable(int fd);
+
+/*
+ * Wait until PQgetResult() does not block. *cancelled_at is when the
+ * statement was cancelled, 0 when it was not.
+ */
+int conn_wait_result(struct pg_conn *c, int64_t cancel_after,
+    int64_t *cancelled_at, struct err *err) ERR_USE;
+
+#endif
