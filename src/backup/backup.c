@@ -32,6 +32,7 @@
 #include "core/random.h"
 #include "core/time.h"
 #include "pg/backupapi.h"
+#include "repo/lease.h"
 
 #define TICK_US 200000
 #define PING_US 30000000
@@ -46,6 +47,8 @@ struct run {
 	const struct backup_params *params;
 	struct commit *commit;
 	struct server server;
+	struct lease *lease;
+	struct err lease_lost; /* seen while a statement was waited for */
 	struct backup_begin begin;
 	struct backup_end end;
 	struct plan *plan;
@@ -84,6 +87,8 @@ pulse(void *arg, struct err *err)
 	r->next_tick = now + TICK_US;
 	if (r->params->tick != NULL)
 		r->params->tick(r->params->tick_arg);
+	if (lease_renew(r->lease, err) != 0)
+		return -1;
 	if (now >= r->next_ping) {
 		r->next_ping = now + PING_US;
 		if (pg_ping(r->server.conn, err) != 0)
@@ -99,6 +104,32 @@ pulse(void *arg, struct err *err)
 		return -1;
 	return r->archiving_sure ? 0 :
 	    wait_check_archiving(&r->wait, &r->archiving_sure, err);
+}
+
+/* While the server works on a statement: a checkpoint takes its time. */
+static void
+on_wait(void *arg)
+{
+	struct run *r = arg;
+
+	if (r->params->tick != NULL)
+		r->params->tick(r->params->tick_arg);
+	if (r->lease_lost.code == ERR_NONE &&
+	    lease_renew(r->lease, &r->lease_lost) != 0)
+		log_debug("the lease is lost");
+}
+
+static int
+take_lease(struct run *r, struct err *err)
+{
+	struct lease_params lp = { .name = LEASE_BACKUPS,
+		.purpose = "backup", .valid_ms = r->params->lease_ms };
+
+	if (lease_take(&r->lease, r->params->repo, &r->commit->inc, &lp,
+	    err) != 0)
+		return -1;
+	pg_on_wait(r->server.conn, on_wait, r);
+	return 0;
 }
 
 static int
@@ -141,6 +172,10 @@ start(struct run *r, struct err *err)
 	if (backup_api_start(r->server.conn, "dapk-backup",
 	    r->params->checkpoint_fast, &r->begin, err) != 0)
 		return -1;
+	if (r->lease_lost.code != ERR_NONE) {
+		*err = r->lease_lost;
+		return -1;
+	}
 	if (make_label(r, err) != 0)
 		return -1;
 	log_info("backup %s: starts at %s on timeline %u", r->commit->label,
@@ -570,7 +605,7 @@ finish(struct run *r, struct err *err)
 	c->stored_bytes += manifest_writer_stored(r->manifest);
 	c->files = r->entries.files;
 	c->original_bytes = r->entries.bytes;
-	if (cancel_check(err) != 0)
+	if (cancel_check(err) != 0 || lease_confirm(r->lease, err) != 0)
 		return -1;
 	return commit_put(r->params->repo, c, err);
 }
@@ -595,6 +630,8 @@ sweep(struct run *r)
 static int
 run_all(struct run *r, struct err *err)
 {
+	if (take_lease(r, err) != 0)
+		return -1;
 	sweep(r);
 	if (start(r, err) != 0 || make_plan(r, err) != 0)
 		return -1;
@@ -642,6 +679,11 @@ remove_attempt(struct run *r)
 	size_t i;
 	int rc;
 
+	/* Who has the lease now may be at work on what we left. */
+	if (lease_confirm(r->lease, &err) != 0) {
+		log_err(LOG_DEBUG, &err);
+		return;
+	}
 	(void)snprintf(tail, sizeof(tail), "backups/%s/", r->commit->label);
 	repo_key(&r->commit->inc, tail, prefix);
 	(void)snprintf(key, sizeof(key), "%scommit", prefix);
@@ -674,6 +716,7 @@ clean_up(struct run *r, bool failed)
 	server_close(&r->server);
 	if (failed && r->stored_something)
 		remove_attempt(r);
+	lease_release(r->lease);
 	if (failed) {
 		commit_free(r->commit);
 		memset(r->commit, 0, sizeof(*r->commit));

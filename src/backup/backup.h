@@ -39,6 +39,7 @@ struct backup_params {
 	int compress_level;
 	uint64_t max_rate; /* bytes a second read in all, 0: no limit */
 	bool checkpoint_fast;
+	uint64_t lease_ms;	     /* 0: the default */
 	uint64_t archive_timeout_ms; /* without progress, for the WAL wait */
 	bool dry_run; /* plan only: nothing is started or written */
 	struct backup_progress *progress; /* never NULL */

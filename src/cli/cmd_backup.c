@@ -99,6 +99,7 @@ cmd_backup(const struct config *cfg, struct err *err)
 		.compress_level = cfg->compress_level,
 		.max_rate = cfg->max_rate,
 		.checkpoint_fast = cfg->checkpoint == CHECKPOINT_FAST,
+		.lease_ms = cfg->lease_ms,
 		.archive_timeout_ms = cfg->archive_timeout_ms,
 		.dry_run = cfg->dry_run,
 		.progress = &d.counts,

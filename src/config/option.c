@@ -137,6 +137,13 @@ const struct option option_table[] = {
 	    AT(archive_timeout_ms),
 	    .help = "wait this long for WAL to arrive in the repository, "
 		    "counted anew whenever a segment arrives" },
+	{ .name = "lease-timeout", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
+	    .env = "DAPK_BACKUP_LEASE_TIMEOUT", .value = "TIME",
+	    .default_value = "10min", .min = 1000, .max = DAY_MS,
+	    AT(lease_ms),
+	    .help = "a process that was killed, or whose host died, keeps "
+		    "others from this cluster's backups for this long" },
 	{ .name = "wal-header-check", .type = OPTION_BOOL,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH,
 	    .env = "DAPK_BACKUP_WAL_HEADER_CHECK", .default_value = "yes",

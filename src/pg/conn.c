@@ -461,10 +461,19 @@ conn_wait_result(struct pg_conn *c, int64_t cancel_after, int64_t *cancelled_at,
 		    time_monotonic() > *cancelled_at + CANCEL_WAIT_US)
 			return cancel_error(err);
 		conn_wait_readable(c->pq->PQsocket(c->conn));
+		if (c->on_wait != NULL)
+			c->on_wait(c->on_wait_arg);
 		if (!c->pq->PQconsumeInput(c->conn))
 			return conn_error(c, NULL, err);
 	}
 	return 0;
+}
+
+void
+pg_on_wait(struct pg_conn *conn, void (*fn)(void *arg), void *arg)
+{
+	conn->on_wait = fn;
+	conn->on_wait_arg = arg;
 }
 
 static bool

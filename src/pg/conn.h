@@ -47,6 +47,13 @@ int pg_server_version(const struct pg_conn *conn);
 int pg_query(struct pg_conn *conn, struct pg_result **out, struct err *err,
     int n_params, const char *const *params, const char *sql) ERR_USE;
 
+/*
+ * Called a few times a second while a statement of this connection is waited
+ * for (a checkpoint takes minutes). It must not use the connection. NULL:
+ * none.
+ */
+void pg_on_wait(struct pg_conn *conn, void (*fn)(void *arg), void *arg);
+
 /* The same where no rows are of interest. */
 int pg_execute(struct pg_conn *conn, const char *sql, struct err *err) ERR_USE;
 

@@ -9,6 +9,8 @@
 struct pg_conn {
 	const struct libpq *pq;
 	PGconn *conn;
+	void (*on_wait)(void *arg); /* pg_on_wait() */
+	void *on_wait_arg;
 };
 
 struct pg_result {

@@ -41,7 +41,7 @@
 #include "repo/repo.h"
 
 #define LEASE_BACKUPS "backups"
-#define LEASE_VALID_MS_DEFAULT UINT64_C(120000)
+#define LEASE_VALID_MS_DEFAULT UINT64_C(600000)
 #define LEASE_ID_TEXT 17 /* 16 digits and the 0 */
 #define LEASE_HOST_MAX 256
 #define LEASE_PROCESS_MAX 160
