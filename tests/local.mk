@@ -5,7 +5,8 @@
 EXTRA_PROGRAMS = tests/lib/walblocks
 
 EXTRA_DIST += \
-	%D%/lib/base.sh %D%/lib/compare.sh %D%/lib/lib.sh %D%/lib/pg.sh \
+	%D%/lib/base.sh %D%/lib/churn.sh %D%/lib/compare.sh \
+	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/walblocks.c \
 	%D%/services/get-postgres %D%/services/mk-tls \
 	%D%/services/start-pg \
 	%D%/FULL-RESULTS.md \
@@ -36,6 +37,7 @@ EXTRA_DIST += \
 	%D%/integration/51-info-json.sh \
 	%D%/integration/52-durability-trace.sh \
 	%D%/integration/53-memory.sh \
+	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/63-standard-evidence.sh \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh
