@@ -40,4 +40,5 @@ EXTRA_DIST += \
 	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/63-standard-evidence.sh \
 	%D%/integration/60-standby-source.sh \
-	%D%/integration/66-lease.sh
+	%D%/integration/66-lease.sh \
+	%D%/integration/60-incremental.sh

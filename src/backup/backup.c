@@ -20,9 +20,12 @@
 #include "backup/copy.h"
 #include "backup/dispatch.h"
 #include "backup/entries.h"
+#include "backup/packlist.h"
+#include "backup/parent.h"
 #include "backup/plan.h"
 #include "backup/putter.h"
 #include "backup/server.h"
+#include "backup/source.h"
 #include "backup/wait.h"
 #include "core/bytes.h"
 #include "core/cancel.h"
@@ -51,6 +54,7 @@ struct run {
 	struct err lease_lost; /* seen while a statement was waited for */
 	struct backup_begin begin;
 	struct backup_end end;
+	struct parent *parent; /* NULL: none */
 	struct plan *plan;
 	struct manifest_writer *manifest;
 	struct pack_shared packs;
@@ -212,6 +216,28 @@ make_plan(struct run *r, struct err *err)
 	return 0;
 }
 
+static int
+choose_parent(struct run *r, struct err *err)
+{
+	const struct parent_params pp = { r->params->repo, &r->commit->inc,
+		&r->server.control, r->server.pgdata_fd, r->server.pgdata,
+		r->begin.timeline, r->begin.start_lsn, r->begin.start_time,
+		r->params->refresh_age_ms };
+
+	if (source_id(r->server.pgdata, r->commit->source, err) != 0)
+		return -1;
+	if (r->params->full) {
+		log_info("all is stored anew, as asked for");
+		return 0;
+	}
+	if (parent_choose(&r->parent, &pp, err) != 0)
+		return err_wrap(err, "choose the parent backup");
+	if (r->parent != NULL)
+		memcpy(r->commit->parent, r->parent->commit.label,
+		    sizeof(r->commit->parent));
+	return 0;
+}
+
 static void
 fill_commit(struct run *r)
 {
@@ -284,7 +310,8 @@ open_outputs(struct run *r, struct err *err)
 	r->packs.put = putter_put;
 	r->packs.put_arg = r->putter;
 	return entries_init(&r->entries, r->manifest, &r->packs,
-	    p->compress_level, err);
+	    r->parent == NULL ? NULL : &r->parent->packs, p->compress_level,
+	    err);
 }
 
 static int
@@ -310,8 +337,8 @@ static int
 copy_files(struct run *r, struct err *err)
 {
 	struct copy_shared *s = &r->copy;
-	struct dispatch d = { s, &r->entries, r->params->jobs, r->commit,
-		pulse, r };
+	struct dispatch d = { s, r->parent, &r->entries, r->params->jobs,
+		r->commit, pulse, r };
 
 	set_phase(r, BACKUP_PHASE_COPY);
 	s->plan = r->plan;
@@ -323,6 +350,7 @@ copy_files(struct run *r, struct err *err)
 	s->fingerprint_seed = r->params->repo->fingerprint_seed;
 	s->compress_level = r->params->compress_level;
 	s->pack = &r->packs;
+	s->parent = r->parent;
 	s->done_bytes = &r->params->progress->done_bytes;
 	return dispatch_run(&d, err);
 }
@@ -548,47 +576,6 @@ wait_wal(struct run *r, struct err *err)
 	}
 }
 
-/* Every pack that the manifest refers to is there and whole. */
-static int
-check_packs(struct run *r, struct err *err)
-{
-	struct commit *c = r->commit;
-	struct commit_pack *pack;
-	char key[STORAGE_KEY_MAX];
-	const uint64_t *sizes;
-	uint64_t there;
-	size_t i, n;
-
-	sizes = putter_sizes(r->putter, &n);
-	c->packs = xcalloc(n + 1, sizeof(*c->packs));
-	for (i = 0; i < n; i++) {
-		c->stored_bytes += sizes[i];
-		if (entries_live(&r->entries, (uint32_t)i) == 0)
-			continue;
-		pack = &c->packs[c->n_packs++];
-		memcpy(pack->id.label, c->label, sizeof(pack->id.label));
-		pack->id.attempt = ATTEMPT;
-		pack->id.number = (uint32_t)i;
-		pack->size = sizes[i];
-		pack->live = entries_live(&r->entries, (uint32_t)i);
-		repo_pack_key(&c->inc, &pack->id, key);
-		if (storage_stat(r->params->repo->st, key, &there, NULL,
-		    err) != 0) {
-			if (err->code == ERR_NOT_FOUND)
-				err->code = ERR_DAMAGED;
-			return err_wrap(err, "check what was stored");
-		}
-		if (there != pack->size)
-			return err_set(err, ERR_DAMAGED,
-			    "%s has %llu bytes, %llu were put", key,
-			    (unsigned long long)there,
-			    (unsigned long long)pack->size);
-		if (pulse(r, err) != 0)
-			return -1;
-	}
-	return 0;
-}
-
 static int
 finish(struct run *r, struct err *err)
 {
@@ -596,7 +583,10 @@ finish(struct run *r, struct err *err)
 	const struct manifest_part *parts;
 
 	set_phase(r, BACKUP_PHASE_COMMIT);
-	if (putter_finish(r->putter, err) != 0 || check_packs(r, err) != 0 ||
+	if (putter_finish(r->putter, err) != 0 ||
+	    packlist_make(&(struct packlist_params){ r->params->repo,
+		&r->entries, r->putter, r->parent, ATTEMPT, pulse, r }, c,
+		err) != 0 ||
 	    manifest_writer_finish(r->manifest, &parts, &c->n_parts,
 	    err) != 0)
 		return -1;
@@ -633,7 +623,8 @@ run_all(struct run *r, struct err *err)
 	if (take_lease(r, err) != 0)
 		return -1;
 	sweep(r);
-	if (start(r, err) != 0 || make_plan(r, err) != 0)
+	if (start(r, err) != 0 || make_plan(r, err) != 0 ||
+	    choose_parent(r, err) != 0)
 		return -1;
 	fill_commit(r);
 	if (open_outputs(r, err) != 0 || add_tablespace_lines(r, err) != 0 ||
@@ -710,6 +701,7 @@ clean_up(struct run *r, bool failed)
 	putter_free(r->putter);
 	entries_free(&r->entries);
 	manifest_writer_free(r->manifest);
+	parent_free(r->parent);
 	plan_free(r->plan);
 	backup_end_free(&r->end);
 	copy_shared_free(&r->copy);

@@ -41,6 +41,8 @@ struct backup_params {
 	bool checkpoint_fast;
 	uint64_t lease_ms;	     /* 0: the default */
 	uint64_t archive_timeout_ms; /* without progress, for the WAL wait */
+	bool full; /* store everything, whatever there is already */
+	uint64_t refresh_age_ms; /* store again what is older; 0: never */
 	bool dry_run; /* plan only: nothing is started or written */
 	struct backup_progress *progress; /* never NULL */
 	void (*tick)(void *arg); /* called a few times a second */

@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "backup/entries.h"
 #include "backup/pages.h"
 #include "core/cancel.h"
 #include "core/crc32c.h"
@@ -37,37 +37,18 @@ struct source {
 	struct datafile df;
 	int fd;
 	uint64_t off, end; /* what is left to read */
+	const struct copy_parent *parent; /* NULL: it has nothing of it */
+	const struct map_run *run, *run_end; /* the parent's */
+	uint64_t run_block; /* of the file, where *run begins */
 	struct pages_file pages;
 };
-
-void
-copy_shared_init(struct copy_shared *s, uint64_t max_rate)
-{
-	pthread_condattr_t attr;
-
-	memset(s, 0, sizeof(*s));
-	s->pgdata_fd = -1;
-	rate_init(&s->rate, max_rate);
-	/* Initialisers of default objects do not fail on Linux. */
-	(void)pthread_mutex_init(&s->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&s->done, &attr);
-	(void)pthread_condattr_destroy(&attr);
-}
-
-void
-copy_shared_free(struct copy_shared *s)
-{
-	rate_free(&s->rate);
-	(void)pthread_cond_destroy(&s->done);
-	(void)pthread_mutex_destroy(&s->lock);
-}
 
 int
 copy_worker_init(void *worker, void *shared, struct err *err)
 {
 	struct copy_worker *w = worker;
+	const struct copy_shared *s = shared;
+	const size_t blocks = FORMAT_FRAME_PLAIN_MAX / s->block_size + 1;
 	void *p = NULL;
 
 	w->shared = shared;
@@ -76,11 +57,18 @@ copy_worker_init(void *worker, void *shared, struct err *err)
 	if (posix_memalign(&p, ALIGN, FORMAT_FRAME_PLAIN_MAX) != 0)
 		return err_set(err, ERR_IO, "no memory for a worker");
 	w->data = p;
-	w->sums = xcalloc(FORMAT_FRAME_PLAIN_MAX / w->shared->block_size + 1,
-	    sizeof(*w->sums));
-	w->block_shift = crc32c_shift(w->shared->block_size);
-	return pack_writer_new(&w->writer, w->shared->pack,
-	    w->shared->compress_level, err);
+	w->sums = xcalloc(blocks, sizeof(*w->sums));
+	w->block_shift = crc32c_shift(s->block_size);
+	if (pack_writer_new(&w->writer, s->pack, s->compress_level, err) != 0)
+		return -1;
+	if (s->parent == NULL)
+		return 0;
+	w->kept = xcalloc(blocks, sizeof(*w->kept));
+	memset(w->data, 0, s->block_size);
+	(void)page_sums(w->data, s->block_size, s->block_size,
+	    s->fingerprint_seed, &w->zeros);
+	gather_init(&w->gather, w->writer, s->block_size);
+	return compare_open(&w->compare, s->parent, err);
 }
 
 void
@@ -88,12 +76,15 @@ copy_worker_fini(void *worker)
 {
 	struct copy_worker *w = worker;
 
+	compare_close(&w->compare);
+	gather_free(&w->gather);
 	pack_writer_free(w->writer);
 	if (w->dir_fd >= 0)
 		(void)close(w->dir_fd); /* only read */
 	buf_free(&w->path);
 	free(w->data);
 	free(w->sums);
+	free(w->kept);
 }
 
 int
@@ -102,60 +93,6 @@ copy_worker_flush(void *worker, void *arg, struct err *err)
 	struct copy_worker *w = worker;
 
 	return pack_writer_flush(w->writer, err);
-}
-
-struct copy_task *
-copy_task_new(struct copy_shared *s, uint32_t first, uint32_t n)
-{
-	struct copy_task *t = xcalloc(1, sizeof(*t));
-
-	t->shared = s;
-	t->first = first;
-	t->n = n;
-	t->last = true;
-	t->files = xcalloc(n, sizeof(*t->files));
-	return t;
-}
-
-struct copy_task *
-copy_task_new_range(struct copy_shared *s, uint32_t item, uint64_t offset,
-    uint64_t length, bool last)
-{
-	struct copy_task *t = copy_task_new(s, item, 1);
-
-	t->is_range = true;
-	t->offset = offset;
-	t->length = length;
-	t->last = last;
-	return t;
-}
-
-void
-copy_task_free(struct copy_task *t)
-{
-	if (t == NULL)
-		return;
-	free(t->files);
-	free(t->runs);
-	free(t->damaged);
-	free(t);
-}
-
-bool
-copy_task_done(struct copy_task *t, unsigned timeout_ms)
-{
-	struct copy_shared *s = t->shared;
-	struct timespec until;
-	int rc = 0;
-	bool done;
-
-	time_deadline(timeout_ms, &until);
-	(void)pthread_mutex_lock(&s->lock);
-	while (!t->done && rc == 0 && timeout_ms > 0)
-		rc = pthread_cond_timedwait(&s->done, &s->lock, &until);
-	done = t->done;
-	(void)pthread_mutex_unlock(&s->lock);
-	return done;
 }
 
 static bool
@@ -173,21 +110,6 @@ stopped(struct err *err)
 	if (cancel_requested())
 		return cancel_error(err);
 	return err_set(err, ERR_CANCELLED, "the backup was stopped");
-}
-
-static void
-add_run(struct copy_task *t, struct copy_file *out, uint64_t blocks,
-    const struct frame_ref *ref)
-{
-	if (t->n_runs == t->cap_runs) {
-		t->cap_runs += t->cap_runs + 32;
-		t->runs = xreallocarray(t->runs, t->cap_runs,
-		    sizeof(*t->runs));
-	}
-	if (out->n_runs++ == 0)
-		out->first_run = t->n_runs;
-	t->runs[t->n_runs++] =
-	    (struct map_run){ blocks, ref->pack, ref->frame, 0 };
 }
 
 static void
@@ -348,12 +270,132 @@ add_crcs(const struct copy_worker *w, uint32_t crc, size_t len)
 	return crc;
 }
 
+/* A MiB of a file of which the parent has nothing. */
+static int
+store_new(struct copy_worker *w, struct source *src, size_t got,
+    size_t blocks, struct err *err)
+{
+	struct frame_ref ref;
+
+	if (pack_writer_add(w->writer, buf_str(&w->path),
+	    src->off / w->shared->block_size, w->data, got, w->sums, &ref,
+	    err) != 0)
+		return -1;
+	src->out->changed = true;
+	runs_add(&src->task->runs,
+	    &(struct map_run){ blocks, ref.pack, ref.frame, 0 });
+	return 0;
+}
+
+/* The parent's run that has this block; *skip: blocks of it before. */
+static const struct map_run *
+parent_run(struct source *src, uint64_t block, uint64_t *skip)
+{
+	while (src->run != src->run_end &&
+	    block - src->run_block >= src->run->blocks) {
+		src->run_block += src->run->blocks;
+		src->run++;
+	}
+	*skip = block - src->run_block;
+	return src->run == src->run_end ? NULL : src->run;
+}
+
+static bool
+same(const struct page_sum *a, const struct page_sum *b)
+{
+	return a->fingerprint == b->fingerprint && a->crc == b->crc;
+}
+
+/*
+ * Which of n blocks, from the i-th at hand on, are the parent's, by their
+ * fingerprint and CRC: those of this run, from `skip` on. Returns how many.
+ */
+static int
+compare_run(struct copy_worker *w, const struct source *src,
+    const struct map_run *run, uint64_t skip, size_t i, size_t n,
+    size_t *equal, struct err *err)
+{
+	const struct parent *p = w->shared->parent;
+	const struct page_sum *sums = NULL;
+	const bool zeros = run->pack == MAP_PACK_ZEROS;
+	size_t k;
+
+	if (!zeros && (p->condemned[run->pack] ||
+	    p->made[run->pack] < src->parent->before))
+		return 0;
+	if (!zeros && compare_sums(&w->compare, run, &sums, err) != 0)
+		return -1;
+	if (!zeros && sums == NULL)
+		return 0;
+	for (k = 0; k < n; k++) {
+		if (!same(zeros ? &w->zeros : &sums[skip + k],
+		    &w->sums[i + k]))
+			continue;
+		w->kept[i + k] = (struct map_run){ 1, zeros ? run->pack :
+			ENTRIES_FOREIGN + run->pack, run->frame,
+			zeros ? 0 : run->block + (uint32_t)(skip + k) };
+		(*equal)++;
+	}
+	return 0;
+}
+
+/* Fill w->kept: of each block at hand where the parent has it, or nothing. */
+static int
+compare_piece(struct copy_worker *w, struct source *src, size_t blocks,
+    size_t *equal, struct err *err)
+{
+	const uint64_t first = src->off / w->shared->block_size;
+	const struct map_run *run;
+	uint64_t skip;
+	size_t i, n;
+
+	*equal = 0;
+	memset(w->kept, 0, blocks * sizeof(*w->kept));
+	for (i = 0; i < blocks; i += n) {
+		run = parent_run(src, first + i, &skip);
+		n = blocks - i;
+		if (run == NULL)
+			break;
+		if (n > run->blocks - skip)
+			n = (size_t)(run->blocks - skip);
+		if (compare_run(w, src, run, skip, i, n, equal, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+store_changes(struct copy_worker *w, struct source *src, size_t got,
+    size_t blocks, struct err *err)
+{
+	const uint32_t bs = w->shared->block_size;
+	struct run_list *runs = &src->task->runs;
+	size_t i, equal, len;
+
+	if (compare_piece(w, src, blocks, &equal, err) != 0)
+		return -1;
+	if (equal == 0 && w->gather.n == 0)
+		return store_new(w, src, got, blocks, err);
+	for (i = 0; i < blocks; i++) {
+		if (w->kept[i].blocks > 0) {
+			runs_add(runs, &w->kept[i]);
+			continue;
+		}
+		len = got - i * bs < bs ? got - i * bs : bs;
+		if (gather_add(&w->gather, buf_str(&w->path), runs,
+		    src->off / bs + i, w->data + i * bs, len, &w->sums[i],
+		    err) != 0)
+			return -1;
+		src->out->changed = true;
+	}
+	return 0;
+}
+
 static int
 copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
 {
 	const struct copy_shared *s = w->shared;
 	struct copy_file *out = src->out;
-	struct frame_ref ref;
 	size_t got, blocks;
 
 	while (src->off < src->end) {
@@ -363,17 +405,32 @@ copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
 			break;
 		blocks = page_sums(w->data, got, s->block_size,
 		    s->fingerprint_seed, w->sums);
-		if (pack_writer_add(w->writer, buf_str(&w->path),
-		    src->off / s->block_size, w->data, got, w->sums, &ref,
-		    err) != 0)
+		if ((src->parent != NULL ? store_changes : store_new)(w, src,
+		    got, blocks, err) != 0)
 			return -1;
 		out->crc = add_crcs(w, out->crc, got);
-		add_run(src->task, out, blocks, &ref);
 		out->size += got;
 		src->off += got;
 		(void)atomic_fetch_add(s->done_bytes, got);
 	}
-	return 0;
+	if (src->parent == NULL)
+		return 0;
+	return gather_flush(&w->gather, buf_str(&w->path), &src->task->runs,
+	    err);
+}
+
+static void
+source_parent(struct source *src)
+{
+	const struct copy_task *t = src->task;
+	const struct copy_parent *p;
+
+	if (t->parents == NULL || !t->parents[src->index - t->first].found)
+		return;
+	p = &t->parents[src->index - t->first];
+	src->parent = p;
+	src->run = t->parent_runs.list + p->first_run;
+	src->run_end = src->run + p->n_runs;
 }
 
 static int
@@ -398,6 +455,9 @@ copy_one(struct copy_worker *w, struct copy_task *t, uint32_t index,
 	if (rc == 1) {
 		fill_times(src.out, &st);
 		source_bounds(w, &src, &st);
+		source_parent(&src);
+		src.run_block = src.off / s->block_size;
+		runs_begin(&t->runs);
 		src.pages = (struct pages_file){ src.fd, buf_str(&w->path),
 			s->block_size, src.df.segment * s->segment_blocks,
 			s->checksums, 0 };
@@ -406,6 +466,8 @@ copy_one(struct copy_worker *w, struct copy_task *t, uint32_t index,
 			(void)posix_fadvise(src.fd, (off_t)src.off,
 			    (off_t)t->length, POSIX_FADV_SEQUENTIAL);
 		rc = copy_pieces(w, &src, err);
+		src.out->first_run = t->runs.begin;
+		src.out->n_runs = t->runs.n - t->runs.begin;
 	}
 	if (src.fd >= 0)
 		(void)close(src.fd); /* only read */

@@ -6,7 +6,9 @@
  * Copying a stretch of the plan into packs: the hot path. A task is either
  * consecutive items of the plan (small files; directories and links between
  * them are passed over) or a range of one file. Each worker of a pool reads
- * a MiB, checks the pages, and gives it to its own pack writer.
+ * a MiB, checks the pages, and gives it to its own pack writer. Where there
+ * is a parent it gives only those blocks that differ from the parent's, and
+ * those that have to be stored anew for another reason.
  *
  *	pool_new(..., sizeof(struct copy_worker), copy_worker_init,
  *	    copy_worker_fini, &shared, err);
@@ -24,6 +26,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backup/compare.h"
+#include "backup/gather.h"
+#include "backup/parent.h"
 #include "backup/plan.h"
 #include "pipe/rate.h"
 #include "core/err.h"
@@ -45,6 +50,7 @@ struct copy_shared {
 	uint64_t fingerprint_seed;
 	int compress_level;
 	struct pack_shared *pack;
+	const struct parent *parent; /* NULL: all is new */
 	struct rate rate;
 	atomic_ullong *done_bytes;
 	atomic_bool stop; /* set by the owner: end at the next MiB */
@@ -59,7 +65,18 @@ struct copy_file {
 	int64_t mtime;
 	uint64_t size; /* bytes copied */
 	uint32_t crc;
+	bool changed; /* some of it is stored anew */
 	uint32_t first_run, n_runs; /* in the task's runs */
+};
+
+/* What the parent has of a file, or of the task's range of it. */
+struct copy_parent {
+	bool found;
+	uint64_t size; /* of the whole file */
+	uint32_t crc;
+	int64_t before; /* packs made before that are not referred to anew */
+	uint32_t first_run, n_runs; /* in the task's parent_runs */
+	uint32_t first_map, n_map; /* map frames, there too */
 };
 
 struct copy_damage {
@@ -76,11 +93,12 @@ struct copy_task {
 	bool last;	 /* range: the file's last one */
 	uint64_t offset; /* range */
 	uint64_t length;
+	struct copy_parent *parents; /* n; NULL: there is no parent */
+	struct run_list parent_runs; /* .pack: index in the parent's table */
 	/* results */
 	bool done; /* under shared->lock */
 	struct copy_file *files; /* n */
-	struct map_run *runs;	 /* .pack: number of the attempt's pack */
-	uint32_t n_runs, cap_runs;
+	struct run_list runs;	 /* .pack: as entries_add_file() takes it */
 	struct copy_damage *damaged; /* at most COMMIT_DAMAGED_MAX */
 	uint32_t n_damaged;
 	uint64_t damaged_count;
@@ -90,8 +108,12 @@ struct copy_worker {
 	struct copy_shared *shared;
 	uint8_t *data; /* 1 MiB */
 	struct page_sum *sums;
+	struct map_run *kept; /* of each block at hand: what the parent has */
+	struct page_sum zeros; /* of a block of zeros */
 	uint32_t block_shift; /* crc32c_shift() of a block */
 	struct pack_writer *writer;
+	struct gather gather;
+	struct compare compare;
 	int dir_fd;
 	uint32_t dir;
 	bool dir_known;

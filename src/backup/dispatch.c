@@ -30,8 +30,124 @@ struct state {
 	uint32_t next; /* item of the plan */
 	uint64_t next_offset;
 	struct joined joined;
+	/* What the parent has of the file whose ranges are handed out. */
+	struct {
+		bool found;
+		struct parent_file file;
+		size_t run;	/* the first one of the next range */
+		uint64_t skip;	/* blocks of it that were before */
+	} from;
 	struct buf path;
 };
+
+static void
+add_parent_run(struct copy_task *t, struct copy_parent *cp,
+    const struct map_run *run)
+{
+	struct run_list *r = &t->parent_runs;
+
+	if (r->n == r->cap) {
+		r->cap += r->cap + 32;
+		r->list = xreallocarray(r->list, r->cap, sizeof(*r->list));
+	}
+	r->list[r->n++] = *run;
+	cp->n_runs++;
+}
+
+static void
+add_parent_map(struct copy_task *t, struct copy_parent *cp,
+    const struct parent_file *pf)
+{
+	const uint32_t n_runs = cp->n_runs;
+	size_t i;
+
+	cp->first_map = t->parent_runs.n;
+	for (i = 0; i < pf->n_map; i++)
+		add_parent_run(t, cp, &pf->map[i]);
+	cp->n_runs = n_runs;
+	cp->n_map = (uint32_t)pf->n_map;
+}
+
+static void
+begin_parent(struct state *s, struct copy_task *t, struct copy_parent *cp,
+    const struct parent_file *pf)
+{
+	cp->found = true;
+	cp->size = pf->size;
+	cp->crc = pf->crc;
+	cp->first_run = t->parent_runs.n;
+	cp->before = renew_before(&s->d->parent->renew, buf_str(&s->path),
+	    t->offset);
+}
+
+/* The parent's runs of a range, which follows the one before. */
+static void
+attach_range(struct state *s, struct copy_task *t)
+{
+	const uint32_t bs = s->d->shared->block_size;
+	const struct parent_file *pf = &s->from.file;
+	struct copy_parent *cp = &t->parents[0];
+	uint64_t left = t->last ? UINT64_MAX : t->length / bs;
+	struct map_run run;
+
+	if (t->offset == 0) {
+		s->from.run = 0;
+		s->from.skip = 0;
+		s->from.found = parent_find(s->d->parent, buf_str(&s->path),
+		    &s->from.file);
+	}
+	if (!s->from.found)
+		return;
+	begin_parent(s, t, cp, pf);
+	for (; left > 0 && s->from.run < pf->n_runs; left -= run.blocks) {
+		run = pf->runs[s->from.run];
+		if (run.pack != MAP_PACK_ZEROS)
+			run.block += (uint32_t)s->from.skip;
+		run.blocks -= s->from.skip;
+		if (run.blocks > left) {
+			s->from.skip += left;
+			run.blocks = left;
+		} else {
+			s->from.run++;
+			s->from.skip = 0;
+		}
+		add_parent_run(t, cp, &run);
+	}
+	add_parent_map(t, cp, pf);
+}
+
+/* What the parent has of the task's files. */
+static void
+attach_parent(struct state *s, struct copy_task *t)
+{
+	const struct plan *plan = s->d->shared->plan;
+	struct copy_parent *cp;
+	struct parent_file pf;
+	struct plan_item item;
+	uint32_t i;
+	size_t k;
+
+	if (s->d->parent == NULL)
+		return;
+	t->parents = xcalloc(t->n, sizeof(*t->parents));
+	for (i = 0; i < t->n; i++) {
+		plan_get(plan, t->first + i, &item);
+		if (item.type != PLAN_FILE)
+			continue;
+		plan_path(plan, &item, &s->path);
+		if (t->is_range) {
+			attach_range(s, t);
+			continue;
+		}
+		if (!parent_find(s->d->parent, buf_str(&s->path), &pf))
+			continue;
+		cp = &t->parents[i];
+		begin_parent(s, t, cp, &pf);
+		for (k = 0; k < pf.n_runs; k++)
+			add_parent_run(t, cp, &pf.runs[k]);
+		add_parent_map(t, cp, &pf);
+	}
+}
 
 static struct copy_task *
 next_range(struct state *s, const struct plan_item *item)
@@ -78,12 +194,44 @@ next_task(struct state *s)
 	return copy_task_new(s->d->shared, first, s->next - first);
 }
 
+/*
+ * The parent's map frames of a file that is wholly the parent's, and whose
+ * packs may be referred to.
+ */
+static const struct map_run *
+whole_map(const struct state *s, const struct copy_task *t, uint32_t i,
+    const struct copy_file *file, size_t *n)
+{
+	const struct parent *p = s->d->parent;
+	const struct copy_parent *cp;
+	const struct map_run *map;
+	size_t k;
+
+	*n = 0;
+	if (t->parents == NULL || file->changed)
+		return NULL;
+	cp = &t->parents[i];
+	if (!cp->found || cp->size != file->size)
+		return NULL;
+	map = t->parent_runs.list + cp->first_map;
+	for (k = 0; k < cp->n_map; k++)
+		if (p->condemned[map[k].pack])
+			return NULL;
+	*n = cp->n_map;
+	return map;
+}
+
 static int
-add_line(struct state *s, const struct plan_item *item,
+add_line(struct state *s, const struct copy_task *t, uint32_t i,
     const struct copy_file *file, struct map_run *runs, size_t n_runs,
     struct err *err)
 {
+	struct plan_item found, *item = &found;
 	struct manifest_entry line;
+	const struct map_run *map;
+	size_t n_map;
+
+	plan_get(s->d->shared->plan, t->first + i, item);
 
 	memset(&line, 0, sizeof(line));
 	plan_path(s->d->shared->plan, item, &s->path);
@@ -103,8 +251,9 @@ add_line(struct state *s, const struct plan_item *item,
 		line.mode = file->mode;
 		line.mtime = file->mtime;
 		line.crc = file->crc;
+		map = whole_map(s, t, i, file, &n_map);
 		return entries_add_file(s->d->entries, &line, runs, n_runs,
-		    err);
+		    map, n_map, err);
 	}
 	return manifest_writer_add(s->d->entries->manifest, &line, err);
 }
@@ -147,7 +296,7 @@ join_runs(struct joined *j, const struct copy_task *t)
 		j->runs = xreallocarray(j->runs, j->cap, sizeof(*j->runs));
 	}
 	if (f->n_runs > 0)
-		memcpy(j->runs + j->n, t->runs + f->first_run,
+		memcpy(j->runs + j->n, t->runs.list + f->first_run,
 		    f->n_runs * sizeof(*j->runs));
 	j->n += f->n_runs;
 }
@@ -157,7 +306,6 @@ drain_range(struct state *s, const struct copy_task *t, struct err *err)
 {
 	struct joined *j = &s->joined;
 	const struct copy_file *f = &t->files[0];
-	struct plan_item item;
 
 	if (t->offset == 0) {
 		j->n = 0;
@@ -170,13 +318,13 @@ drain_range(struct state *s, const struct copy_task *t, struct err *err)
 		join_runs(j, t);
 		j->file.crc = crc32c_combine(j->file.crc, f->crc, f->size);
 		j->file.size += f->size;
+		j->file.changed |= f->changed;
 	}
 	if (!f->present || f->size < t->length)
 		j->ended = true;
 	if (!t->last || !j->file.present)
 		return 0;
-	plan_get(s->d->shared->plan, t->first, &item);
-	return add_line(s, &item, &j->file, j->runs, j->n, err);
+	return add_line(s, t, 0, &j->file, j->runs, j->n, err);
 }
 
 /* Write what a task brought to the manifest. */
@@ -195,8 +343,8 @@ drain(struct state *s, struct copy_task *t, struct err *err)
 		f = &t->files[i];
 		if (item.type == PLAN_FILE && !f->present)
 			continue;
-		if (add_line(s, &item, f,
-		    f->n_runs == 0 ? NULL : t->runs + f->first_run,
+		if (add_line(s, t, i, f,
+		    f->n_runs == 0 ? NULL : t->runs.list + f->first_run,
 		    f->n_runs, err) != 0)
 			return -1;
 	}
@@ -210,6 +358,7 @@ submit_some(struct state *s, struct err *err)
 
 	while (s->count < s->window && (t = next_task(s)) != NULL) {
 		s->ring[(s->head + s->count++) % s->window] = t;
+		attach_parent(s, t);
 		if (pool_submit(s->pool, copy_task_run, t, err) != 0)
 			return -1;
 	}

@@ -14,6 +14,7 @@
 
 struct dispatch {
 	struct copy_shared *shared;
+	struct parent *parent; /* shared->parent, or NULL */
 	struct entries *entries;
 	unsigned jobs;
 	struct commit *commit; /* takes the damaged pages */

@@ -16,11 +16,15 @@
 
 int
 entries_init(struct entries *e, struct manifest_writer *manifest,
-    struct pack_shared *shared, int level, struct err *err)
+    struct pack_shared *shared, const struct pack_table *foreign, int level,
+    struct err *err)
 {
 	memset(e, 0, sizeof(*e));
 	e->manifest = manifest;
 	e->shared = shared;
+	e->foreign = foreign;
+	if (foreign != NULL)
+		e->others = xcalloc(foreign->n + 1, sizeof(*e->others));
 	buf_init(&e->map, FORMAT_FRAME_PLAIN_MAX);
 	return pack_writer_new(&e->writer, shared, level, err);
 }
@@ -30,49 +34,66 @@ entries_free(struct entries *e)
 {
 	pack_writer_free(e->writer);
 	buf_free(&e->map);
-	free(e->index);
-	free(e->live);
+	free(e->own);
+	free(e->others);
 	memset(e, 0, sizeof(*e));
 }
 
-static void
-pack_name(const struct entries *e, uint32_t number, struct pack_id *id)
+static struct entries_pack *
+pack_of(struct entries *e, uint32_t pack)
 {
+	size_t n = e->n_own;
+
+	if (pack >= ENTRIES_FOREIGN)
+		return &e->others[pack - ENTRIES_FOREIGN];
+	if (pack >= n) {
+		n = (size_t)pack + pack / 2 + 64;
+		e->own = xreallocarray(e->own, n, sizeof(*e->own));
+		memset(e->own + e->n_own, 0,
+		    (n - e->n_own) * sizeof(*e->own));
+		e->n_own = n;
+	}
+	return &e->own[pack];
+}
+
+static void
+pack_name(const struct entries *e, uint32_t pack, struct pack_id *id)
+{
+	if (pack >= ENTRIES_FOREIGN) {
+		*id = e->foreign->list[pack - ENTRIES_FOREIGN].id;
+		return;
+	}
 	memset(id, 0, sizeof(*id));
 	memcpy(id->label, e->shared->label, sizeof(id->label));
 	id->attempt = e->shared->attempt;
-	id->number = number;
+	id->number = pack;
 }
 
 /* The manifest's index of a pack, which gets `bytes` more of use. */
 static uint32_t
-use_pack(struct entries *e, uint32_t number, uint64_t bytes)
+use_pack(struct entries *e, uint32_t pack, uint64_t bytes)
 {
+	struct entries_pack *p = pack_of(e, pack);
 	struct pack_id id;
-	size_t n = e->n_packs;
 
-	if (number >= n) {
-		n = (size_t)number + number / 2 + 64;
-		e->index = xreallocarray(e->index, n, sizeof(*e->index));
-		e->live = xreallocarray(e->live, n, sizeof(*e->live));
-		memset(e->index + e->n_packs, 0,
-		    (n - e->n_packs) * sizeof(*e->index));
-		memset(e->live + e->n_packs, 0,
-		    (n - e->n_packs) * sizeof(*e->live));
-		e->n_packs = n;
+	if (p->index == 0) {
+		pack_name(e, pack, &id);
+		p->index = manifest_writer_pack(e->manifest, &id) + 1;
 	}
-	if (e->index[number] == 0) {
-		pack_name(e, number, &id);
-		e->index[number] = manifest_writer_pack(e->manifest, &id) + 1;
-	}
-	e->live[number] += bytes;
-	return e->index[number] - 1;
+	p->live += bytes;
+	return p->index - 1;
 }
 
 uint64_t
 entries_live(const struct entries *e, uint32_t number)
 {
-	return number < e->n_packs ? e->live[number] : 0;
+	return number < e->n_own ? e->own[number].live : 0;
+}
+
+uint64_t
+entries_live_foreign(const struct entries *e, uint32_t index)
+{
+	return e->others[index].live;
 }
 
 /* One map frame of up to MAP_FRAME_RUNS runs, whose packs become a list. */
@@ -80,29 +101,28 @@ static int
 put_map(struct entries *e, struct map_run *runs, size_t n,
     struct map_run *out, struct err *err)
 {
-	struct pack_id *packs = xmalloc(n * sizeof(*packs));
-	uint32_t *numbers = xmalloc(n * sizeof(*numbers));
-	uint32_t n_packs = 0, j;
+	struct pack_id *packs = xcalloc(n, sizeof(*packs));
+	struct entries_pack *p;
 	struct frame_ref ref;
+	uint32_t n_packs = 0;
 	size_t i;
 	int rc;
 
+	e->maps++;
 	for (i = 0; i < n; i++) {
-		/* Runs of a range are from one worker: the last is likely. */
-		for (j = n_packs; j > 0; j--)
-			if (numbers[j - 1] == runs[i].pack)
-				break;
-		if (j == 0) {
-			numbers[n_packs] = runs[i].pack;
+		if (runs[i].pack == MAP_PACK_ZEROS)
+			continue;
+		p = pack_of(e, runs[i].pack);
+		if (p->map != e->maps) {
+			p->map = e->maps;
+			p->local = n_packs;
 			pack_name(e, runs[i].pack, &packs[n_packs++]);
-			j = n_packs;
 		}
-		runs[i].pack = j - 1;
+		runs[i].pack = p->local;
 	}
 	buf_clear(&e->map);
 	map_encode(packs, n_packs, runs, (uint32_t)n, &e->map);
 	free(packs);
-	free(numbers);
 	rc = buf_check(&e->map, "map", err);
 	if (rc == 0)
 		rc = pack_writer_add_map(e->writer, e->map.data, e->map.len,
@@ -136,9 +156,31 @@ put_long_map(struct entries *e, struct manifest_entry *line,
 	return rc;
 }
 
+/* Refer to the map frames that another backup wrote. */
+static int
+refer_to_map(struct entries *e, struct manifest_entry *line,
+    const struct map_run *map, size_t n_map, struct err *err)
+{
+	struct map_run *refs = xcalloc(n_map, sizeof(*refs));
+	size_t i;
+	int rc;
+
+	for (i = 0; i < n_map; i++) {
+		refs[i].frame = map[i].frame;
+		refs[i].pack = use_pack(e, ENTRIES_FOREIGN + map[i].pack,
+		    map[i].blocks);
+	}
+	line->map = refs;
+	line->n_map = n_map;
+	rc = manifest_writer_add(e->manifest, line, err);
+	free(refs);
+	return rc;
+}
+
 int
 entries_add_file(struct entries *e, struct manifest_entry *line,
-    struct map_run *runs, size_t n_runs, struct err *err)
+    struct map_run *runs, size_t n_runs, const struct map_run *map,
+    size_t n_map, struct err *err)
 {
 	uint64_t left = line->size, bytes;
 	uint32_t index;
@@ -155,12 +197,15 @@ entries_add_file(struct entries *e, struct manifest_entry *line,
 		if (bytes > left) /* the last block is as short as it is */
 			bytes = left;
 		left -= bytes;
+		if (runs[i].pack == MAP_PACK_ZEROS)
+			continue;
 		index = use_pack(e, runs[i].pack, bytes);
 		if (n_runs <= MANIFEST_INLINE_RUNS)
 			runs[i].pack = index;
 	}
 	if (n_runs > MANIFEST_INLINE_RUNS)
-		return put_long_map(e, line, runs, n_runs, err);
+		return n_map > 0 ? refer_to_map(e, line, map, n_map, err) :
+				   put_long_map(e, line, runs, n_runs, err);
 	line->runs = runs;
 	line->n_runs = n_runs;
 	return manifest_writer_add(e->manifest, line, err);
@@ -190,5 +235,5 @@ entries_add_memory(struct entries *e, struct manifest_entry *line,
 	}
 	line->size = len;
 	line->crc = crc32c(data, len);
-	return entries_add_file(e, line, runs, n, err);
+	return entries_add_file(e, line, runs, n, NULL, 0, err);
 }

@@ -1,11 +1,16 @@
 libdapk_a_SOURCES += \
 	%D%/backup.c %D%/backup.h \
+	%D%/compare.c %D%/compare.h \
 	%D%/conffiles.c %D%/conffiles.h \
 	%D%/copy.c %D%/copy.h \
+	%D%/copytask.c \
 	%D%/dispatch.c %D%/dispatch.h \
 	%D%/entries.c %D%/entries.h \
 	%D%/evidence.c %D%/evidence.h \
+	%D%/gather.c %D%/gather.h \
+	%D%/packlist.c %D%/packlist.h \
 	%D%/pages.c %D%/pages.h \
+	%D%/parent.c %D%/parent.h \
 	%D%/plan.c %D%/plan.h \
 	%D%/planlist.c %D%/planlist.h \
 	%D%/putter.c %D%/putter.h \

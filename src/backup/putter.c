@@ -21,6 +21,7 @@
 
 struct item {
 	struct pack_id id;
+	uint64_t plain;
 	struct buf bytes;
 };
 
@@ -37,8 +38,8 @@ struct putter {
 	size_t n_spare;
 	bool closing, failed;
 	struct err error;
-	uint64_t *sizes;
-	size_t n_sizes;
+	struct putter_pack *packs;
+	size_t n_packs;
 };
 
 struct hand {
@@ -64,18 +65,19 @@ hand_fini(void *worker)
 
 /* Called with the lock held. */
 static void
-note_size(struct putter *p, uint32_t number, uint64_t size)
+note_pack(struct putter *p, const struct item *item)
 {
-	size_t n = p->n_sizes;
+	size_t number = item->id.number, n = p->n_packs;
 
 	if (number >= n) {
-		n = (size_t)number + number / 2 + 64;
-		p->sizes = xreallocarray(p->sizes, n, sizeof(*p->sizes));
-		memset(p->sizes + p->n_sizes, 0,
-		    (n - p->n_sizes) * sizeof(*p->sizes));
-		p->n_sizes = n;
+		n = number + number / 2 + 64;
+		p->packs = xreallocarray(p->packs, n, sizeof(*p->packs));
+		memset(p->packs + p->n_packs, 0,
+		    (n - p->n_packs) * sizeof(*p->packs));
+		p->n_packs = n;
 	}
-	p->sizes[number] = size;
+	p->packs[number] = (struct putter_pack){ item->bytes.len,
+		item->plain };
 }
 
 static int
@@ -118,7 +120,7 @@ hand_run(void *worker, void *job, bool skip, struct err *err)
 			p->failed = true;
 			p->error = *err;
 		} else if (rc == 0)
-			note_size(p, item.id.number, item.bytes.len);
+			note_pack(p, &item);
 		buf_clear(&item.bytes);
 		p->spare[p->n_spare++] = item.bytes;
 		p->in_flight--;
@@ -169,6 +171,18 @@ take_spare(struct putter *p, struct buf *b)
 	}
 }
 
+static uint64_t
+plain_bytes(const struct object_writer *object)
+{
+	const struct index_entry *e;
+	uint64_t plain = 0;
+
+	for (e = object->entries; e < object->entries + object->n; e++)
+		if (e->type == FRAME_FILE || e->type == FRAME_MAP)
+			plain += e->plain_len;
+	return plain;
+}
+
 int
 putter_put(void *arg, const struct pack_id *id, struct object_writer *object,
     struct err *err)
@@ -186,6 +200,7 @@ putter_put(void *arg, const struct pack_id *id, struct object_writer *object,
 		rc = -1;
 	} else {
 		p->queue[p->n_queue].id = *id;
+		p->queue[p->n_queue].plain = plain_bytes(object);
 		p->queue[p->n_queue++].bytes = object->bytes;
 		p->in_flight++;
 		take_spare(p, &object->bytes);
@@ -228,11 +243,11 @@ putter_finish(struct putter *p, struct err *err)
 	return rc;
 }
 
-const uint64_t *
-putter_sizes(const struct putter *p, size_t *n)
+const struct putter_pack *
+putter_packs(const struct putter *p, size_t *n)
 {
-	*n = p->n_sizes;
-	return p->sizes;
+	*n = p->n_packs;
+	return p->packs;
 }
 
 void
@@ -253,7 +268,7 @@ putter_free(struct putter *p)
 	pool_free(p->pool); /* waits for what is being put */
 	for (i = 0; i < p->n_spare; i++)
 		buf_free(&p->spare[i]);
-	free(p->sizes);
+	free(p->packs);
 	(void)pthread_cond_destroy(&p->work);
 	(void)pthread_cond_destroy(&p->room);
 	(void)pthread_mutex_destroy(&p->lock);

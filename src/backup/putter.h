@@ -10,7 +10,7 @@
  *	putter_new(&p, repo, &inc, err);
  *	shared.put = putter_put; shared.put_arg = p;	(any thread)
  *	putter_finish(p, err);		all are durable
- *	putter_sizes(p, &n);
+ *	putter_packs(p, &n);
  *	putter_free(p);
  *
  * All but putter_put() belong to one thread, the owner.
@@ -34,8 +34,13 @@ int putter_finish(struct putter *p, struct err *err) ERR_USE;
 /* Has putting failed? For who waits for something else meanwhile. */
 int putter_check(struct putter *p, struct err *err) ERR_USE;
 
-/* After putter_finish(): bytes of each pack by number; 0: no such. */
-const uint64_t *putter_sizes(const struct putter *p, size_t *n);
+struct putter_pack {
+	uint64_t size;	/* 0: no such pack */
+	uint64_t plain; /* of files' content and maps in it */
+};
+
+/* After putter_finish(): the packs by number. */
+const struct putter_pack *putter_packs(const struct putter *p, size_t *n);
 
 /* Drops what is not put yet. NULL is fine. */
 void putter_free(struct putter *p);

@@ -101,6 +101,8 @@ cmd_backup(const struct config *cfg, struct err *err)
 		.checkpoint_fast = cfg->checkpoint == CHECKPOINT_FAST,
 		.lease_ms = cfg->lease_ms,
 		.archive_timeout_ms = cfg->archive_timeout_ms,
+		.full = cfg->full,
+		.refresh_age_ms = cfg->refresh_age_ms,
 		.dry_run = cfg->dry_run,
 		.progress = &d.counts,
 		.tick = tick,

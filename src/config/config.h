@@ -77,6 +77,7 @@ struct config {
 
 	/* output */
 	bool quiet, verbose, json, dry_run;
+	bool full; /* backup: refer to no earlier one */
 	int log_format; /* enum log_format */
 	enum config_progress progress;
 

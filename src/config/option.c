@@ -115,6 +115,10 @@ const struct option option_table[] = {
 	    AT(checkpoint),
 	    .help = "begin with a checkpoint at once, or one spread over "
 		    "time that disturbs the server less" },
+	{ .name = "full", .type = OPTION_BOOL, .commands = COMMAND_BACKUP,
+	    AT(full),
+	    .help = "store everything, also what an earlier backup has "
+		    "already" },
 	{ .name = "refresh-age", .type = OPTION_DURATION,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
 	    .env = "DAPK_BACKUP_REFRESH_AGE", .value = "TIME",

@@ -61,6 +61,7 @@ void
 filemap_free(struct filemap *m)
 {
 	free(m->runs);
+	free(m->frames);
 	buf_free(&m->scratch);
 	memset(m, 0, sizeof(*m));
 }
@@ -128,6 +129,18 @@ add_runs(struct making *k, const struct map_run *runs, uint32_t n_runs,
 	return 0;
 }
 
+static void
+note_frame(struct filemap *m, uint32_t pack, uint32_t frame)
+{
+	if (m->n_frames == m->cap_frames) {
+		m->cap_frames = m->cap_frames == 0 ? 4 : 2 * m->cap_frames;
+		m->frames = xreallocarray(m->frames, m->cap_frames,
+		    sizeof(*m->frames));
+	}
+	m->frames[m->n_frames++] = (struct map_run){ m->scratch.len, pack,
+		frame, 0 };
+}
+
 static int
 add_map_frame(struct making *k, struct pack_cache *cache,
     const struct pack_id *pack, uint32_t frame, struct err *err)
@@ -172,6 +185,7 @@ filemap_read(struct filemap *m, const struct pack_table *t,
 	size_t i;
 
 	m->n = 0;
+	m->n_frames = 0;
 	for (i = 0; i < e->n_runs; i++) {
 		index = MAP_PACK_ZEROS;
 		pack = manifest_reader_pack(reader, e->runs[i].pack);
@@ -186,6 +200,7 @@ filemap_read(struct filemap *m, const struct pack_table *t,
 		if (table_index(&k, pack, &index, err) != 0 ||
 		    add_map_frame(&k, cache, pack, e->map[i].frame, err) != 0)
 			return -1;
+		note_frame(m, index, e->map[i].frame);
 	}
 	if (k.left != 0)
 		return err_set(err, ERR_DAMAGED,

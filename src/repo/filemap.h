@@ -41,7 +41,10 @@ bool pack_table_find(const struct pack_table *t, const struct pack_id *id,
 struct filemap {
 	struct map_run *runs; /* .pack: index in the table, or MAP_PACK_ZEROS */
 	size_t n;
-	size_t cap;
+	/* The map frames it stood in: .pack, .frame; .blocks: plain bytes. */
+	struct map_run *frames;
+	size_t n_frames;
+	size_t cap, cap_frames;
 	struct buf scratch;
 };
 

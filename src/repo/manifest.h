@@ -97,6 +97,12 @@ int manifest_reader_open(struct manifest_reader **out, struct repo *repo,
     const struct manifest_part *parts, size_t n_parts,
     struct err *err) ERR_USE;
 
+/*
+ * Before the first line: is every part there, with its SHA-256? Then only
+ * the text itself could still be wrong.
+ */
+int manifest_reader_check(struct manifest_reader *r, struct err *err) ERR_USE;
+
 /* 1: *entry is filled, valid until the next call; 0: the end; -1: error. */
 int manifest_reader_next(struct manifest_reader *r,
     struct manifest_entry *entry, struct err *err) ERR_USE;

@@ -160,6 +160,20 @@ next_part(struct manifest_reader *r, struct err *err)
 	return 0;
 }
 
+int
+manifest_reader_check(struct manifest_reader *r, struct err *err)
+{
+	while (r->part < r->n_parts)
+		if (next_part(r, err) != 0)
+			return err_wrap(err, "manifest of backup %s",
+			    r->label);
+	if (r->n_parts == 1)
+		return 0; /* it is at hand */
+	object_reader_close(&r->object); /* of no frames: the first is next */
+	r->part = 0;
+	return 0;
+}
+
 /* More text; 1, or 0 when there is none. */
 static int
 next_frame(struct manifest_reader *r, struct err *err)

@@ -191,7 +191,8 @@ try_copy(unsigned jobs, struct err *err)
 	struct manifest_writer *w = NULL;
 	struct copy_shared shared;
 	struct entries entries;
-	struct dispatch d = { &shared, &entries, jobs, &commit, pulse, NULL };
+	struct dispatch d = { &shared, NULL, &entries, jobs, &commit, pulse,
+		NULL };
 	atomic_ullong done = 0;
 	struct putter *putter = NULL;
 	int rc;
@@ -214,7 +215,7 @@ try_copy(unsigned jobs, struct err *err)
 	if (rc == 0)
 		rc = manifest_writer_new(&w, repo, &inc, label, BLOCK, err);
 	if (rc == 0)
-		rc = entries_init(&entries, w, &packs, 1, err);
+		rc = entries_init(&entries, w, &packs, NULL, 1, err);
 	if (rc == 0)
 		rc = dispatch_run(&d, err);
 	if (rc == 0)
