@@ -16,6 +16,7 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "restore/restore.h"
+#include "wal/push.h"
 
 struct display {
 	struct progress bar;
@@ -96,6 +97,9 @@ check_combination(const struct config *cfg, struct err *err)
 	if (cfg->primary_conninfo != NULL && !cfg->standby)
 		return err_set(err, ERR_USAGE,
 		    "--primary-conninfo needs --standby");
+	if (cfg->force && !cfg->delta)
+		return err_set(err, ERR_USAGE, "--force needs --delta: a "
+		    "restore never overwrites by itself");
 	if (cfg->port != 0 && !cfg->start)
 		return err_set(err, ERR_USAGE, "--port needs --start");
 	return check_target(cfg, err);
@@ -170,10 +174,47 @@ print_archiving(const struct config *cfg)
 	    cfg->restore_dir);
 }
 
+/* What a delta restore did, for who has to explain it tomorrow. */
+static void
+print_delta(const struct restore_result *r)
+{
+	char equal[TEXT_SIZE_MAX], written[TEXT_SIZE_MAX];
+
+	if (!r->delta)
+		return;
+	(void)printf("%s were equal already, %s were fetched and written: "
+	    "%" PRIu64 " files changed, %" PRIu64 " new, %" PRIu64
+	    " untouched\n", text_human_size(r->equal_bytes, equal),
+	    text_human_size(r->written_bytes, written), r->changed_files,
+	    r->new_files, r->equal_files);
+	(void)printf("removed, since the backup does not have them: %" PRIu64
+	    " files, %" PRIu64 " directories, %" PRIu64 " links\n",
+	    r->removed_files, r->removed_directories, r->removed_links);
+	if (r->kept_wal > 0)
+		(void)printf("%" PRIu64 " WAL files that are in no repository "
+		    "were moved into %s: look whether they are needed before "
+		    "you remove them\n", r->kept_wal, r->kept_wal_dir);
+}
+
+/* The exit code, and the last word, of a restore that lost something. */
+static int
+print_damage(const struct restore_result *r)
+{
+	if (r->damage_lines == 0)
+		return EXIT_DONE;
+	(void)printf("DATA IS LOST: %" PRIu64 " blocks could not be restored "
+	    "and hold zeros now; %s names them (%" PRIu64 " lines). Reading "
+	    "their tables fails or gives less than there was: dump what is "
+	    "left, and do not go on with this cluster\n", r->lost_blocks,
+	    r->damage_list, r->damage_lines);
+	return EXIT_DAMAGED;
+}
+
 static int
 run_plan(struct restore_plan *plan, const struct config *cfg,
     struct display *d, struct err *err)
 {
+	const struct restore_result *result = restore_plan_result(plan);
 	struct restore_reached reached = { 0 };
 	int ret;
 
@@ -181,6 +222,8 @@ run_plan(struct restore_plan *plan, const struct config *cfg,
 	if (cli_flush(err) != 0)
 		return -1;
 	if (cfg->dry_run) {
+		if (restore_plan_rehearse(plan, err) != 0)
+			return -1;
 		(void)printf("nothing was written (--dry-run)\n");
 		return EXIT_DONE;
 	}
@@ -189,16 +232,77 @@ run_plan(struct restore_plan *plan, const struct config *cfg,
 	progress_end(&d->bar);
 	if (ret != 0)
 		return -1;
+	print_delta(result);
 	if (!cfg->start) {
 		print_start(plan, cfg);
 		print_archiving(cfg);
-		return EXIT_DONE;
+		return print_damage(result);
 	}
 	if (restore_start(plan, &reached, err) != 0)
 		return -1;
 	print_reached(cfg, &reached);
 	print_archiving(cfg);
-	return EXIT_DONE;
+	return print_damage(result);
+}
+
+static bool
+is_wanted(void *plan, const char *name)
+{
+	return restore_plan_wal_wanted(plan, name);
+}
+
+/*
+ * WAL that the old directory's server did not get to archive: it goes into
+ * the repository first, and may then be recovered too. Where that fails it is
+ * moved aside by the restore. *archived: something was.
+ */
+static void
+archive_left(struct restore_plan *plan, const struct config *cfg,
+    struct repo *repo, bool *archived)
+{
+	struct wal_push_params params = {
+		.repo = repo,
+		.cluster = cfg->cluster,
+		.path = cfg->restore_dir,
+		.compress_level = cfg->wal_compress_level,
+		.jobs = cfg->jobs,
+		.header_check = cfg->wal_header_check,
+		.want = is_wanted,
+		.want_arg = plan,
+	};
+	struct wal_salvage_result r = { 0 };
+	struct err err = ERR_INIT;
+	size_t wanted;
+
+	*archived = false;
+	(void)restore_plan_wal_left(plan, &wanted);
+	if (wanted == 0 || cfg->dry_run)
+		return;
+	if (wal_push_all(&params, &r, &err) != 0) {
+		log_err(LOG_WARNING, &err);
+		log_warning("WAL that is not in the repository could not be "
+		    "archived: it is moved aside instead");
+	}
+	if (r.pushed > 0)
+		log_info("archived %" PRIu64 " WAL files of %s that were not "
+		    "in the repository", r.pushed, cfg->restore_dir);
+	*archived = r.pushed > 0;
+}
+
+static int
+make_plan(struct restore_plan **plan, const struct restore_params *params,
+    struct err *err)
+{
+	bool archived;
+
+	if (restore_plan(plan, params, err) != 0)
+		return -1;
+	archive_left(*plan, params->config, params->repo, &archived);
+	if (!archived)
+		return 0;
+	restore_plan_free(*plan);
+	*plan = NULL;
+	return restore_plan(plan, params, err);
 }
 
 int
@@ -221,7 +325,7 @@ cmd_restore(const struct config *cfg, struct err *err)
 		return -1;
 	params.repo = repo;
 	params.program = program;
-	if (restore_plan(&plan, &params, err) == 0)
+	if (make_plan(&plan, &params, err) == 0)
 		ret = run_plan(plan, cfg, &d, err);
 	restore_plan_free(plan);
 	repo_close(repo);

@@ -98,6 +98,7 @@ struct config {
 	bool standby;
 	char *primary_conninfo;
 	bool keep_archiving;
+	bool delta, force, allow_damage; /* restore */
 
 	char **arguments; /* what is left of the command line; not owned */
 	int n_arguments;

@@ -212,6 +212,20 @@ const struct option option_table[] = {
 	    AT(tablespace_maps),
 	    .help = "put the tablespace of directory (or oid) OLD into NEW; "
 		    "may be repeated; \\= is an = in a directory's name" },
+	{ .name = "delta", .type = OPTION_BOOL, .commands = COMMAND_RESTORE,
+	    AT(delta),
+	    .help = "make the data directory that is there into what the "
+		    "backup has: only pages that differ are fetched, what "
+		    "the backup does not have is removed" },
+	{ .name = "force", .type = OPTION_BOOL, .commands = COMMAND_RESTORE,
+	    AT(force),
+	    .help = "with --delta: also over the data directory of another "
+		    "system, whose content is lost" },
+	{ .name = "allow-damage", .type = OPTION_BOOL,
+	    .commands = COMMAND_RESTORE, AT(allow_damage),
+	    .help = "restore what is left of a backup whose packs are "
+		    "missing or damaged: lost blocks become zeros, and are "
+		    "listed" },
 	{ .name = "start", .type = OPTION_BOOL, .commands = COMMAND_RESTORE,
 	    AT(start),
 	    .help = "start the restored server, wait for the target and say "

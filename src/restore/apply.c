@@ -30,6 +30,7 @@
 #include "pg/control.h"
 #include "restore/command.h"
 #include "restore/copyback.h"
+#include "restore/delta.h"
 #include "restore/dirmanifest.h"
 #include "restore/plan.h"
 #include "restore/recovery.h"
@@ -46,6 +47,8 @@ struct apply {
 	uint8_t control[CONTROL_FILE_SIZE];
 	bool have_control, have_label;
 	uint32_t control_mode;
+	struct pathset set; /* delta */
+	struct damage *damage; /* --allow-damage */
 };
 
 /* Names that restore writes itself, or that must not come back (T44, T45). */
@@ -54,7 +57,8 @@ is_reserved(const char *path)
 {
 	static const char *const names[] = { "backup_label", "tablespace_map",
 		"recovery.signal", "standby.signal", "postmaster.pid",
-		"postmaster.opts", "backup_manifest", PLAN_MARKER };
+		"postmaster.opts", "backup_manifest", PLAN_MARKER,
+		DAMAGE_LIST };
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -340,19 +344,59 @@ say_how_to_go_on(const struct restore_plan *plan)
 }
 
 static int
+begin_copying(struct apply *a, struct err *err)
+{
+	struct restore_plan *plan = a->plan;
+
+	if (plan->config->allow_damage && damage_new(&a->damage, a->tree.fd,
+		plan->dir, err) != 0)
+		return -1;
+	return copyback_new(&a->copy,
+	    &(struct copyback_params){ .repo = plan->params.repo,
+		.inc = &plan->inc, .backup = &plan->backup,
+		.dir = a->tree.fd, .dir_name = plan->dir,
+		.jobs = plan->config->jobs == 0 ? 1 : plan->config->jobs,
+		.delta = plan->delta, .damage = a->damage,
+		.progress = plan->params.progress, .tick = plan->params.tick,
+		.tick_arg = plan->params.tick_arg }, err);
+}
+
+/* What was done, for who asked for it. */
+static int
+note_result(struct apply *a, struct err *err)
+{
+	const struct copyback_counts *c = copyback_counts(a->copy);
+	struct restore_result *r = &a->plan->result;
+
+	r->equal_bytes = atomic_load(&c->equal_bytes);
+	r->written_bytes = atomic_load(&c->written_bytes);
+	r->equal_files = atomic_load(&c->equal_files);
+	r->changed_files = atomic_load(&c->changed_files);
+	r->new_files = atomic_load(&c->new_files);
+	a->plan->kept_wal_dir = xasprintf("%s/" PLAN_KEPT_WAL, a->plan->dir);
+	r->kept_wal_dir = a->plan->kept_wal_dir;
+	if (a->damage == NULL)
+		return 0;
+	r->damage_lines = damage_lines(a->damage);
+	r->lost_blocks = damage_blocks(a->damage);
+	a->plan->damage_list = xasprintf("%s/" DAMAGE_LIST, a->plan->dir);
+	r->damage_list = a->plan->damage_list;
+	return damage_finish(a->damage, err);
+}
+
+static int
 apply_steps(struct apply *a, struct err *err)
 {
+	if (a->plan->delta && pathset_read(&a->set, a->plan, err) != 0)
+		return -1;
 	if (tree_begin(&a->tree, err) != 0)
 		return -1;
-	if (copyback_new(&a->copy,
-		&(struct copyback_params){ .repo = a->plan->params.repo,
-		    .inc = &a->plan->inc, .backup = &a->plan->backup,
-		    .dir = a->tree.fd, .dir_name = a->plan->dir,
-		    .jobs = a->plan->config->jobs == 0 ?
-			1 : a->plan->config->jobs,
-		    .progress = a->plan->params.progress,
-		    .tick = a->plan->params.tick,
-		    .tick_arg = a->plan->params.tick_arg }, err) != 0)
+	a->plan->touched = true;
+	if (a->plan->delta &&
+	    delta_clear(a->plan, &a->set, a->tree.fd, err) != 0)
+		return -1;
+	pathset_free(&a->set);
+	if (begin_copying(a, err) != 0)
 		return -1;
 	if (dirmanifest_new(&a->listing, a->plan, a->tree.fd, err) != 0 ||
 	    copy_all(a, err) != 0)
@@ -360,7 +404,7 @@ apply_steps(struct apply *a, struct err *err)
 	find_saved_inside(a->plan);
 	if (command_find_settings(a->plan, err) != 0)
 		return -1;
-	if (make_include_dirs(a, err) != 0 ||
+	if (note_result(a, err) != 0 || make_include_dirs(a, err) != 0 ||
 	    recovery_write(a->plan, a->tree.fd, err) != 0 ||
 	    dirmanifest_finish(a->listing, err) != 0 ||
 	    cancel_check(err) != 0)
@@ -386,11 +430,16 @@ restore_apply(struct restore_plan *plan, struct err *err)
 	dirmanifest_free(a.listing);
 	manifest_reader_close(a.reader);
 	tree_free(&a.tree);
+	damage_free(a.damage);
+	pathset_free(&a.set);
 	(void)umask(mask);
 	if (ret != 0) {
 		err_wrap(err, "restore of backup %s", plan->backup.label);
-		return err_hint(err, "%s cannot be started; the next restore "
-				     "into it says how to clear it",
+		if (!plan->touched)
+			return -1;
+		return err_hint(err, "%s cannot be started; restore --delta "
+				     "goes on with it, the next restore "
+				     "without it says how to clear it",
 		    plan->dir);
 	}
 	say_how_to_go_on(plan);

@@ -24,6 +24,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "restore/walleft.h"
 
 #define DIR_TEXT_MAX ((size_t)64 << 10)
 
@@ -157,7 +158,7 @@ hint_unfinished(const char *dir, struct err *err)
 	struct err ignored = ERR_INIT; /* without a marker there is no hint */
 	struct buf text, b;
 	const char *p, *end;
-	bool found = false;
+	bool found = false, delta = false;
 
 	buf_init(&text, PLAN_MARKER_MAX);
 	buf_init(&b, ERR_HINT_MAX);
@@ -168,11 +169,18 @@ hint_unfinished(const char *dir, struct err *err)
 		end = p + strcspn(p, "\n");
 		if (*p == '/')
 			hint_remove_one(&b, p, (size_t)(end - p));
+		delta = delta || strncmp(p, PLAN_MARKER_DELTA "\n",
+		    sizeof(PLAN_MARKER_DELTA)) == 0;
 	}
-	found = b.len > 0 && !b.overflow;
-	if (found)
+	found = delta || (b.len > 0 && !b.overflow);
+	/* After a delta restore more may lie there than a restore brought. */
+	if (delta)
 		err_hint(err, "it holds an unfinished restore, which cannot be "
-			      "started; to begin again: %s", buf_str(&b));
+			      "started; --delta goes on with it");
+	else if (found)
+		err_hint(err, "it holds an unfinished restore, which cannot be "
+			      "started; --delta goes on with it, or to begin "
+			      "again: %s", buf_str(&b));
 out:
 	buf_free(&text);
 	buf_free(&b);
@@ -190,7 +198,13 @@ check_directory(struct restore_plan *plan, struct err *err)
 
 	plan->dir_is_mount = is_mount_point(plan->dir);
 	if (plan_directory_empty(plan->dir, plan->dir_is_mount, &exists, &empty,
-		err) != 0 || io_exists(pid, &running, err) != 0)
+		err) != 0)
+		goto out;
+	if (!empty && plan->config->delta) {
+		ret = plan_old_directory(plan, err);
+		goto out;
+	}
+	if (io_exists(pid, &running, err) != 0)
 		goto out;
 	if (running) {
 		err_set(err, ERR_REFUSED,
@@ -202,8 +216,9 @@ check_directory(struct restore_plan *plan, struct err *err)
 		err_set(err, ERR_REFUSED, "%s is not empty", plan->dir);
 		if (!hint_unfinished(plan->dir, err))
 			err_hint(err, "restore into a directory that is empty "
-				      "or does not exist yet (-D); what is in "
-				      "this one is never overwritten");
+				      "or does not exist yet (-D); --delta "
+				      "makes this one into what the backup "
+				      "has");
 		goto out;
 	}
 	if (exists && plan->dir_is_mount)
@@ -299,6 +314,8 @@ check_tablespace(struct restore_plan *plan, size_t i, struct err *err)
 	if (plan_directory_empty(t->to, is_mount_point(t->to), &exists, &empty,
 		err) != 0)
 		return -1;
+	if (!empty && plan->delta)
+		return plan_old_tablespace(plan, t, err);
 	if (!empty) {
 		err_set(err, ERR_REFUSED,
 		    "tablespace directory %s is not empty", t->to);
@@ -374,18 +391,25 @@ check_room(const struct restore_plan *plan, struct err *err)
 {
 	struct room room = { .n = 0 };
 	char need[TEXT_SIZE_MAX], have[TEXT_SIZE_MAX];
+	uint64_t bytes = plan->backup.original_bytes, old;
 	size_t i;
+
+	if (plan->delta) {
+		old = plan_old_bytes(plan);
+		bytes = old < bytes ? bytes - old : 0;
+	}
 
 	if (add_room(&room, plan->dir, err) != 0)
 		return -1;
 	for (i = 0; i < plan->n_tablespaces; i++)
 		if (add_room(&room, plan->tablespaces[i].to, err) != 0)
 			return -1;
-	if (room.bytes >= plan->backup.original_bytes)
+	if (room.bytes >= bytes)
 		return 0;
 	err_set(err, ERR_REFUSED,
-	    "backup %s needs %s, and %s%s has %s free", plan->backup.label,
-	    text_human_size(plan->backup.original_bytes, need), plan->dir,
+	    "backup %s needs %s%s, and %s%s has %s free", plan->backup.label,
+	    text_human_size(bytes, need), plan->delta ? " more" : "",
+	    plan->dir,
 	    plan->n_tablespaces > 0 ? " with its tablespaces" : "",
 	    text_human_size(room.bytes, have));
 	return err_hint(err, "restore onto another file system (-D, "
@@ -402,7 +426,7 @@ plan_destination(struct restore_plan *plan, struct err *err)
 	}
 	if (absolute(plan->config->restore_dir, &plan->dir, err) != 0 ||
 	    check_directory(plan, err) != 0 ||
-	    set_tablespaces(plan, err) != 0)
+	    set_tablespaces(plan, err) != 0 || check_room(plan, err) != 0)
 		return -1;
-	return check_room(plan, err);
+	return plan->delta ? walleft_find(&plan->wal_left, plan, err) : 0;
 }

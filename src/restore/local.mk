@@ -6,8 +6,11 @@ libdapk_a_SOURCES += \
 	%D%/copyjob.h \
 	%D%/copyworker.c \
 	%D%/damage.c %D%/damage.h \
+	%D%/delta.c %D%/delta.h \
 	%D%/dest.c \
 	%D%/dirmanifest.c %D%/dirmanifest.h \
+	%D%/olddir.c \
+	%D%/pathset.c %D%/pathset.h \
 	%D%/plan.c %D%/plan.h \
 	%D%/postmaster.c %D%/postmaster.h \
 	%D%/proof.c %D%/proof.h \
@@ -17,8 +20,10 @@ libdapk_a_SOURCES += \
 	%D%/show.c \
 	%D%/start.c \
 	%D%/startlog.c %D%/startlog.h \
+	%D%/sweep.c %D%/sweep.h \
 	%D%/target.c \
-	%D%/tree.c %D%/tree.h
+	%D%/tree.c %D%/tree.h \
+	%D%/walleft.c %D%/walleft.h
 unit_tests += tests/unit/test_apply tests/unit/test_recovery \
 	tests/unit/test_restore_plan
 tests_unit_test_apply_SOURCES = tests/unit/test_apply.c \

@@ -24,6 +24,7 @@
 #include "core/time.h"
 #include "restore/proof.h"
 #include "restore/refuse.h"
+#include "restore/walleft.h"
 
 #define TARGET_TEXT_MAX ((size_t)512)
 
@@ -583,6 +584,36 @@ restore_plan_backup(const struct restore_plan *plan)
 	return &plan->backup;
 }
 
+size_t
+restore_plan_wal_left(const struct restore_plan *plan, size_t *wanted)
+{
+	const struct walleft *w = plan->wal_left;
+	size_t i;
+
+	*wanted = 0;
+	for (i = 0; w != NULL && i < w->n; i++)
+		*wanted += w->list[i].wanted;
+	return w == NULL ? 0 : w->n;
+}
+
+bool
+restore_plan_wal_wanted(const struct restore_plan *plan, const char *name)
+{
+	const struct walleft *w = plan->wal_left;
+	size_t i;
+
+	for (i = 0; w != NULL && i < w->n; i++)
+		if (strcmp(w->list[i].name, name) == 0)
+			return w->list[i].wanted;
+	return false;
+}
+
+const struct restore_result *
+restore_plan_result(const struct restore_plan *plan)
+{
+	return &plan->result;
+}
+
 void
 restore_plan_free(struct restore_plan *plan)
 {
@@ -610,6 +641,9 @@ restore_plan_free(struct restore_plan *plan)
 	free(plan->saved.hba_file);
 	free(plan->saved.ident_file);
 	free(plan->dir);
+	free(plan->kept_wal_dir);
+	free(plan->damage_list);
+	walleft_free(plan->wal_left);
 	buf_free(&plan->notes);
 	free(plan);
 }

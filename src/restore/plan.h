@@ -25,6 +25,11 @@
 /* In DIR from the first to the last moment of a restore: DESTINATION lines. */
 #define PLAN_MARKER "dapk-backup-restore.unfinished"
 #define PLAN_MARKER_MAX ((size_t)1 << 20)
+#define PLAN_MARKER_SYSTEM "system "
+
+/* WAL that a delta restore found and the repository does not have. */
+#define PLAN_KEPT_WAL "pg_wal/dapk-backup-kept-wal"
+#define PLAN_MARKER_DELTA "delta"
 
 /* Where configuration files from outside the data directory come to lie. */
 #define PLAN_CONFIG_DIR "dapk-backup-config"
@@ -75,11 +80,17 @@ struct restore_plan {
 	bool dir_is_mount;
 	struct plan_tablespace *tablespaces;
 	size_t n_tablespaces;
+	bool delta; /* --delta, and something is there */
+	bool same_system; /* delta: it is the backup's, as far as it can tell */
+	struct walleft *wal_left; /* delta */
 
 	/* restore_apply() */
 	struct plan_saved saved;
 	struct plan_settings settings;
 	struct control control; /* the backup's */
+	bool touched; /* the destination has been changed */
+	struct restore_result result;
+	char *kept_wal_dir, *damage_list; /* for result */
 };
 
 /* A line for the printed plan. */
@@ -100,6 +111,23 @@ uint32_t plan_recovery_timeline(const struct restore_plan *plan);
 
 int plan_choose(struct restore_plan *plan, struct err *err) ERR_USE;
 int plan_destination(struct restore_plan *plan, struct err *err) ERR_USE;
+
+/*
+ * What lies in plan->dir with --delta (olddir.c): may it be restored over?
+ * ERR_REFUSED: a server runs, it is no data directory, it is another
+ * system's and there is no --force, or its pg_wal is a running server's.
+ */
+int plan_old_directory(struct restore_plan *plan, struct err *err) ERR_USE;
+
+/*
+ * Is this tablespace directory, which is not empty, the old directory's own?
+ * ERR_REFUSED: no, or a running server uses it.
+ */
+int plan_old_tablespace(const struct restore_plan *plan,
+    const struct plan_tablespace *t, struct err *err) ERR_USE;
+
+/* Bytes of the regular files that are there. */
+uint64_t plan_old_bytes(const struct restore_plan *plan);
 
 /* A word for a shell, in quotes when it needs them: for commands to type. */
 void plan_shell_word(struct buf *out, const char *word);

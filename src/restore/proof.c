@@ -7,11 +7,14 @@
 #include <stdlib.h>
 
 #include "core/cancel.h"
+#include "core/log.h"
 #include "repo/manifest_names.h"
+#include "repo/packset.h"
 
 /* WAL of more stored bytes is not read twice, only looked for. */
 #define READ_MAX (UINT64_C(1) << 30)
 
+/* A part of the manifest: without one nothing can be restored. */
 static int
 prove_object(const struct restore_plan *plan, const char *key, uint64_t size,
     struct err *err)
@@ -35,8 +38,87 @@ prove_object(const struct restore_plan *plan, const char *key, uint64_t size,
 	    "dapk-backup info lists them");
 }
 
+/* 0: some generation of the pack is there and not known to be damaged. */
 static int
-prove_backup(const struct restore_plan *plan, struct err *err)
+prove_pack(const struct restore_plan *plan, struct packset *set,
+    const struct commit_pack *pack, struct err *err)
+{
+	struct packset_info info;
+	char key[STORAGE_KEY_MAX];
+
+	if (packset_find(set, &pack->id, &info, err) != 0)
+		return -1;
+	repo_pack_key_generation(&plan->inc, &pack->id, info.generation, key);
+	if (!info.exists)
+		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
+		    "is not there", plan->backup.label, key);
+	if (info.damaged)
+		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
+		    "was found to be damaged", plan->backup.label, key);
+	if (info.generation == 0 && info.size != pack->size)
+		return err_set(err, ERR_DAMAGED, "%s of backup %s has %llu "
+		    "bytes instead of %llu", key, plan->backup.label,
+		    (unsigned long long)info.size,
+		    (unsigned long long)pack->size);
+	return 0;
+}
+
+static void
+note_lost(struct restore_plan *plan, size_t n)
+{
+	plan_note(plan, "%zu packs of backup %s are missing or damaged: what "
+	    "they hold is lost, and will be zeros (--allow-damage)", n,
+	    plan->backup.label);
+	log_warning("%zu packs of backup %s are missing or damaged: what they "
+	    "hold becomes zeros", n, plan->backup.label);
+}
+
+/* All of them, so that one run tells how much is lost. */
+static int
+prove_packs(struct restore_plan *plan, struct err *err)
+{
+	const struct commit *c = &plan->backup;
+	struct packset *set = NULL;
+	struct err e = ERR_INIT;
+	size_t i, lost = 0;
+	int ret = -1;
+
+	if (packset_new(&set, plan->params.repo, &plan->inc, err) != 0)
+		return -1;
+	for (i = 0; i < c->n_packs; i++) {
+		if (cancel_check(err) != 0)
+			goto out;
+		if (prove_pack(plan, set, &c->packs[i], &e) == 0)
+			continue;
+		if (e.code != ERR_DAMAGED) {
+			*err = e;
+			goto out;
+		}
+		if (lost++ == 0)
+			*err = e;
+		if (plan->config->allow_damage)
+			log_err(LOG_WARNING, &e);
+		err_clear(&e);
+	}
+	ret = lost == 0 || plan->config->allow_damage ? 0 : -1;
+	if (ret == 0 && lost > 0) {
+		err_clear(err);
+		note_lost(plan, lost);
+	}
+	if (ret != 0) {
+		if (lost > 1)
+			err_wrap(err, "%zu packs are lost, the first", lost);
+		err_hint(err, "choose another backup: --backup LABEL "
+		    "(dapk-backup info lists them); or restore what is left: "
+		    "--allow-damage");
+	}
+out:
+	packset_free(set);
+	return ret;
+}
+
+static int
+prove_backup(struct restore_plan *plan, struct err *err)
 {
 	const struct commit *c = &plan->backup;
 	char key[STORAGE_KEY_MAX];
@@ -47,12 +129,7 @@ prove_backup(const struct restore_plan *plan, struct err *err)
 		if (prove_object(plan, key, c->parts[i].size, err) != 0)
 			return -1;
 	}
-	for (i = 0; i < c->n_packs; i++) {
-		repo_pack_key(&plan->inc, &c->packs[i].id, key);
-		if (prove_object(plan, key, c->packs[i].size, err) != 0)
-			return -1;
-	}
-	return 0;
+	return prove_packs(plan, err);
 }
 
 static int

@@ -53,6 +53,35 @@ const struct commit *restore_plan_backup(const struct restore_plan *plan);
 int restore_apply(struct restore_plan *plan, struct err *err) ERR_USE;
 
 /*
+ * With --delta: WAL files in the directory's pg_wal that are not in the
+ * repository, and of these the ones that belong there. A caller may archive
+ * them (and make a new plan, which then counts on them) before
+ * restore_apply(), which moves aside what is still not stored.
+ */
+size_t restore_plan_wal_left(const struct restore_plan *plan, size_t *wanted);
+bool restore_plan_wal_wanted(const struct restore_plan *plan,
+    const char *name);
+
+/* With --delta: what would be removed, named in the log; changes nothing. */
+int restore_plan_rehearse(struct restore_plan *plan, struct err *err) ERR_USE;
+
+/* What restore_apply() did. */
+struct restore_result {
+	bool delta; /* something was there; else only the damage counts */
+	uint64_t equal_bytes, written_bytes;
+	uint64_t equal_files, changed_files, new_files;
+	uint64_t removed_files, removed_directories, removed_links;
+	uint64_t kept_wal;     /* files moved aside */
+	const char *kept_wal_dir; /* where, absolute */
+	uint64_t damage_lines, lost_blocks; /* with --allow-damage */
+	const char *damage_list; /* absolute name of the list */
+};
+
+/* Valid as long as the plan. */
+const struct restore_result *restore_plan_result(
+    const struct restore_plan *plan);
+
+/*
  * After restore_apply(): the command that starts the restored server, with
  * what its configuration would otherwise get wrong. Caller frees.
  */

@@ -200,6 +200,26 @@ show_then(const struct restore_plan *plan, FILE *out)
 		"is off in the restored cluster");
 }
 
+/* WAL that would be lost with the old directory, were it not kept. */
+static void
+show_wal_left(const struct restore_plan *plan, FILE *out)
+{
+	size_t n, wanted;
+
+	n = restore_plan_wal_left(plan, &wanted);
+	if (n == 0)
+		return;
+	fprintf(out, "  its WAL    %zu files of its pg_wal are not in the "
+	    "repository:", n);
+	if (wanted > 0)
+		fprintf(out, " %zu are archived first%s", wanted,
+		    wanted < n ? ", the others" : "");
+	if (wanted < n)
+		fprintf(out, "%s kept in " PLAN_KEPT_WAL,
+		    wanted > 0 ? "" : " they are");
+	fputc('\n', out);
+}
+
 void
 restore_plan_print(const struct restore_plan *plan, FILE *out)
 {
@@ -211,7 +231,10 @@ restore_plan_print(const struct restore_plan *plan, FILE *out)
 	show_wal(plan, out);
 	show_target(plan, out);
 	show_then(plan, out);
-	fprintf(out, "into         %s\n", plan->dir);
+	fprintf(out, "into         %s%s\n", plan->dir,
+	    plan->delta ? ": what is there is compared, what differs is "
+	    "fetched, what the backup does not have is removed" : "");
+	show_wal_left(plan, out);
 	for (i = 0; i < plan->n_tablespaces; i++)
 		fprintf(out, "  tablespace %u %s%s%s\n",
 		    (unsigned)plan->tablespaces[i].oid,

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,11 +81,29 @@ write_marker(struct tree *t, struct err *err)
 		buf_printf(&b, "%s\n", plan->tablespaces[i].to);
 	if (t->wal != NULL)
 		buf_printf(&b, "%s\n", t->wal);
+	buf_printf(&b, PLAN_MARKER_SYSTEM "%llu\n",
+	    (unsigned long long)plan->inc.system_id);
+	if (plan->delta)
+		buf_add_str(&b, PLAN_MARKER_DELTA "\n");
 	ret = buf_check(&b, "the list of directories", err);
 	if (ret == 0)
-		ret = tree_write(t, PLAN_MARKER, b.data, b.len, 0600, err);
+		ret = (plan->delta ? tree_write_durable : tree_write)(t,
+		    PLAN_MARKER, b.data, b.len, 0600, err);
 	buf_free(&b);
 	return ret;
+}
+
+/* A pg_wal that is elsewhere is synced too. */
+static void
+find_old_wal(struct tree *t)
+{
+	char *path = xasprintf("%s/" WAL_LINK, t->plan->dir);
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) &&
+	    stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		t->wal = realpath(path, NULL);
+	free(path);
 }
 
 int
@@ -93,6 +112,8 @@ tree_begin(struct tree *t, struct err *err)
 	const struct restore_plan *plan = t->plan;
 	size_t i;
 
+	if (plan->delta)
+		find_old_wal(t);
 	if (make_empty_dir(plan->dir, err) != 0)
 		return -1;
 	t->fd = open(plan->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -159,15 +180,52 @@ tree_dir(struct tree *t, const char *path, uint32_t mode, struct err *err)
 		return 0;
 	/* pg_wal may have been made already, as a link to a directory. */
 	if (errno == EEXIST && fstatat(t->fd, path, &st, 0) == 0 &&
-	    S_ISDIR(st.st_mode))
-		return 0;
+	    S_ISDIR(st.st_mode)) {
+		if (!t->plan->delta || (st.st_mode & 07777) == mode ||
+		    fchmodat(t->fd, path, mode, 0) == 0)
+			return 0;
+		return err_sys(err, errno, "chmod %s/%s", t->plan->dir, path);
+	}
 	return err_sys(err, errno, "make directory %s/%s", t->plan->dir, path);
+}
+
+/* *same: it is there as it is wanted; another one is removed. */
+static int
+replace_link(struct tree *t, const char *path, const char *target,
+    bool *same, struct err *err)
+{
+	char old[PATH_MAX];
+	ssize_t n = readlinkat(t->fd, path, old, sizeof(old) - 1);
+
+	*same = false;
+	if (n < 0 && errno == ENOENT)
+		return 0;
+	if (n < 0)
+		return err_sys(err, errno, "read link %s/%s", t->plan->dir,
+		    path);
+	old[n] = '\0';
+	*same = strcmp(old, target) == 0;
+	if (*same)
+		return 0;
+	log_info("the link %s/%s led to %s, and now leads to %s",
+	    t->plan->dir, path, old, target);
+	if (unlinkat(t->fd, path, 0) != 0)
+		return err_sys(err, errno, "remove %s/%s", t->plan->dir,
+		    path);
+	return 0;
 }
 
 static int
 make_link(struct tree *t, const char *path, const char *target,
     struct err *err)
 {
+	bool same = false;
+
+	if (t->plan->delta &&
+	    replace_link(t, path, target, &same, err) != 0)
+		return -1;
+	if (same)
+		return 0;
 	if (symlinkat(target, t->fd, path) != 0)
 		return err_sys(err, errno, "make the link %s/%s to %s",
 		    t->plan->dir, path, target);
@@ -200,7 +258,12 @@ link_wal(struct tree *t, const char *target, struct err *err)
 {
 	struct err why = ERR_INIT;
 	bool exists, empty;
+	struct stat st;
 
+	/* Where this host has it is where it stays. */
+	if (t->plan->delta && fstatat(t->fd, WAL_LINK, &st, 0) == 0 &&
+	    S_ISDIR(st.st_mode))
+		return 0;
 	if (target[0] != '/')
 		err_set(&why, ERR_REFUSED, "%s is not absolute", target);
 	else if (plan_directory_empty(target, false, &exists, &empty,
