@@ -11,6 +11,7 @@ libdapk_a_SOURCES += \
 	%D%/packlist.c %D%/packlist.h \
 	%D%/pages.c %D%/pages.h \
 	%D%/parent.c %D%/parent.h \
+	%D%/piece.c %D%/piece.h \
 	%D%/plan.c %D%/plan.h \
 	%D%/planlist.c %D%/planlist.h \
 	%D%/putter.c %D%/putter.h \
