@@ -279,12 +279,14 @@ fill_commit(struct run *r)
  * may have), rather than an error after the last of them.
  */
 static size_t
-pack_target(uint64_t bytes)
+pack_target(uint64_t bytes, bool has_parent)
 {
+	const size_t least = has_parent ? PACK_TARGET_INCREMENTAL :
+					  PACK_TARGET_DEFAULT;
 	uint64_t target = bytes / PACKS_WANTED_MAX;
 
-	if (target < PACK_TARGET_DEFAULT)
-		return PACK_TARGET_DEFAULT;
+	if (target < least)
+		return least;
 	return target < STORAGE_OBJECT_MAX ? (size_t)target :
 	    STORAGE_OBJECT_MAX;
 }
@@ -306,7 +308,8 @@ open_outputs(struct run *r, struct err *err)
 	memcpy(r->packs.label, c->label, sizeof(r->packs.label));
 	r->packs.attempt = ATTEMPT;
 	r->packs.block_size = c->block_size;
-	r->packs.target = pack_target(plan_totals(r->plan)->bytes);
+	r->packs.target = pack_target(plan_totals(r->plan)->bytes,
+	    r->parent != NULL);
 	r->packs.put = putter_put;
 	r->packs.put_arg = r->putter;
 	return entries_init(&r->entries, r->manifest, &r->packs,
@@ -344,13 +347,13 @@ copy_files(struct run *r, struct err *err)
 	s->plan = r->plan;
 	s->pgdata = r->server.pgdata;
 	s->pgdata_fd = r->server.pgdata_fd;
-	s->piece.block_size = r->commit->block_size;
+	s->block_size = r->commit->block_size;
 	s->segment_blocks = r->commit->relation_segment_blocks;
 	s->checksums = r->commit->data_checksums;
-	s->piece.fingerprint_seed = r->params->repo->fingerprint_seed;
-	s->piece.compress_level = r->params->compress_level;
-	s->piece.pack = &r->packs;
-	s->piece.parent = r->parent;
+	s->fingerprint_seed = r->params->repo->fingerprint_seed;
+	s->compress_level = r->params->compress_level;
+	s->pack = &r->packs;
+	s->parent = r->parent;
 	s->done_bytes = &r->params->progress->done_bytes;
 	return dispatch_run(&d, err);
 }

@@ -37,44 +37,88 @@ struct source {
 	struct datafile df;
 	int fd;
 	uint64_t off, end; /* what is left to read */
-	struct piece_file piece;
+	const struct copy_parent *parent; /* NULL: it has nothing of it */
+	const struct map_run *run, *run_end; /* the parent's */
+	uint64_t run_block; /* of the file, where *run begins */
 	struct pages_file pages;
 };
+
+/* Many a backup has nothing to renew: its writer is made when needed. */
+static int
+open_kind(struct copy_worker *w, enum copy_kind kind, struct err *err)
+{
+	const struct copy_shared *s = w->shared;
+
+	if (w->writers[kind] != NULL)
+		return 0;
+	if (pack_writer_new(&w->writers[kind], s->pack, s->compress_level,
+	    err) != 0)
+		return -1;
+	if (s->parent != NULL)
+		gather_init(&w->gathers[kind], w->writers[kind], kind,
+		    s->block_size);
+	return 0;
+}
 
 int
 copy_worker_init(void *worker, void *shared, struct err *err)
 {
 	struct copy_worker *w = worker;
-	struct copy_shared *s = shared;
+	const struct copy_shared *s = shared;
+	const size_t blocks = FORMAT_FRAME_PLAIN_MAX / s->block_size + 1;
 	void *p = NULL;
 
-	w->shared = s;
+	w->shared = shared;
 	w->dir_fd = -1;
 	buf_init(&w->path, FORMAT_PATH_MAX);
 	if (posix_memalign(&p, ALIGN, FORMAT_FRAME_PLAIN_MAX) != 0)
 		return err_set(err, ERR_IO, "no memory for a worker");
 	w->data = p;
-	return piece_writer_init(&w->out, &s->piece, err);
+	w->sums = xcalloc(blocks, sizeof(*w->sums));
+	w->block_shift = crc32c_shift(s->block_size);
+	if (open_kind(w, COPY_NEW, err) != 0)
+		return -1;
+	if (s->parent == NULL)
+		return 0;
+	w->kept = xcalloc(blocks, sizeof(*w->kept));
+	w->due = xcalloc(blocks, sizeof(*w->due));
+	memset(w->data, 0, s->block_size);
+	(void)page_sums(w->data, s->block_size, s->block_size,
+	    s->fingerprint_seed, &w->zeros);
+	return compare_open(&w->compare, s->parent, err);
 }
 
 void
 copy_worker_fini(void *worker)
 {
 	struct copy_worker *w = worker;
+	unsigned kind;
 
-	piece_writer_fini(&w->out);
+	compare_close(&w->compare);
+	for (kind = 0; kind < COPY_KINDS; kind++) {
+		gather_free(&w->gathers[kind]);
+		pack_writer_free(w->writers[kind]);
+	}
 	if (w->dir_fd >= 0)
 		(void)close(w->dir_fd); /* only read */
 	buf_free(&w->path);
 	free(w->data);
+	free(w->sums);
+	free(w->kept);
+	free(w->due);
 }
 
 int
 copy_worker_flush(void *worker, void *arg, struct err *err)
 {
 	struct copy_worker *w = worker;
+	unsigned kind;
 
-	return piece_writer_flush(&w->out, err);
+	for (kind = 0; kind < COPY_KINDS; kind++)
+		if (w->writers[kind] != NULL &&
+		    pack_writer_flush(w->writers[kind], err) != 0)
+			return -1;
+	return 0;
 }
 
 static bool
@@ -202,7 +246,7 @@ source_bounds(const struct copy_worker *w, struct source *src,
     const struct stat *st)
 {
 	const struct copy_task *t = src->task;
-	uint64_t bs = w->shared->piece.block_size, size = (uint64_t)st->st_size;
+	uint64_t bs = w->shared->block_size, size = (uint64_t)st->st_size;
 
 	src->off = t->is_range ? t->offset : 0;
 	src->end = t->is_range ? t->offset + t->length : src->item.size;
@@ -238,46 +282,208 @@ read_piece(struct copy_worker *w, struct source *src, size_t *got,
 	return 0;
 }
 
+/* The file's CRC so far, from the blocks' own: the bytes are not read again. */
+static uint32_t
+add_crcs(const struct copy_worker *w, uint32_t crc, size_t len)
+{
+	size_t bs = w->shared->block_size, i;
+
+	for (i = 0; (i + 1) * bs <= len; i++)
+		crc = crc32c_combine_shift(crc, w->sums[i].crc,
+		    w->block_shift);
+	if (len % bs != 0)
+		crc = crc32c_combine(crc, w->sums[i].crc, len % bs);
+	return crc;
+}
+
+/* A MiB of a file of which the parent has nothing. */
+static int
+store_whole(struct copy_worker *w, struct source *src, enum copy_kind kind,
+    size_t got, size_t blocks, struct err *err)
+{
+	struct frame_ref ref;
+
+	if (open_kind(w, kind, err) != 0 ||
+	    pack_writer_add(w->writers[kind], buf_str(&w->path),
+	    src->off / w->shared->block_size, w->data, got, w->sums, &ref,
+	    err) != 0)
+		return -1;
+	src->out->changed = true;
+	runs_add(&src->task->runs,
+	    &(struct map_run){ blocks, ref.pack, ref.frame, 0 });
+	return 0;
+}
+
+/* The parent's run that has this block; *skip: blocks of it before. */
+static const struct map_run *
+parent_run(struct source *src, uint64_t block, uint64_t *skip)
+{
+	while (src->run != src->run_end &&
+	    block - src->run_block >= src->run->blocks) {
+		src->run_block += src->run->blocks;
+		src->run++;
+	}
+	*skip = block - src->run_block;
+	return src->run == src->run_end ? NULL : src->run;
+}
+
+static bool
+same(const struct page_sum *a, const struct page_sum *b)
+{
+	return a->fingerprint == b->fingerprint && a->crc == b->crc;
+}
+
+/*
+ * Which of n blocks, from the i-th at hand on, are the parent's, by their
+ * fingerprint and CRC: those of this run, from `skip` on. Returns how many.
+ */
+static int
+compare_run(struct copy_worker *w, const struct source *src,
+    const struct map_run *run, uint64_t skip, size_t i, size_t n,
+    size_t *equal, struct err *err)
+{
+	const struct parent *p = w->shared->parent;
+	const struct page_sum *sums = NULL;
+	const bool zeros = run->pack == MAP_PACK_ZEROS;
+	size_t k;
+
+	if (!zeros && (p->condemned[run->pack] ||
+	    p->made[run->pack] < src->parent->before)) {
+		memset(w->due + i, true, n * sizeof(*w->due));
+		return 0;
+	}
+	if (!zeros && compare_sums(&w->compare, run, &sums, err) != 0)
+		return -1;
+	if (!zeros && sums == NULL)
+		return 0;
+	for (k = 0; k < n; k++) {
+		if (!same(zeros ? &w->zeros : &sums[skip + k],
+		    &w->sums[i + k]))
+			continue;
+		w->kept[i + k] = (struct map_run){ 1, zeros ? run->pack :
+			ENTRIES_FOREIGN + run->pack, run->frame,
+			zeros ? 0 : run->block + (uint32_t)(skip + k) };
+		(*equal)++;
+	}
+	return 0;
+}
+
+/*
+ * Fill w->kept: of each block at hand where the parent has it, or nothing; and
+ * w->due.
+ */
+static int
+compare_piece(struct copy_worker *w, struct source *src, size_t blocks,
+    size_t *equal, struct err *err)
+{
+	const uint64_t first = src->off / w->shared->block_size;
+	const struct map_run *run;
+	uint64_t skip;
+	size_t i, n;
+
+	*equal = 0;
+	memset(w->kept, 0, blocks * sizeof(*w->kept));
+	memset(w->due, 0, blocks * sizeof(*w->due));
+	for (i = 0; i < blocks; i += n) {
+		run = parent_run(src, first + i, &skip);
+		n = blocks - i;
+		if (run == NULL)
+			break;
+		if (n > run->blocks - skip)
+			n = (size_t)(run->blocks - skip);
+		if (compare_run(w, src, run, skip, i, n, equal, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Nothing of the piece at hand is kept, and nothing waits before it. */
+static bool
+stands_alone(const struct copy_worker *w, size_t blocks)
+{
+	const enum copy_kind kind = w->due[0] ? COPY_RENEWED : COPY_NEW;
+	size_t i;
+
+	for (i = 1; i < blocks; i++)
+		if (w->due[i] != w->due[0])
+			return false;
+	return w->gathers[kind].n == 0;
+}
+
+static int
+store_changes(struct copy_worker *w, struct source *src, size_t got,
+    size_t blocks, struct err *err)
+{
+	const uint32_t bs = w->shared->block_size;
+	struct run_list *runs = &src->task->runs;
+	enum copy_kind kind;
+	size_t i, equal, len;
+
+	if (compare_piece(w, src, blocks, &equal, err) != 0)
+		return -1;
+	if (equal == 0 && stands_alone(w, blocks))
+		return store_whole(w, src, w->due[0] ? COPY_RENEWED :
+			COPY_NEW, got, blocks, err);
+	for (i = 0; i < blocks; i++) {
+		if (w->kept[i].blocks > 0) {
+			runs_add(runs, &w->kept[i]);
+			continue;
+		}
+		len = got - i * bs < bs ? got - i * bs : bs;
+		kind = w->due[i] ? COPY_RENEWED : COPY_NEW;
+		if (open_kind(w, kind, err) != 0 ||
+		    gather_add(&w->gathers[kind], buf_str(&w->path), runs,
+			src->off / bs + i, w->data + i * bs, len,
+			&w->sums[i], err) != 0)
+			return -1;
+		src->out->changed = true;
+	}
+	return 0;
+}
+
 static int
 copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
 {
+	const struct copy_shared *s = w->shared;
 	struct copy_file *out = src->out;
-	size_t got;
+	size_t got, blocks;
+	unsigned kind;
 
 	while (src->off < src->end) {
 		if (read_piece(w, src, &got, err) != 0)
 			return -1;
 		if (got == 0)
 			break;
-		if (piece_store(&w->out, &src->piece, src->off, w->data, got,
-		    err) != 0)
+		blocks = page_sums(w->data, got, s->block_size,
+		    s->fingerprint_seed, w->sums);
+		if ((src->parent != NULL ?
+			store_changes(w, src, got, blocks, err) :
+			store_whole(w, src, COPY_NEW, got, blocks, err)) != 0)
 			return -1;
+		out->crc = add_crcs(w, out->crc, got);
 		out->size += got;
 		src->off += got;
-		(void)atomic_fetch_add(w->shared->done_bytes, got);
+		(void)atomic_fetch_add(s->done_bytes, got);
 	}
-	out->crc = src->piece.crc;
-	out->changed = src->piece.changed;
-	return piece_end(&w->out, &src->piece, err);
+	for (kind = 0; kind < COPY_KINDS && src->parent != NULL; kind++)
+		if (gather_flush(&w->gathers[kind], buf_str(&w->path),
+		    &src->task->runs, err) != 0)
+			return -1;
+	return 0;
 }
 
-/* Where it goes, and what the parent has of it. */
 static void
-begin_piece(struct copy_worker *w, struct source *src)
+source_parent(struct source *src)
 {
-	struct copy_task *t = src->task;
+	const struct copy_task *t = src->task;
 	const struct copy_parent *p;
 
-	src->piece.path = buf_str(&w->path);
-	src->piece.runs = &t->runs;
-	src->piece.run_block = src->off / w->shared->piece.block_size;
 	if (t->parents == NULL || !t->parents[src->index - t->first].found)
 		return;
 	p = &t->parents[src->index - t->first];
-	src->piece.has_parent = true;
-	src->piece.before = p->before;
-	src->piece.run = t->parent_runs.list + p->first_run;
-	src->piece.run_end = src->piece.run + p->n_runs;
+	src->parent = p;
+	src->run = t->parent_runs.list + p->first_run;
+	src->run_end = src->run + p->n_runs;
 }
 
 static int
@@ -302,10 +508,11 @@ copy_one(struct copy_worker *w, struct copy_task *t, uint32_t index,
 	if (rc == 1) {
 		fill_times(src.out, &st);
 		source_bounds(w, &src, &st);
-		begin_piece(w, &src);
+		source_parent(&src);
+		src.run_block = src.off / s->block_size;
 		runs_begin(&t->runs);
 		src.pages = (struct pages_file){ src.fd, buf_str(&w->path),
-			s->piece.block_size, src.df.segment * s->segment_blocks,
+			s->block_size, src.df.segment * s->segment_blocks,
 			s->checksums, 0 };
 		/* Only advice: it may fail. */
 		if (t->is_range)

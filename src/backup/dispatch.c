@@ -84,7 +84,7 @@ begin_parent(struct state *s, struct copy_task *t, struct copy_parent *cp,
 static void
 attach_range(struct state *s, struct copy_task *t)
 {
-	const uint32_t bs = s->d->shared->piece.block_size;
+	const uint32_t bs = s->d->shared->block_size;
 	const struct parent_file *pf = &s->from.file;
 	struct copy_parent *cp = &t->parents[0];
 	uint64_t left = t->last ? UINT64_MAX : t->length / bs;

@@ -9,7 +9,7 @@
 #include "core/mem.h"
 
 /* As a run's pack: where it goes is known when the frame is stored. */
-#define PENDING (MAP_PACK_ZEROS - 1)
+#define PENDING(which) (MAP_PACK_ZEROS - 1 - (which))
 
 void
 runs_begin(struct run_list *r)
@@ -36,10 +36,12 @@ runs_add(struct run_list *r, const struct map_run *run)
 }
 
 void
-gather_init(struct gather *g, struct pack_writer *writer, uint32_t block_size)
+gather_init(struct gather *g, struct pack_writer *writer, unsigned which,
+    uint32_t block_size)
 {
 	memset(g, 0, sizeof(*g));
 	g->writer = writer;
+	g->pending = PENDING(which);
 	g->block_size = block_size;
 	g->max = FORMAT_FRAME_PLAIN_MAX / block_size;
 	g->data = xmalloc(FORMAT_FRAME_PLAIN_MAX);
@@ -66,7 +68,7 @@ gather_add(struct gather *g, const char *path, struct run_list *runs,
 	g->blocks[g->n] = block;
 	g->sums[g->n] = *sum;
 	/* The first one has no run that it could be joined with. */
-	runs_add(runs, &(struct map_run){ 1, PENDING, 0, g->n });
+	runs_add(runs, &(struct map_run){ 1, g->pending, 0, g->n });
 	if (g->n == 0)
 		g->first_run = runs->n - 1;
 	g->n++;
@@ -87,7 +89,7 @@ gather_flush(struct gather *g, const char *path, struct run_list *runs,
 	    g->len, g->sums, &ref, err) != 0)
 		return -1;
 	for (i = g->first_run; i < runs->n; i++)
-		if (runs->list[i].pack == PENDING) {
+		if (runs->list[i].pack == g->pending) {
 			runs->list[i].pack = ref.pack;
 			runs->list[i].frame = ref.frame;
 		}

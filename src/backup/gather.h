@@ -12,7 +12,8 @@
  *	gather_add(g, path, &runs, block, data, len, &sum, err);
  *	gather_flush(g, path, &runs, err);	at the file's end
  *
- * One thread. A gather holds up to a frame: 1 MiB.
+ * One thread. A gather holds up to a frame: 1 MiB. Several may add to one map
+ * in turn, each with a number of its own (`which`, from 0).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,6 +37,7 @@ void runs_add(struct run_list *r, const struct map_run *run);
 struct gather {
 	struct pack_writer *writer; /* not owned */
 	uint32_t block_size, max; /* blocks in a frame */
+	uint32_t pending; /* as a run's pack: what is gathered here */
 	uint8_t *data;
 	uint64_t *blocks; /* numbers within the file */
 	struct page_sum *sums;
@@ -44,7 +46,7 @@ struct gather {
 	uint32_t first_run; /* that refers to what is gathered */
 };
 
-void gather_init(struct gather *g, struct pack_writer *writer,
+void gather_init(struct gather *g, struct pack_writer *writer, unsigned which,
     uint32_t block_size);
 void gather_free(struct gather *g); /* also of a zeroed one */
 

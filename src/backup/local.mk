@@ -11,7 +11,6 @@ libdapk_a_SOURCES += \
 	%D%/packlist.c %D%/packlist.h \
 	%D%/pages.c %D%/pages.h \
 	%D%/parent.c %D%/parent.h \
-	%D%/piece.c %D%/piece.h \
 	%D%/plan.c %D%/plan.h \
 	%D%/planlist.c %D%/planlist.h \
 	%D%/putter.c %D%/putter.h \
@@ -23,5 +22,4 @@ libdapk_a_SOURCES += \
 	%D%/walcollect.c %D%/walcollect.h
 unit_tests += tests/unit/test_plan tests/unit/test_copy \
 	tests/unit/test_renew \
-	tests/unit/test_sources \
-	tests/unit/test_walcollect
+	tests/unit/test_sources

@@ -9,8 +9,9 @@
 #include "repo/hash.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
-#define LATE_PART 8 /* turns of this part of a period are all taken */
-#define SLOTS 17    /* of the rest one in so many, another each day */
+#define WORN_AT_ONCE 100 /* 1/1000 */
+#define LATE_PART 8	 /* turns of this part of a period are all taken */
+#define SLOTS 17	 /* of the rest one in so many, another each day */
 
 void
 renew_init(struct renew_params *p, int64_t now, int64_t parent_time,
@@ -23,7 +24,8 @@ renew_init(struct renew_params *p, int64_t now, int64_t parent_time,
 		p->refresh_age = (int64_t)refresh_age_ms * 1000;
 	p->condemn_below = 500;
 	p->condemn_spread = 166;
-	p->young = 125;
+	p->young = 250;
+	p->settle_days = 7;
 }
 
 bool
@@ -32,6 +34,7 @@ renew_pack_condemned(const struct renew_params *p, const struct pack_id *id,
 {
 	char name[FORMAT_LABEL_MAX + 32];
 	uint64_t hash, limit;
+	int64_t made;
 	int len;
 
 	if (!usable)
@@ -43,6 +46,10 @@ renew_pack_condemned(const struct renew_params *p, const struct pack_id *id,
 	    (unsigned)id->attempt, (unsigned)id->number);
 	hash = hash_64(name, (size_t)len, 0);
 	limit = p->condemn_below - hash % (p->condemn_spread + 1);
+	made = renew_made(p, id);
+	if (made != RENEW_NONE &&
+	    p->now - made < (int64_t)p->settle_days * DAY_US)
+		limit = WORN_AT_ONCE;
 	return live * 1000 < plain * limit;
 }
 

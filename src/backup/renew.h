@@ -20,11 +20,17 @@
  * referred to by the parent. How much less than half differs from pack to
  * pack (a sixth at most, by a hash), since the packs of one backup wear out
  * together where changes are spread evenly, and would else be stored again
- * in one night.
+ * in one night. In its first week a pack is condemned only when less than a
+ * tenth is left: what was changed lately often changes again, and dies
+ * without being stored once more.
  *
- * Age: each stretch has a turn once in 7/8 of the refresh age, at a time of
+ * What is stored anew without a change should go to packs of its own: it
+ * will stay, whereas changed pages change again. That is worth a quarter of a
+ * full backup in the repository (tests/simulate).
+ *
+ * Age: each stretch has a turn once in 3/4 of the refresh age, at a time of
  * the period that a hash of its place decides, from the first night on. At
- * its turn what is older than 1/8 of the refresh age is stored anew: what
+ * its turn what is older than 1/4 of the refresh age is stored anew: what
  * is younger will not be older than the refresh age at the next turn. Nothing
  * but the time tells whether a turn has been taken: a block that is older
  * than its last turn allows is due. So a turn that no backup took (the server
@@ -54,6 +60,7 @@ struct renew_params {
 	unsigned condemn_below;	 /* 1/1000 of the plain bytes */
 	unsigned condemn_spread; /* 1/1000, below that */
 	unsigned young;		 /* 1/1000 of the refresh age: not renewed */
+	unsigned settle_days;	 /* until a pack counts as worn */
 };
 
 void renew_init(struct renew_params *p, int64_t now, int64_t parent_time,

@@ -43,12 +43,6 @@ static const char *const examples_restore[] = {
 	"'host=db1 user=replicator'",
 	NULL
 };
-static const char *const examples_export[] = {
-	"dapk-backup export 20261122T013000Z --output /srv/tar",
-	"dapk-backup export 20261122T013000Z --output - | ssh other 'tar -xf "
-	"- -C /srv/data'",
-	NULL
-};
 static const char *const examples_info[] = {
 	"dapk-backup info", "dapk-backup info --json", NULL
 };
@@ -88,11 +82,6 @@ const struct command command_table[] = {
 	    "written, then restores\nthe backup into a new directory and sets "
 	    "up recovery.",
 	    examples_restore, cmd_restore },
-	{ "export", COMMAND_EXPORT, "LABEL", 1, 1,
-	    "write a backup as plain tar that needs no tool to unpack",
-	    "Writes a backup as tar archives, laid out as pg_basebackup -Ft "
-	    "does it: they\nunpack with tar and start with PostgreSQL alone.",
-	    examples_export, cmd_export },
 	{ "info", COMMAND_INFO, "", 0, 0,
 	    "show backups, WAL and the window that can be recovered to",
 	    "Shows what the repository holds and which points in time can be "

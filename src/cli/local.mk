@@ -4,7 +4,6 @@ libdapk_a_SOURCES += \
 	%D%/cmd_archive_push.c \
 	%D%/cmd_backup.c \
 	%D%/cmd_check.c \
-	%D%/cmd_export.c \
 	%D%/cmd_info.c \
 	%D%/cmd_init.c \
 	%D%/cmd_restore.c \

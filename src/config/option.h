@@ -23,8 +23,7 @@ enum option_command {
 	COMMAND_BACKUP = 1 << 4,
 	COMMAND_RESTORE = 1 << 5,
 	COMMAND_INFO = 1 << 6,
-	COMMAND_EXPORT = 1 << 7,
-	COMMAND_ANY = (1 << 8) - 1
+	COMMAND_ANY = (1 << 7) - 1
 };
 
 enum option_type {

@@ -27,6 +27,8 @@
 #include "repo/repo.h"
 
 #define PACK_TARGET_DEFAULT ((size_t)8 << 20)
+/* Of a backup that has a parent: small packs die whole (tests/simulate). */
+#define PACK_TARGET_INCREMENTAL ((size_t)4 << 20)
 
 /* Where a piece of a file went. */
 struct frame_ref {

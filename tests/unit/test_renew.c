@@ -111,6 +111,25 @@ a_pack_is_condemned_when_unusable_or_less_than_half_alive(void **state)
 }
 
 static void
+a_young_pack_is_condemned_only_when_hardly_anything_is_left(void **state)
+{
+	struct renew_params p;
+	struct pack_id id = some_pack(1);
+	int64_t t = 0;
+
+	assert_true(label_time(id.label, &t));
+	renew_init(&p, t + 6 * DAY, t, 0);
+	assert_false(renew_pack_condemned(&p, &id, 1000, 100, true));
+	assert_true(renew_pack_condemned(&p, &id, 1000, 99, true));
+	assert_true(renew_pack_condemned(&p, &id, 1000, 999, false));
+	renew_init(&p, t + 7 * DAY, t, 0);
+	assert_true(renew_pack_condemned(&p, &id, 1000, 100, true));
+	/* Of a pack without a time its youth is not known. */
+	(void)snprintf(id.label, sizeof(id.label), "?");
+	assert_true(renew_pack_condemned(&p, &id, 1000, 100, true));
+}
+
+static void
 sums_that_make_no_sense_condemn_nothing_that_is_usable(void **state)
 {
 	struct renew_params p;
@@ -144,10 +163,10 @@ no_byte_grows_older_than_the_refresh_age_and_no_night_has_a_spike(
 	}
 	assert_true(max <= (AGE_DAYS + 1) * DAY);
 	assert_true(max > (AGE_DAYS - 5) * DAY);
-	/* One period is 105 days. */
-	assert_true(most < STRETCHES * 2 / 105);
-	assert_true(sum < (uint64_t)STRETCHES * 600 / 105);
-	assert_true(sum > (uint64_t)STRETCHES * 480 / 105);
+	/* One period is 90 days; in the first 30 all is young. */
+	assert_true(most < STRETCHES * 2 / 90);
+	assert_true(sum < (uint64_t)STRETCHES * 600 / 90);
+	assert_true(sum > (uint64_t)STRETCHES * 560 / 90);
 }
 
 static void
@@ -292,6 +311,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    a_pack_is_condemned_when_unusable_or_less_than_half_alive),
+		cmocka_unit_test(
+	a_young_pack_is_condemned_only_when_hardly_anything_is_left),
 		cmocka_unit_test(
 		    sums_that_make_no_sense_condemn_nothing_that_is_usable),
 		cmocka_unit_test(
