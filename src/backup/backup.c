@@ -26,6 +26,7 @@
 #include "backup/putter.h"
 #include "backup/server.h"
 #include "backup/source.h"
+#include "backup/timing.h"
 #include "backup/wait.h"
 #include "core/bytes.h"
 #include "core/cancel.h"
@@ -66,6 +67,7 @@ struct run {
 	bool archiving_sure;
 	bool saved_config_used; /* what a restore left in the data directory */
 	int64_t next_tick, next_ping, next_check;
+	struct timing timing;
 };
 
 static void
@@ -604,39 +606,60 @@ finish(struct run *r, struct err *err)
 }
 
 /* Killed writers of archive-push leave files, and it has no time to look. */
-static void
-sweep(struct run *r)
+static int
+sweep(struct run *r, struct err *err)
 {
-	struct err err = ERR_INIT;
+	struct err failed = ERR_INIT;
 	uint64_t removed = 0;
 
 	if (storage_sweep(r->params->repo->st, SWEEP_OLDER_US, &removed,
-	    &err) != 0) /* they only take space: no reason to fail */
-		log_err(LOG_WARNING, &err);
+	    &failed) != 0) /* they only take space: no reason to fail */
+		log_err(LOG_WARNING, &failed);
 	else if (removed > 0)
 		log_info("removed %llu unfinished file%s of writers that died "
 		    "from %s", (unsigned long long)removed,
 		    removed == 1 ? "" : "s",
 		    storage_url(r->params->repo->st));
+	return 0;
+}
+
+static int
+prepare(struct run *r, struct err *err)
+{
+	fill_commit(r);
+	return open_outputs(r, err) != 0 ? -1 : add_tablespace_lines(r, err);
+}
+
+static int
+flush_entries(struct run *r, struct err *err)
+{
+	return pack_writer_flush(r->entries.writer, err);
 }
 
 static int
 run_all(struct run *r, struct err *err)
 {
-	if (take_lease(r, err) != 0)
-		return -1;
-	sweep(r);
-	if (start(r, err) != 0 || make_plan(r, err) != 0 ||
-	    choose_parent(r, err) != 0)
-		return -1;
-	fill_commit(r);
-	if (open_outputs(r, err) != 0 || add_tablespace_lines(r, err) != 0 ||
-	    copy_files(r, err) != 0 || add_conffiles(r, err) != 0 ||
-	    add_control(r, err) != 0 || stop(r, err) != 0 ||
-	    pack_writer_flush(r->entries.writer, err) != 0 ||
-	    wait_wal(r, err) != 0)
-		return -1;
-	return finish(r, err);
+	static const struct {
+		int (*step)(struct run *r, struct err *err);
+		const char *name; /* in the log of times */
+	} steps[] = {
+		{ take_lease, "lease" }, { sweep, "lease" },
+		{ start, "checkpoint" }, { make_plan, "list" },
+		{ choose_parent, "parent" }, { prepare, "parent" },
+		{ copy_files, "copy" }, { add_conffiles, "stop" },
+		{ add_control, "stop" }, { stop, "stop" },
+		{ flush_entries, "stop" }, { wait_wal, "wait for WAL" },
+		{ finish, "commit" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		if (steps[i].step(r, err) != 0)
+			return -1;
+		timing_lap(&r->timing, steps[i].name);
+	}
+	timing_log(&r->timing);
+	return 0;
 }
 
 /* Names of the objects in the folder of this label. */
@@ -743,6 +766,7 @@ backup_run(const struct backup_params *params, struct commit *out,
 	memset(out, 0, sizeof(*out));
 	r.params = params;
 	r.commit = out;
+	timing_begin(&r.timing);
 	copy_shared_init(&r.copy, params->max_rate);
 	rc = server_open(&r.server, params->conninfo, params->pgdata,
 	    params->from, err);
@@ -753,6 +777,7 @@ backup_run(const struct backup_params *params, struct commit *out,
 		    "%s", params->cluster);
 		out->inc.major = r.server.major;
 		out->inc.system_id = r.server.control.system_id;
+		timing_lap(&r.timing, "connect");
 		rc = params->dry_run ? dry_run(&r, err) : run_all(&r, err);
 	}
 	clean_up(&r, rc != 0);

@@ -18,6 +18,7 @@ libdapk_a_SOURCES += \
 	%D%/server.c %D%/server.h \
 	%D%/source.c %D%/source.h \
 	%D%/sources.c %D%/sources.h \
+	%D%/timing.c %D%/timing.h \
 	%D%/wait.c %D%/wait.h \
 	%D%/walcollect.c %D%/walcollect.h
 unit_tests += tests/unit/test_plan tests/unit/test_copy \
