@@ -436,6 +436,12 @@ lease_confirm(struct lease *l, struct err *err)
 	return renew(l, err);
 }
 
+int64_t
+lease_time(const struct lease *l)
+{
+	return l->mtime;
+}
+
 void
 lease_release(struct lease *l)
 {

@@ -90,6 +90,9 @@ int lease_renew(struct lease *lease, struct err *err) ERR_USE;
 /* Renews in any case; any failure is an error. */
 int lease_confirm(struct lease *lease, struct err *err) ERR_USE;
 
+/* The store's clock when it was renewed last: microseconds since 2000. */
+int64_t lease_time(const struct lease *lease);
+
 /* Ends it, as far as it is ours. NULL is fine. */
 void lease_release(struct lease *lease);
 

@@ -9,6 +9,7 @@ libdapk_a_SOURCES += \
 	%D%/format_index.c \
 	%D%/format_text.c \
 	%D%/hash.c %D%/hash.h \
+	%D%/intent.c %D%/intent.h \
 	%D%/json.c %D%/json.h \
 	%D%/lease.c %D%/lease.h %D%/lease_process.c \
 	%D%/leaselist.c %D%/leaselist.h \
@@ -24,6 +25,7 @@ libdapk_a_SOURCES += \
 	%D%/packsums.c %D%/packsums.h \
 	%D%/repo.c %D%/repo.h \
 	%D%/sha256.c %D%/sha256.h \
+	%D%/tombstone.c %D%/tombstone.h \
 	%D%/walchain.c %D%/walchain.h \
 	%D%/walpartial.c \
 	%D%/walproof.c \

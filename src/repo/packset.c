@@ -82,31 +82,31 @@ packset_free(struct packset *ps)
 	free(ps);
 }
 
-/* "pack-01-000007.zst", ".g1.zst" or ".g1.damaged" instead of ".zst". */
-static bool
-parse_name(const char *name, struct seen *s)
+bool
+packset_parse_name(const char *name, uint32_t *attempt, uint32_t *number,
+    uint32_t *generation, bool *mark)
 {
 	char again[NAME_MAX_LEN], stem[NAME_MAX_LEN];
 	const char *rest;
 
 	if (strlen(name) >= sizeof(again) ||
-	    sscanf(name, "pack-%9u-%9u.", &s->attempt, &s->number) != 2)
+	    sscanf(name, "pack-%9u-%9u.", attempt, number) != 2)
 		return false;
-	(void)snprintf(stem, sizeof(stem), "pack-%02u-%06u.", s->attempt,
-	    s->number);
+	(void)snprintf(stem, sizeof(stem), "pack-%02u-%06u.", *attempt,
+	    *number);
 	if (strncmp(name, stem, strlen(stem)) != 0)
 		return false;
 	rest = name + strlen(stem);
-	s->generation = 0;
-	s->mark = false;
+	*generation = 0;
+	*mark = false;
 	if (strcmp(rest, "zst") == 0)
 		return true;
-	if (sscanf(rest, "g%9u.", &s->generation) != 1)
+	if (sscanf(rest, "g%9u.", generation) != 1)
 		return false;
-	(void)snprintf(again, sizeof(again), "g%u.damaged", s->generation);
-	s->mark = strcmp(rest, again) == 0;
-	(void)snprintf(again, sizeof(again), "g%u.zst", s->generation);
-	return s->mark || (s->generation > 0 && strcmp(rest, again) == 0);
+	(void)snprintf(again, sizeof(again), "g%u.damaged", *generation);
+	*mark = strcmp(rest, again) == 0;
+	(void)snprintf(again, sizeof(again), "g%u.zst", *generation);
+	return *mark || (*generation > 0 && strcmp(rest, again) == 0);
 }
 
 static int
@@ -115,7 +115,8 @@ note_object(void *arg, const struct storage_entry *e, struct err *err)
 	struct listing *l = arg;
 	struct seen s;
 
-	if (e->is_directory || !parse_name(e->name, &s))
+	if (e->is_directory || !packset_parse_name(e->name, &s.attempt,
+	    &s.number, &s.generation, &s.mark))
 		return 0;
 	s.size = e->size;
 	s.mtime = e->mtime;

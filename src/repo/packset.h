@@ -44,6 +44,13 @@ int packset_find(struct packset *ps, const struct pack_id *id,
 void packset_forget(struct packset *ps, const char *label);
 
 /*
+ * The last part of an object's name: "pack-01-000007.zst", or ".g1.zst" or
+ * ".g1.damaged" (*mark) instead of ".zst". False when it is none of these.
+ */
+bool packset_parse_name(const char *name, uint32_t *attempt,
+    uint32_t *number, uint32_t *generation, bool *mark);
+
+/*
  * May a new backup refer to it? It is there, not damaged, and if the
  * generation is the first it has the size that a commit gives (0: unknown).
  */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_INTENT_H
+#define REPO_INTENT_H
+
+/*
+ * Intents (FORMAT.md section 3.3): who is about to make a backup that refers
+ * to another one's packs says so before it does, so that a removal waits.
+ *
+ *	intent_put(repo, &inc, label, parent, id, err);
+ *	...					the backup
+ *	intent_remove(repo, &inc, id, err);
+ *
+ * An intent whose maker does not hold the lease any more and that is older
+ * than the grace period of removals is dead; the sweep removes it.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "repo/format.h"
+#include "repo/repo.h"
+
+#define INTENT_ID_TEXT 17 /* 16 digits and the 0 */
+#define INTENT_HOST_MAX 256
+
+struct intent {
+	char id[INTENT_ID_TEXT];
+	char label[FORMAT_LABEL_MAX];
+	char parent[FORMAT_LABEL_MAX]; /* "": none */
+	char host[INTENT_HOST_MAX];
+	int64_t started; /* the maker's clock */
+	int64_t mtime;	 /* the store's */
+};
+
+int intent_put(struct repo *repo, const struct incarnation *inc,
+    const char *label, const char *parent, char id[INTENT_ID_TEXT],
+    struct err *err) ERR_USE;
+
+/* That it is not there is fine. */
+int intent_remove(struct repo *repo, const struct incarnation *inc,
+    const char *id, struct err *err) ERR_USE;
+
+/* All of them, in no order. The caller frees. */
+int intent_list(struct repo *repo, const struct incarnation *inc,
+    struct intent **out, size_t *n, struct err *err) ERR_USE;
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "retain/survey.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "repo/packset.h"
+#include "repo/walstore.h"
+
+#define FOLDER "backups/"
+
+static void
+parse_manifest(const char *name, struct survey_object *o)
+{
+	char again[64];
+
+	if (sscanf(name, "manifest-%9u.g%9u", &o->part, &o->generation) == 2)
+		(void)snprintf(again, sizeof(again), "manifest-%02u.g%u.zst",
+		    o->part, o->generation);
+	else if (sscanf(name, "manifest-%9u.", &o->part) == 1)
+		(void)snprintf(again, sizeof(again), "manifest-%02u.zst",
+		    o->part);
+	else
+		return;
+	if (strcmp(again, name) == 0)
+		o->kind = SURVEY_MANIFEST;
+}
+
+/* False: in no backup's folder, so it is not ours to judge. */
+static bool
+parse(const char *name, struct survey_object *o)
+{
+	size_t len = strcspn(name, "/");
+	const char *last = name + len + 1;
+	bool mark;
+
+	if (name[len] == '\0' || len >= sizeof(o->id.label))
+		return false;
+	memcpy(o->id.label, name, len);
+	o->id.label[len] = '\0';
+	if (!label_valid(o->id.label))
+		return false;
+	o->kind = SURVEY_OTHER;
+	if (strcmp(last, "commit") == 0)
+		o->kind = SURVEY_COMMIT;
+	else if (packset_parse_name(last, &o->id.attempt, &o->id.number,
+	    &o->generation, &mark))
+		o->kind = mark ? SURVEY_MARK : SURVEY_PACK;
+	else
+		parse_manifest(last, o);
+	return true;
+}
+
+static int
+note(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct survey *s = arg;
+	struct survey_object o = { .size = entry->size,
+		.mtime = entry->mtime };
+
+	if (entry->is_directory || !parse(entry->name, &o))
+		return 0;
+	o.name = xasprintf(FOLDER "%s", entry->name);
+	if ((s->n & (s->n + 1)) == 0 || s->n == 0)
+		s->objects = xreallocarray(s->objects, 2 * s->n + 2,
+		    sizeof(*s->objects));
+	s->objects[s->n++] = o;
+	return 0;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct survey_object *)a)->name,
+	    ((const struct survey_object *)b)->name);
+}
+
+static int
+by_pack(const void *a, const void *b)
+{
+	const struct pack_id *x = a, *y = b;
+	int order = strcmp(x->label, y->label);
+
+	if (order != 0)
+		return order;
+	if (x->attempt != y->attempt)
+		return x->attempt < y->attempt ? -1 : 1;
+	if (x->number != y->number)
+		return x->number < y->number ? -1 : 1;
+	return 0;
+}
+
+static void
+group(struct survey *s)
+{
+	struct survey_backup *b = NULL;
+	size_t i;
+
+	for (i = 0; i < s->n; i++) {
+		const struct survey_object *o = &s->objects[i];
+
+		if (b == NULL || strcmp(b->label, o->id.label) != 0) {
+			s->backups = xreallocarray(s->backups,
+			    s->n_backups + 1, sizeof(*s->backups));
+			b = &s->backups[s->n_backups++];
+			memset(b, 0, sizeof(*b));
+			memcpy(b->label, o->id.label, sizeof(b->label));
+			b->newest = o->mtime;
+		}
+		if (o->kind == SURVEY_COMMIT)
+			b->committed = true;
+		if (o->mtime > b->newest)
+			b->newest = o->mtime;
+		b->bytes += o->size;
+	}
+}
+
+/* The objects of one pack: its generations and their marks. */
+struct range {
+	const struct survey_object *list;
+	size_t n;
+};
+
+static struct range
+objects_of(const struct survey *s, const struct pack_id *id)
+{
+	char start[FORMAT_LABEL_MAX + 64];
+	struct range r = { NULL, 0 };
+	size_t low = 0, high = s->n, mid, len;
+
+	len = (size_t)snprintf(start, sizeof(start),
+	    FOLDER "%s/pack-%02u-%06u.", id->label, id->attempt, id->number);
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (strcmp(s->objects[mid].name, start) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	r.list = s->objects + low;
+	while (low + r.n < s->n &&
+	    strncmp(r.list[r.n].name, start, len) == 0)
+		r.n++;
+	return r;
+}
+
+/* Is there an object of this kind and generation? */
+static bool
+has(const struct range *r, enum survey_kind kind, uint32_t generation)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (r->list[i].kind == kind &&
+		    r->list[i].generation == generation)
+			return true;
+	return false;
+}
+
+/* Is a generation of the pack there that may be read? */
+static bool
+pack_there(const struct survey *s, const struct commit_pack *p)
+{
+	struct range r = objects_of(s, &p->id);
+	size_t i;
+
+	for (i = 0; i < r.n; i++) {
+		const struct survey_object *o = &r.list[i];
+
+		if (o->kind == SURVEY_PACK &&
+		    !has(&r, SURVEY_MARK, o->generation) &&
+		    (o->generation > 0 || o->size == p->size))
+			return true;
+	}
+	return false;
+}
+
+static bool
+whole(const struct survey *s, const struct commit *c)
+{
+	char name[FORMAT_LABEL_MAX + 64];
+	size_t i;
+
+	if (c->damaged_count > 0)
+		return false;
+	for (i = 0; i < c->n_packs; i++)
+		if (!pack_there(s, &c->packs[i]))
+			return false;
+	for (i = 0; i < c->n_parts; i++) {
+		(void)snprintf(name, sizeof(name),
+		    FOLDER "%s/manifest-%02zu.", c->label, i);
+		if (survey_find(s, name) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static void
+add_refs(struct survey *s, const struct commit *c)
+{
+	size_t i, kept = 0;
+
+	if (s->n_refs + c->n_packs > s->cap_refs) {
+		s->cap_refs = 2 * (s->n_refs + c->n_packs);
+		s->refs = xreallocarray(s->refs, s->cap_refs,
+		    sizeof(*s->refs));
+	}
+	for (i = 0; i < c->n_packs; i++)
+		s->refs[s->n_refs++] = c->packs[i].id;
+	if (s->n_refs == 0)
+		return;
+	qsort(s->refs, s->n_refs, sizeof(*s->refs), by_pack);
+	for (i = 0; i < s->n_refs; i++)
+		if (kept == 0 || by_pack(&s->refs[kept - 1], &s->refs[i]) != 0)
+			s->refs[kept++] = s->refs[i];
+	s->n_refs = kept;
+}
+
+static int
+read_commit(struct survey *s, struct survey_backup *b, struct repo *repo,
+    const struct incarnation *inc, struct err *err)
+{
+	struct commit c;
+
+	if (commit_get(repo, inc, b->label, &c, err) != 0) {
+		err_wrap(err, "nothing is removed, since what backup %s "
+		    "refers to is not known", b->label);
+		return err_hint(err, "if it is damaged for good, remove it: "
+		    "dapk-backup expire --backup=%s", b->label);
+	}
+	add_refs(s, &c);
+	b->usable = whole(s, &c);
+	b->n_parts = (uint32_t)c.n_parts;
+	b->timeline = c.timeline;
+	memcpy(b->wal_first, c.wal_first, sizeof(b->wal_first));
+	memcpy(b->wal_last, c.wal_last, sizeof(b->wal_last));
+	commit_free(&c);
+	return 0;
+}
+
+int
+survey_read(struct survey *out, struct repo *repo,
+    const struct incarnation *inc, survey_leaving_fn leaving,
+    survey_pulse_fn pulse, void *arg, struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+	size_t i;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	repo_key(inc, FOLDER, key);
+	rc = storage_list(repo->st, key, false, note, out, err);
+	if (rc == 0 && out->n > 0)
+		qsort(out->objects, out->n, sizeof(*out->objects), by_name);
+	group(out);
+	for (i = 0; i < out->n_backups && rc == 0; i++) {
+		struct survey_backup *b = &out->backups[i];
+
+		if (!b->committed)
+			continue;
+		b->leaving = leaving != NULL && leaving(arg, b->label);
+		if (!b->leaving)
+			rc = read_commit(out, b, repo, inc, err);
+		if (rc == 0)
+			rc = pulse(arg, err);
+	}
+	if (rc != 0)
+		survey_free(out);
+	return rc;
+}
+
+void
+survey_free(struct survey *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		free(s->objects[i].name);
+	free(s->objects);
+	free(s->backups);
+	free(s->refs);
+	memset(s, 0, sizeof(*s));
+}
+
+/* A name that ends with a dot stands for all that begin so. */
+static int
+by_key(const void *key, const void *item)
+{
+	const char *name = key;
+	size_t len = strlen(name);
+	const struct survey_object *o = item;
+
+	return name[len - 1] == '.' ? strncmp(name, o->name, len) :
+				      strcmp(name, o->name);
+}
+
+const struct survey_object *
+survey_find(const struct survey *s, const char *name)
+{
+	if (s->n == 0)
+		return NULL;
+	return bsearch(name, s->objects, s->n, sizeof(*s->objects), by_key);
+}
+
+static int
+by_label(const void *key, const void *item)
+{
+	return strcmp(key, ((const struct survey_backup *)item)->label);
+}
+
+const struct survey_backup *
+survey_backup(const struct survey *s, const char *label)
+{
+	if (s->n_backups == 0)
+		return NULL;
+	return bsearch(label, s->backups, s->n_backups, sizeof(*s->backups),
+	    by_label);
+}
+
+static bool
+referred_to(const struct survey *s, const struct pack_id *id)
+{
+	return s->n_refs > 0 && bsearch(id, s->refs, s->n_refs,
+	    sizeof(*s->refs), by_pack) != NULL;
+}
+
+/* Is the generation marked, and a later one there that is not? */
+static bool
+superseded(const struct survey *s, const struct survey_object *o)
+{
+	struct range r = objects_of(s, &o->id);
+	size_t i;
+
+	for (i = 0; i < r.n; i++)
+		if (r.list[i].kind == SURVEY_PACK &&
+		    r.list[i].generation > o->generation &&
+		    !has(&r, SURVEY_MARK, r.list[i].generation))
+			return has(&r, SURVEY_MARK, o->generation);
+	return false;
+}
+
+/* The generation that a mark is about. */
+static bool
+marked_is_there(const struct survey *s, const struct survey_object *o)
+{
+	struct range r = objects_of(s, &o->id);
+
+	return has(&r, SURVEY_PACK, o->generation);
+}
+
+bool
+survey_keeps(const struct survey *s, const struct survey_object *o)
+{
+	const struct survey_backup *b = survey_backup(s, o->id.label);
+	bool stays = b != NULL && b->committed && !b->leaving;
+
+	switch (o->kind) {
+	case SURVEY_COMMIT:
+		return stays;
+	case SURVEY_MANIFEST:
+		return stays && o->part < b->n_parts;
+	case SURVEY_PACK:
+		return referred_to(s, &o->id) && !superseded(s, o);
+	case SURVEY_MARK: /* what it is about goes first */
+		return marked_is_there(s, o);
+	case SURVEY_OTHER: /* perhaps a newer version's */
+		return stays;
+	}
+	return true;
+}
+
+bool
+survey_needs_wal(const struct survey *s, const char *name)
+{
+	const char *last = strrchr(name, '/');
+	struct wal_stored w;
+	uint32_t part;
+	size_t i;
+
+	last = last == NULL ? name : last + 1;
+	if (!wal_store_parse(last, &w, &part) ||
+	    w.file.type != WAL_FILE_SEGMENT)
+		return false;
+	for (i = 0; i < s->n_backups; i++) {
+		const struct survey_backup *b = &s->backups[i];
+
+		/* Names of one timeline sort as their positions do. */
+		if (b->committed && !b->leaving &&
+		    strncmp(last, b->wal_first, WAL_SEGMENT_NAME_LEN) >= 0 &&
+		    strncmp(last, b->wal_last, WAL_SEGMENT_NAME_LEN) <= 0)
+			return true;
+	}
+	return false;
+}

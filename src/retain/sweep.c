@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "retain/sweep.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cancel.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "repo/intent.h"
+#include "repo/tombstone.h"
+#include "retain/survey.h"
+
+#define BATCH 1000 /* objects removed before the catalogue is read again */
+
+struct sweep {
+	const struct sweep_params *params;
+	struct sweep_report *report;
+	int64_t now; /* the store's clock */
+	struct tombstone_set stones;
+	struct intent *intents;
+	size_t n_intents;
+	const struct tombstone *due; /* step 2: the one at hand */
+	struct survey survey;
+};
+
+static int
+pulse(void *arg, struct err *err)
+{
+	const struct sweep *s = arg;
+
+	if (cancel_check(err) != 0)
+		return -1;
+	return lease_renew(s->params->lease, err);
+}
+
+static void
+sweep_free(struct sweep *s)
+{
+	tombstone_list_free(&s->stones);
+	survey_free(&s->survey);
+	free(s->intents);
+}
+
+/* The store's clock, tombstones and intents. */
+static int
+sweep_begin(struct sweep *s, const struct sweep_params *params,
+    struct sweep_report *report, struct err *err)
+{
+	memset(s, 0, sizeof(*s));
+	memset(report, 0, sizeof(*report));
+	s->params = params;
+	s->report = report;
+	if (lease_confirm(params->lease, err) != 0)
+		return -1;
+	s->now = lease_time(params->lease);
+	if (tombstone_list(params->repo, params->inc, &s->stones, err) != 0 ||
+	    intent_list(params->repo, params->inc, &s->intents,
+		&s->n_intents, err) != 0)
+		return -1;
+	return 0;
+}
+
+static bool
+past_grace(const struct sweep *s, int64_t mtime)
+{
+	return s->now - mtime >= s->params->grace_us;
+}
+
+/*
+ * We hold the lease, so whoever put an intent does not; it may be asleep, and
+ * gets the grace period to find that out.
+ */
+static bool
+intent_lives(const struct sweep *s, const struct intent *i)
+{
+	return !past_grace(s, i->mtime);
+}
+
+/* Is somebody making this backup, or one that refers to it? */
+static bool
+intended(const struct sweep *s, const char *label)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_intents; i++)
+		if (intent_lives(s, &s->intents[i]) &&
+		    (strcmp(s->intents[i].label, label) == 0 ||
+			strcmp(s->intents[i].parent, label) == 0))
+			return true;
+	return false;
+}
+
+static bool
+is_listed(const struct sweep_params *p, const char *label)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_labels; i++)
+		if (strcmp(p->labels[i], label) == 0)
+			return true;
+	return false;
+}
+
+/* Step 1: what is to go now, or waits for its end already. */
+static bool
+leaves_by_mark(void *arg, const char *label)
+{
+	const struct sweep *s = arg;
+
+	return is_listed(s->params, label) ||
+	    tombstone_names_backup(&s->stones, label);
+}
+
+/* A usable backup that stays; NULL: none. */
+static const struct survey_backup *
+usable(const struct survey *s)
+{
+	size_t i;
+
+	for (i = s->n_backups; i > 0; i--)
+		if (s->backups[i - 1].committed && !s->backups[i - 1].leaving &&
+		    s->backups[i - 1].usable)
+			return &s->backups[i - 1];
+	return NULL;
+}
+
+static int
+check_labels(const struct sweep *s, struct err *err)
+{
+	const struct sweep_params *p = s->params;
+	const struct survey_backup *b;
+	bool new = false;
+	size_t i;
+
+	for (i = 0; i < p->n_labels; i++) {
+		b = survey_backup(&s->survey, p->labels[i]);
+		if (b == NULL || !b->committed) {
+			err_set(err, ERR_NOT_FOUND, "there is no backup %s",
+			    p->labels[i]);
+			return err_hint(err, "'dapk-backup info' lists them");
+		}
+		new = new || !tombstone_names_backup(&s->stones, p->labels[i]);
+	}
+	if (!new || p->force || usable(&s->survey) != NULL)
+		return 0;
+	err_set(err, ERR_REFUSED, "no usable backup of cluster %s would be "
+	    "left", p->inc->cluster);
+	return err_hint(err, "take another one first: dapk-backup backup; or "
+	    "repeat this with --force");
+}
+
+/* May this object go, as far as its folder's state says? */
+static bool
+ripe(const struct sweep *s, const struct survey_object *o)
+{
+	const struct survey_backup *b =
+	    survey_backup(&s->survey, o->id.label);
+
+	if (b->committed)
+		return true;
+	return past_grace(s, b->newest) && !intended(s, b->label);
+}
+
+struct names {
+	char **list;
+	size_t n, cap;
+};
+
+static void
+add_name(struct names *l, const char *name)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 64 : 2 * l->cap;
+		l->list = xreallocarray(l->list, l->cap, sizeof(*l->list));
+	}
+	l->list[l->n++] = xstrdup(name);
+}
+
+static void
+free_names(struct names *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		free(l->list[i]);
+	free(l->list);
+}
+
+static void
+note_kept(const struct sweep *s, const struct survey_object *o)
+{
+	const struct survey_backup *b =
+	    survey_backup(&s->survey, o->id.label);
+
+	if (o->kind != SURVEY_PACK || !b->leaving ||
+	    !is_listed(s->params, o->id.label))
+		return;
+	s->report->kept++;
+	s->report->kept_bytes += o->size;
+}
+
+/* Commits first, so that a crash in step 2 leaves garbage at worst. */
+static void
+collect(const struct sweep *s, bool commits, struct names *out)
+{
+	size_t i;
+
+	for (i = 0; i < s->survey.n; i++) {
+		const struct survey_object *o = &s->survey.objects[i];
+
+		if ((o->kind == SURVEY_COMMIT) != commits)
+			continue;
+		if (survey_keeps(&s->survey, o)) {
+			note_kept(s, o);
+			continue;
+		}
+		if (!ripe(s, o) || tombstone_names(&s->stones, o->name))
+			continue;
+		add_name(out, o->name);
+		s->report->backups += commits ? 1 : 0;
+		s->report->bytes += o->size;
+	}
+}
+
+static void
+collect_wal(const struct sweep *s, struct names *out)
+{
+	const struct sweep_params *p = s->params;
+	size_t i;
+
+	for (i = 0; i < p->n_objects; i++)
+		if (!survey_needs_wal(&s->survey, p->objects[i]) &&
+		    !tombstone_names(&s->stones, p->objects[i]))
+			add_name(out, p->objects[i]);
+}
+
+static int
+mark(struct sweep *s, struct err *err)
+{
+	const struct sweep_params *p = s->params;
+	struct names out = { .list = NULL };
+	size_t at, n;
+	int rc;
+
+	if (survey_read(&s->survey, p->repo, p->inc, leaves_by_mark, pulse, s,
+	    err) != 0 || check_labels(s, err) != 0)
+		return -1;
+	collect(s, true, &out);
+	collect(s, false, &out);
+	collect_wal(s, &out);
+	s->report->objects = out.n;
+	rc = p->dry_run ? 0 : lease_confirm(p->lease, err);
+	for (at = 0; at < out.n && rc == 0 && !p->dry_run; at += n) {
+		n = out.n - at < TOMBSTONE_OBJECTS_MAX ? out.n - at :
+							 TOMBSTONE_OBJECTS_MAX;
+		rc = tombstone_put(p->repo, p->inc, out.list + at, n,
+		    p->force, err);
+	}
+	free_names(&out);
+	return rc;
+}
+
+int
+sweep_mark(const struct sweep_params *params, struct sweep_report *report,
+    struct err *err)
+{
+	struct sweep s;
+	int rc;
+
+	rc = sweep_begin(&s, params, report, err);
+	if (rc == 0)
+		rc = mark(&s, err);
+	sweep_free(&s);
+	return rc;
+}
+
+static bool
+is_commit(const char *name)
+{
+	const char *last = strrchr(name, '/');
+
+	return strncmp(name, "backups/", 8) == 0 && last != NULL &&
+	    strcmp(last, "/commit") == 0;
+}
+
+/* The label in "backups/LABEL/..."; false when it is not such a name. */
+static bool
+label_of(const char *name, char out[FORMAT_LABEL_MAX])
+{
+	size_t len;
+
+	if (strncmp(name, "backups/", 8) != 0)
+		return false;
+	name += 8;
+	len = strcspn(name, "/");
+	if (len >= FORMAT_LABEL_MAX)
+		return false;
+	memcpy(out, name, len);
+	out[len] = '\0';
+	return label_valid(out);
+}
+
+static bool
+stone_names_backup(const struct tombstone *t, const char *label)
+{
+	char of[FORMAT_LABEL_MAX];
+	size_t i;
+
+	for (i = 0; i < t->n && is_commit(t->objects[i]); i++)
+		if (label_of(t->objects[i], of) && strcmp(of, label) == 0)
+			return true;
+	return false;
+}
+
+/* Step 2: the commits that the tombstone at hand names. */
+static bool
+leaves_by_run(void *arg, const char *label)
+{
+	const struct sweep *s = arg;
+
+	return stone_names_backup(s->due, label);
+}
+
+/* Has its time come? An older intent that lives, or one that refers to a
+ * backup that would go, holds it up. */
+static bool
+is_due(const struct sweep *s, const struct tombstone *t)
+{
+	size_t i;
+
+	if (!past_grace(s, t->mtime))
+		return false;
+	for (i = 0; i < s->n_intents; i++) {
+		const struct intent *in = &s->intents[i];
+
+		if (intent_lives(s, in) && (in->mtime < t->mtime ||
+		    stone_names_backup(t, in->parent) ||
+		    stone_names_backup(t, in->label)))
+			return false;
+	}
+	return true;
+}
+
+static int
+remove_object(struct sweep *s, const char *name, struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+
+	repo_key(s->params->inc, name, key);
+	if (storage_remove(s->params->repo->st, key, err) != 0)
+		return err_wrap(err, "remove what nothing refers to");
+	s->report->objects++;
+	return pulse(s, err);
+}
+
+/*
+ * What is left when they are gone is judged before the first of them goes. 1:
+ * go on; 0: this tombstone waits until there is a usable backup.
+ */
+static int
+remove_commits(struct sweep *s, struct err *err)
+{
+	const struct sweep_params *p = s->params;
+	const struct tombstone *t = s->due;
+	const struct survey_object *o;
+	size_t i;
+
+	if (t->n == 0 || !is_commit(t->objects[0]))
+		return 1;
+	survey_free(&s->survey);
+	if (survey_read(&s->survey, p->repo, p->inc, leaves_by_run, pulse, s,
+	    err) != 0)
+		return -1;
+	if (usable(&s->survey) == NULL && !t->forced) {
+		log_warning("tombstone %s waits: without the backups that it "
+		    "names no usable one would be left", t->id);
+		return 0;
+	}
+	for (i = 0; i < t->n && is_commit(t->objects[i]); i++) {
+		o = survey_find(&s->survey, t->objects[i]);
+		if (o == NULL)
+			continue; /* an earlier run did it */
+		if (lease_confirm(p->lease, err) != 0 ||
+		    remove_object(s, t->objects[i], err) != 0)
+			return -1;
+		s->report->backups++;
+	}
+	return 1;
+}
+
+/* Is what was read of the catalogue still so? Then it need not be again. */
+static int
+read_again(struct sweep *s, struct err *err)
+{
+	const struct sweep_params *p = s->params;
+	char (*labels)[FORMAT_LABEL_MAX];
+	size_t i, n, same = 0;
+
+	if (lease_confirm(p->lease, err) != 0 || catalogue_backups(p->repo,
+	    p->inc, &labels, &n, NULL, err) != 0)
+		return -1;
+	for (i = 0; i < n; i++) {
+		const struct survey_backup *b =
+		    survey_backup(&s->survey, labels[i]);
+
+		if (b != NULL && b->committed)
+			same++;
+	}
+	free(labels);
+	if (same == n && s->survey.n > 0)
+		return 0;
+	survey_free(&s->survey);
+	return survey_read(&s->survey, p->repo, p->inc, NULL, pulse, s, err);
+}
+
+static int
+remove_rest(struct sweep *s, struct err *err)
+{
+	const struct sweep_params *p = s->params;
+	const struct tombstone *t = s->due;
+	const struct survey_object *o;
+	size_t i, batch = 0;
+
+	survey_free(&s->survey);
+	if (survey_read(&s->survey, p->repo, p->inc, NULL, pulse, s, err) != 0)
+		return -1;
+	for (i = 0; i < t->n; i++) {
+		const char *name = t->objects[i];
+
+		if (is_commit(name))
+			continue;
+		if (batch++ % BATCH == 0 && read_again(s, err) != 0)
+			return -1;
+		o = survey_find(&s->survey, name);
+		if (o != NULL ? survey_keeps(&s->survey, o) ||
+			!ripe(s, o) :
+			survey_needs_wal(&s->survey, name)) {
+			s->report->kept++;
+			continue;
+		}
+		if (o == NULL && strncmp(name, "backups/", 8) == 0)
+			continue; /* an earlier run did it */
+		if (remove_object(s, name, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+run_stone(struct sweep *s, const struct tombstone *t, struct err *err)
+{
+	int rc;
+
+	s->due = t;
+	rc = remove_commits(s, err);
+	if (rc <= 0)
+		return rc;
+	if (remove_rest(s, err) != 0)
+		return -1;
+	s->report->tombstones++;
+	return tombstone_remove(s->params->repo, s->params->inc, t->id, err);
+}
+
+static int
+remove_dead_intents(struct sweep *s, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_intents; i++) {
+		if (intent_lives(s, &s->intents[i]))
+			continue;
+		if (intent_remove(s->params->repo, s->params->inc,
+		    s->intents[i].id, err) != 0)
+			return -1;
+		s->report->intents++;
+	}
+	return 0;
+}
+
+static int
+run(struct sweep *s, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < s->stones.n; i++) {
+		const struct tombstone *t = &s->stones.list[i];
+
+		if (!is_due(s, t)) {
+			int64_t due = t->mtime + s->params->grace_us;
+
+			if (s->report->waiting++ == 0 ||
+			    due < s->report->next_due)
+				s->report->next_due = due;
+		} else if (s->params->dry_run) {
+			s->report->objects += t->n;
+		} else if (run_stone(s, t, err) != 0)
+			return -1;
+	}
+	return s->params->dry_run ? 0 : remove_dead_intents(s, err);
+}
+
+int
+sweep_run(const struct sweep_params *params, struct sweep_report *report,
+    struct err *err)
+{
+	struct sweep s;
+	int rc;
+
+	rc = sweep_begin(&s, params, report, err);
+	if (rc == 0)
+		rc = run(&s, err);
+	sweep_free(&s);
+	return rc;
+}
