@@ -11,7 +11,7 @@
  *	intent_remove(repo, &inc, id, err);
  *
  * An intent whose maker does not hold the lease any more and that is older
- * than the grace period of removals is dead; the sweep removes it.
+ * than the grace period of removals is dead; a removal (retain/removal.h) removes it.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
 libdapk_a_SOURCES += \
 	%D%/survey.c %D%/survey.h \
-	%D%/sweep.c %D%/sweep.h
-unit_tests += tests/unit/test_sweep
+	%D%/removal.c %D%/removal.h
+unit_tests += tests/unit/test_removal

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "retain/sweep.h"
+#include "retain/removal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,15 +10,16 @@
 #include "core/cancel.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/time.h"
 #include "repo/intent.h"
 #include "repo/tombstone.h"
 #include "retain/survey.h"
 
 #define BATCH 1000 /* objects removed before the catalogue is read again */
 
-struct sweep {
-	const struct sweep_params *params;
-	struct sweep_report *report;
+struct removal {
+	const struct removal_params *params;
+	struct removal_report *report;
 	int64_t now; /* the store's clock */
 	struct tombstone_set stones;
 	struct intent *intents;
@@ -30,15 +31,16 @@ struct sweep {
 static int
 pulse(void *arg, struct err *err)
 {
-	const struct sweep *s = arg;
+	const struct removal *s = arg;
 
 	if (cancel_check(err) != 0)
 		return -1;
-	return lease_renew(s->params->lease, err);
+	return s->params->lease == NULL ? 0 :
+					  lease_renew(s->params->lease, err);
 }
 
 static void
-sweep_free(struct sweep *s)
+removal_free(struct removal *s)
 {
 	tombstone_list_free(&s->stones);
 	survey_free(&s->survey);
@@ -47,16 +49,20 @@ sweep_free(struct sweep *s)
 
 /* The store's clock, tombstones and intents. */
 static int
-sweep_begin(struct sweep *s, const struct sweep_params *params,
-    struct sweep_report *report, struct err *err)
+removal_begin(struct removal *s, const struct removal_params *params,
+    struct removal_report *report, struct err *err)
 {
 	memset(s, 0, sizeof(*s));
 	memset(report, 0, sizeof(*report));
 	s->params = params;
 	s->report = report;
-	if (lease_confirm(params->lease, err) != 0)
-		return -1;
-	s->now = lease_time(params->lease);
+	if (params->lease == NULL) {
+		s->now = time_now(); /* nothing is done: good enough */
+	} else {
+		if (lease_confirm(params->lease, err) != 0)
+			return -1;
+		s->now = lease_time(params->lease);
+	}
 	if (tombstone_list(params->repo, params->inc, &s->stones, err) != 0 ||
 	    intent_list(params->repo, params->inc, &s->intents,
 		&s->n_intents, err) != 0)
@@ -65,7 +71,7 @@ sweep_begin(struct sweep *s, const struct sweep_params *params,
 }
 
 static bool
-past_grace(const struct sweep *s, int64_t mtime)
+past_grace(const struct removal *s, int64_t mtime)
 {
 	return s->now - mtime >= s->params->grace_us;
 }
@@ -75,14 +81,14 @@ past_grace(const struct sweep *s, int64_t mtime)
  * gets the grace period to find that out.
  */
 static bool
-intent_lives(const struct sweep *s, const struct intent *i)
+intent_lives(const struct removal *s, const struct intent *i)
 {
 	return !past_grace(s, i->mtime);
 }
 
 /* Is somebody making this backup, or one that refers to it? */
 static bool
-intended(const struct sweep *s, const char *label)
+intended(const struct removal *s, const char *label)
 {
 	size_t i;
 
@@ -95,7 +101,7 @@ intended(const struct sweep *s, const char *label)
 }
 
 static bool
-is_listed(const struct sweep_params *p, const char *label)
+is_listed(const struct removal_params *p, const char *label)
 {
 	size_t i;
 
@@ -109,7 +115,7 @@ is_listed(const struct sweep_params *p, const char *label)
 static bool
 leaves_by_mark(void *arg, const char *label)
 {
-	const struct sweep *s = arg;
+	const struct removal *s = arg;
 
 	return is_listed(s->params, label) ||
 	    tombstone_names_backup(&s->stones, label);
@@ -129,9 +135,9 @@ usable(const struct survey *s)
 }
 
 static int
-check_labels(const struct sweep *s, struct err *err)
+check_labels(const struct removal *s, struct err *err)
 {
-	const struct sweep_params *p = s->params;
+	const struct removal_params *p = s->params;
 	const struct survey_backup *b;
 	bool new = false;
 	size_t i;
@@ -155,7 +161,7 @@ check_labels(const struct sweep *s, struct err *err)
 
 /* May this object go, as far as its folder's state says? */
 static bool
-ripe(const struct sweep *s, const struct survey_object *o)
+ripe(const struct removal *s, const struct survey_object *o)
 {
 	const struct survey_backup *b =
 	    survey_backup(&s->survey, o->id.label);
@@ -191,7 +197,7 @@ free_names(struct names *l)
 }
 
 static void
-note_kept(const struct sweep *s, const struct survey_object *o)
+note_kept(const struct removal *s, const struct survey_object *o)
 {
 	const struct survey_backup *b =
 	    survey_backup(&s->survey, o->id.label);
@@ -205,7 +211,7 @@ note_kept(const struct sweep *s, const struct survey_object *o)
 
 /* Commits first, so that a crash in step 2 leaves garbage at worst. */
 static void
-collect(const struct sweep *s, bool commits, struct names *out)
+collect(const struct removal *s, bool commits, struct names *out)
 {
 	size_t i;
 
@@ -227,9 +233,9 @@ collect(const struct sweep *s, bool commits, struct names *out)
 }
 
 static void
-collect_wal(const struct sweep *s, struct names *out)
+collect_wal(const struct removal *s, struct names *out)
 {
-	const struct sweep_params *p = s->params;
+	const struct removal_params *p = s->params;
 	size_t i;
 
 	for (i = 0; i < p->n_objects; i++)
@@ -239,9 +245,9 @@ collect_wal(const struct sweep *s, struct names *out)
 }
 
 static int
-mark(struct sweep *s, struct err *err)
+mark(struct removal *s, struct err *err)
 {
-	const struct sweep_params *p = s->params;
+	const struct removal_params *p = s->params;
 	struct names out = { .list = NULL };
 	size_t at, n;
 	int rc;
@@ -265,16 +271,16 @@ mark(struct sweep *s, struct err *err)
 }
 
 int
-sweep_mark(const struct sweep_params *params, struct sweep_report *report,
+removal_mark(const struct removal_params *params, struct removal_report *report,
     struct err *err)
 {
-	struct sweep s;
+	struct removal s;
 	int rc;
 
-	rc = sweep_begin(&s, params, report, err);
+	rc = removal_begin(&s, params, report, err);
 	if (rc == 0)
 		rc = mark(&s, err);
-	sweep_free(&s);
+	removal_free(&s);
 	return rc;
 }
 
@@ -320,7 +326,7 @@ stone_names_backup(const struct tombstone *t, const char *label)
 static bool
 leaves_by_run(void *arg, const char *label)
 {
-	const struct sweep *s = arg;
+	const struct removal *s = arg;
 
 	return stone_names_backup(s->due, label);
 }
@@ -328,7 +334,7 @@ leaves_by_run(void *arg, const char *label)
 /* Has its time come? An older intent that lives, or one that refers to a
  * backup that would go, holds it up. */
 static bool
-is_due(const struct sweep *s, const struct tombstone *t)
+is_due(const struct removal *s, const struct tombstone *t)
 {
 	size_t i;
 
@@ -346,7 +352,7 @@ is_due(const struct sweep *s, const struct tombstone *t)
 }
 
 static int
-remove_object(struct sweep *s, const char *name, struct err *err)
+remove_object(struct removal *s, const char *name, struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
 
@@ -362,9 +368,9 @@ remove_object(struct sweep *s, const char *name, struct err *err)
  * go on; 0: this tombstone waits until there is a usable backup.
  */
 static int
-remove_commits(struct sweep *s, struct err *err)
+remove_commits(struct removal *s, struct err *err)
 {
-	const struct sweep_params *p = s->params;
+	const struct removal_params *p = s->params;
 	const struct tombstone *t = s->due;
 	const struct survey_object *o;
 	size_t i;
@@ -394,9 +400,9 @@ remove_commits(struct sweep *s, struct err *err)
 
 /* Is what was read of the catalogue still so? Then it need not be again. */
 static int
-read_again(struct sweep *s, struct err *err)
+read_again(struct removal *s, struct err *err)
 {
-	const struct sweep_params *p = s->params;
+	const struct removal_params *p = s->params;
 	char (*labels)[FORMAT_LABEL_MAX];
 	size_t i, n, same = 0;
 
@@ -418,9 +424,9 @@ read_again(struct sweep *s, struct err *err)
 }
 
 static int
-remove_rest(struct sweep *s, struct err *err)
+remove_rest(struct removal *s, struct err *err)
 {
-	const struct sweep_params *p = s->params;
+	const struct removal_params *p = s->params;
 	const struct tombstone *t = s->due;
 	const struct survey_object *o;
 	size_t i, batch = 0;
@@ -451,7 +457,7 @@ remove_rest(struct sweep *s, struct err *err)
 }
 
 static int
-run_stone(struct sweep *s, const struct tombstone *t, struct err *err)
+run_stone(struct removal *s, const struct tombstone *t, struct err *err)
 {
 	int rc;
 
@@ -466,7 +472,7 @@ run_stone(struct sweep *s, const struct tombstone *t, struct err *err)
 }
 
 static int
-remove_dead_intents(struct sweep *s, struct err *err)
+remove_dead_intents(struct removal *s, struct err *err)
 {
 	size_t i;
 
@@ -482,7 +488,7 @@ remove_dead_intents(struct sweep *s, struct err *err)
 }
 
 static int
-run(struct sweep *s, struct err *err)
+run(struct removal *s, struct err *err)
 {
 	size_t i;
 
@@ -504,15 +510,15 @@ run(struct sweep *s, struct err *err)
 }
 
 int
-sweep_run(const struct sweep_params *params, struct sweep_report *report,
+removal_run(const struct removal_params *params, struct removal_report *report,
     struct err *err)
 {
-	struct sweep s;
+	struct removal s;
 	int rc;
 
-	rc = sweep_begin(&s, params, report, err);
+	rc = removal_begin(&s, params, report, err);
 	if (rc == 0)
 		rc = run(&s, err);
-	sweep_free(&s);
+	removal_free(&s);
 	return rc;
 }

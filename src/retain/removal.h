@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#ifndef RETAIN_SWEEP_H
-#define RETAIN_SWEEP_H
+#ifndef RETAIN_REMOVAL_H
+#define RETAIN_REMOVAL_H
 
 /*
- * Removal in two steps (FORMAT.md section 9.1). Step 1, sweep_mark(), puts a
+ * Removal in two steps (FORMAT.md section 9.1). Step 1, removal_mark(), puts a
  * tombstone that lists what would go: the commits of the backups that are to
  * be removed and all objects that no commit that stays refers to. Step 2,
- * sweep_run(), in a later run and after the grace period by the store's
+ * removal_run(), in a later run and after the grace period by the store's
  * clock, reads the commits again, removes those that the tombstone names,
  * reads once more, and removes what nothing refers to. The tombstone goes
  * last. A crash after any call leaves what restores, and garbage.
  *
- *	sweep_run(&params, &report, err);
- *	sweep_mark(&params, &report, err);
+ *	removal_run(&params, &report, err);
+ *	removal_mark(&params, &report, err);
  *
  * Policy is the caller's: it names labels and WAL objects. One thread.
  */
@@ -24,12 +24,13 @@
 #include "repo/lease.h"
 #include "repo/repo.h"
 
-struct sweep_params {
+struct removal_params {
 	struct repo *repo;
 	const struct incarnation *inc;
-	struct lease *lease;  /* on LEASE_BACKUPS; renewed here */
+	/* On LEASE_BACKUPS; renewed here. A dry run may do without (NULL). */
+	struct lease *lease;
 	int64_t grace_us;     /* 0: the next run may remove */
-	const char *const *labels; /* sweep_mark: backups to be removed */
+	const char *const *labels; /* removal_mark: backups to be removed */
 	size_t n_labels;
 	const char *const *objects; /* and WAL objects: "wal/..." */
 	size_t n_objects;
@@ -37,10 +38,10 @@ struct sweep_params {
 	bool dry_run; /* put and remove nothing, only report */
 };
 
-struct sweep_report {
+struct removal_report {
 	size_t backups;	  /* commits marked, or removed */
 	size_t objects;	  /* all objects, commits too */
-	uint64_t bytes;	  /* of objects marked; 0 for sweep_run */
+	uint64_t bytes;	  /* of objects marked; 0 for removal_run */
 	size_t kept;	  /* mark: of the folders' packs that stay, since others
 			     refer to them; run: of the tombstones' */
 	uint64_t kept_bytes;
@@ -56,10 +57,10 @@ struct sweep_report {
  * unless forced. Garbage of attempts that ended without a commit more than
  * the grace period ago is marked too.
  */
-int sweep_mark(const struct sweep_params *params, struct sweep_report *report,
+int removal_mark(const struct removal_params *params, struct removal_report *report,
     struct err *err) ERR_USE;
 
-int sweep_run(const struct sweep_params *params, struct sweep_report *report,
+int removal_run(const struct removal_params *params, struct removal_report *report,
     struct err *err) ERR_USE;
 
 #endif
