@@ -42,4 +42,5 @@ EXTRA_DIST += \
 	%D%/integration/63-standard-evidence.sh \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh \
+	%D%/integration/68-removal.sh \
 	%D%/integration/60-incremental.sh

@@ -43,6 +43,11 @@ static const char *const examples_restore[] = {
 	"'host=db1 user=replicator'",
 	NULL
 };
+static const char *const examples_expire[] = {
+	"dapk-backup expire --backup=20261122T133107Z --dry-run",
+	"dapk-backup expire --backup=20261122T133107Z",
+	"dapk-backup expire   # what is due, nightly from cron", NULL
+};
 static const char *const examples_info[] = {
 	"dapk-backup info", "dapk-backup info --json", NULL
 };
@@ -87,6 +92,12 @@ const struct command command_table[] = {
 	    "Shows what the repository holds and which points in time can be "
 	    "recovered to.",
 	    examples_info, cmd_info },
+	{ "expire", COMMAND_EXPIRE, "", 0, 0,
+	    "remove backups, in two steps",
+	    "Lists what is to go (the backup that is named, and what nothing "
+	    "refers to), and\nremoves what an earlier run listed longer ago "
+	    "than the grace period.",
+	    examples_expire, cmd_expire },
 	{ .name = NULL },
 };
 

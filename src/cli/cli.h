@@ -94,6 +94,7 @@ int cmd_archive_push(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_archive_get(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_backup(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_restore(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_expire(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_info(const struct config *cfg, struct err *err) ERR_USE;
 
 #endif

@@ -70,6 +70,7 @@ struct config {
 	enum config_checkpoint checkpoint;
 	uint64_t refresh_age_ms; /* store again what is older; 0: never */
 	enum config_from backup_from;
+	uint64_t grace_ms; /* between listing what is to go and removing */
 	uint64_t lease_ms; /* without renewal a lease ends after this */
 	uint64_t archive_timeout_ms; /* how long to wait for WAL to arrive */
 	bool wal_header_check; /* archive-push: page header against the name */

@@ -142,7 +142,8 @@ const struct option option_table[] = {
 	    .help = "wait this long for WAL to arrive in the repository, "
 		    "counted anew whenever a segment arrives" },
 	{ .name = "lease-timeout", .type = OPTION_DURATION,
-	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_BACKUP | COMMAND_EXPIRE,
 	    .env = "DAPK_BACKUP_LEASE_TIMEOUT", .value = "TIME",
 	    .default_value = "10min", .min = 1000, .max = DAY_MS,
 	    AT(lease_ms),
@@ -203,10 +204,18 @@ const struct option option_table[] = {
 	    .commands = COMMAND_RESTORE, .value = "ACTION",
 	    .default_value = "promote", .choices = action_choices, AT(action),
 	    .help = "what the server does at the target" },
-	{ .name = "backup", .type = OPTION_TEXT, .commands = COMMAND_RESTORE,
+	{ .name = "backup", .type = OPTION_TEXT,
+	    .commands = COMMAND_RESTORE | COMMAND_EXPIRE,
 	    .value = "LABEL", AT(backup),
-	    .help = "restore this backup (the beginning of its label is "
-		    "enough) instead of the one that fits best" },
+	    .help = "this backup (the beginning of its label is enough): "
+		    "restore it instead of the one that fits best; with "
+		    "expire, the one to be removed" },
+	{ .name = "grace", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_EXPIRE,
+	    .env = "DAPK_BACKUP_GRACE", .value = "TIME",
+	    .default_value = "1d", .max = 365 * DAY_MS, AT(grace_ms),
+	    .help = "what was listed for removal goes in a run that comes "
+		    "at least this much later" },
 	{ .name = "tablespace-map", .short_name = 'T', .type = OPTION_MAP,
 	    .commands = COMMAND_RESTORE, .value = "OLD=NEW",
 	    AT(tablespace_maps),
@@ -217,10 +226,11 @@ const struct option option_table[] = {
 	    .help = "make the data directory that is there into what the "
 		    "backup has: only pages that differ are fetched, what "
 		    "the backup does not have is removed" },
-	{ .name = "force", .type = OPTION_BOOL, .commands = COMMAND_RESTORE,
-	    AT(force),
-	    .help = "with --delta: also over the data directory of another "
-		    "system, whose content is lost" },
+	{ .name = "force", .type = OPTION_BOOL,
+	    .commands = COMMAND_RESTORE | COMMAND_EXPIRE, AT(force),
+	    .help = "with restore --delta: also over the data directory of "
+		    "another system, whose content is lost; with expire: "
+		    "also the last usable backup" },
 	{ .name = "allow-damage", .type = OPTION_BOOL,
 	    .commands = COMMAND_RESTORE, AT(allow_damage),
 	    .help = "restore what is left of a backup whose packs are "
@@ -247,7 +257,8 @@ const struct option option_table[] = {
 	    .help = "let the restored server archive into this repository; "
 		    "only for a server that takes the old one's place" },
 	{ .name = "dry-run", .short_name = 'n', .type = OPTION_BOOL,
-	    .commands = COMMAND_BACKUP | COMMAND_RESTORE, AT(dry_run),
+	    .commands = COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_EXPIRE,
+	    AT(dry_run),
 	    .help = "say what would be done and do nothing" },
 
 	/* output */

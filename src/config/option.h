@@ -23,7 +23,8 @@ enum option_command {
 	COMMAND_BACKUP = 1 << 4,
 	COMMAND_RESTORE = 1 << 5,
 	COMMAND_INFO = 1 << 6,
-	COMMAND_ANY = (1 << 7) - 1
+	COMMAND_EXPIRE = 1 << 9,
+	COMMAND_ANY = (1 << 10) - 1
 };
 
 enum option_type {

@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: PostgreSQL
+# Removal in two steps (T76, T80): what is to go stays restorable until its
+# time, what others refer to stays, and every backup that is left restores,
+# whatever was removed in whatever order.
+# shellcheck source=tests/lib/lib.sh
+. "$(dirname "$0")/../lib/lib.sh"
+
+pg_with_repository src
+bench_init src 2
+declare -A DUMP=()
+LABELS=()
+stones() { find "$REPO/clusters" -path '*/tombstones/*' -type f | wc -l; }
+commits() { find "$REPO/clusters" -path '*/backups/*/commit' | wc -l; }
+change() { sql src "UPDATE pgbench_accounts SET abalance = $1 WHERE aid % 97 = $(($1 % 97))" >/dev/null; }
+backup() { # with what the database was then
+	take_backup "$@"
+	LABELS+=("$LABEL")
+	dump_db src "$T/dump.$LABEL"
+	DUMP[$LABEL]=$T/dump.$LABEL
+}
+restores() { # LABEL
+	restored check "$MAIN" --backup "$1" --target immediate
+	dump_db check "$T/dump.check"
+	assert_same_dump "$T/dump.check" "${DUMP[$1]}"
+	drop check
+}
+
+note "five backups, each refers to the ones before"
+backup
+for i in 1 2 3 4; do
+	change "$i"
+	backup
+done
+assert_eq "$(commits)" 5 "backups"
+
+note "the first: said what would go, then listed, still restorable"
+expect 0 dapk expire --backup "${LABELS[0]}" --dry-run
+assert_match "$OUT" 'would go: [0-9]+ objects'
+assert_match "$OUT" 'packs? of it, .* stays?, since other backups refer to'
+assert_eq "$(stones)" 0 "tombstones after a dry run"
+expect 0 dapk expire --backup "${LABELS[0]}"
+assert_match "$OUT" 'is to go: [0-9]+ objects'
+assert_eq "$(stones)" 1 "tombstones"
+expect 0 dapk expire
+assert_match "$OUT" 'waits, the first until'
+assert_eq "$(commits)" 5 "backups before the grace period has passed"
+restores "${LABELS[0]}"
+expect 0 dapk expire --backup "${LABELS[0]}"
+assert_match "$OUT" 'listed already'
+
+note "a backup while the tombstone waits refers to none of what it names"
+change 5
+backup
+commit=$(backup_dir "$LABEL")/commit
+grep -o '"backups/[^"]*/pack-[^"]*"' "$REPO"/clusters/*/*/tombstones/* |
+	sed 's,.*backups/\([^/]*\)/pack-0*\([0-9]*\)-0*\([0-9]\{1\,\}\)\.zst.*,"label": "\1"\, "attempt": \2\, "number": \3\,,' >"$T/named"
+while IFS= read -r line; do
+	assert_lacks "$(cat "$commit")" "$line" "the commit"
+done <"$T/named"
+
+note "its time has come"
+expect 0 dapk expire --grace=0s
+assert_match "$OUT" 'removed [0-9]+ objects, 1 backup among them'
+assert_eq "$(commits)" 5 "backups"
+for label in "${LABELS[@]:1}"; do restores "$label"; done
+expect 1 dapk expire --backup "${LABELS[0]}"
+assert_clear_error 'no backup of cluster'
+assert_hint info
+
+note "in any order"
+order=(3 1 4 2)
+for i in "${order[@]}"; do
+	expect 0 dapk expire --grace=0s --backup "${LABELS[i]}"
+	change $((i + 20))
+	backup
+	unset "LABELS[i]"
+	expect 0 dapk expire --grace=0s
+	for label in "${LABELS[@]:1}"; do
+		restores "$label"
+	done
+done
+
+note "not the last one"
+left=("${LABELS[@]:1}")
+for label in "${left[@]::${#left[@]}-1}"; do
+	expect 0 dapk expire --grace=0s --backup "$label"
+done
+expect 0 dapk expire --grace=0s
+assert_eq "$(commits)" 1 "backups"
+expect 1 dapk expire --backup "${left[-1]}"
+assert_clear_error 'no usable backup'
+assert_hint 'dapk-backup backup'
+restores "${left[-1]}"
+
+note "while a backup runs nothing is removed"
+"${AS_USER[@]}" "$BIN" --config "$CONF" backup --full --max-rate 3MB >"$T/slow.out.log" 2>"$T/slow.err.log" &
+slow=$!
+wait_for 30 "the copying to begin" grep -q "starts at" "$T/slow.err.log"
+expect 6 dapk expire
+assert_clear_error "backup on host $(hostname), pid $slow"
+expect 0 dapk expire --dry-run
+exited "$slow"
+assert_eq "$RC" 0 "the backup's exit code"
