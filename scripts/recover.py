@@ -403,22 +403,24 @@ class Backup:
             raise Damage(f"{path} is another one's")
         return obj.text()
 
-    def pack(self, key):
-        """The pack (label, attempt, number), from its best generation."""
+    def packs(self, key):
+        """What is stored of the pack (label, attempt, number), best first."""
         label, attempt, number = key
         name = os.path.join(self.incarnation, "backups", label,
                             f"pack-{attempt:02}-{number:06}.zst")
-        why = None
+        found, why = [], None
         for _, path in generations(name):
             try:
                 obj = Object(self.repo, path, PACK)
                 if obj.tags.get(1) != label.encode() or \
                         obj.tags.get(2) != struct.pack("<II", attempt, number):
                     raise Damage(f"{path} is another pack")
-                return obj
+                found.append(obj)
             except Damage as e:
                 why = why or e
-        raise why
+        if not found:
+            raise why
+        return found
 
 
 # ---------------------------------------------------------------- the files
@@ -470,6 +472,27 @@ def decode_map(data):
     if at != len(data):
         raise Damage("a map has bytes after its end")
     return runs
+
+
+def read_map(obj, number):
+    frame = obj.frame(number)
+    if frame.type != MAP:
+        raise Damage(f"{frame.where} is no map")
+    try:
+        return decode_map(frame.plain())
+    except (IndexError, struct.error):
+        raise Damage(f"{frame.where}: the map is cut short") from None
+
+
+def first_that_holds(stored, what):
+    """what(object), of the first of a pack's generations that is whole."""
+    why = None
+    for obj in stored:
+        try:
+            return what(obj)
+        except Damage as e:
+            why = why or e
+    raise why
 
 
 class Restore:
@@ -564,7 +587,7 @@ class Restore:
 
     def read_maps(self, pack, wanted, maps):
         try:
-            obj = self.backup.pack(pack)
+            stored = self.backup.packs(pack)
         except Damage as e:
             self.lost(e, [f for _, f, _ in wanted])
             return
@@ -572,12 +595,10 @@ class Restore:
         for number, f, i in wanted:
             try:
                 if number not in read_already:
-                    frame = obj.frame(number)
-                    if frame.type != MAP:
-                        raise Damage(f"{frame.where} is no map")
-                    read_already[number] = decode_map(frame.plain())
+                    read_already[number] = first_that_holds(
+                        stored, lambda obj, n=number: read_map(obj, n))
                 maps[f][i] = read_already[number]
-            except (Damage, IndexError, struct.error) as e:
+            except Damage as e:
                 self.lost(e, [f])
 
     def add_pieces(self, f, runs, pieces):
@@ -599,10 +620,11 @@ class Restore:
 
     def write_pack(self, pack, frames):
         try:
-            obj = self.backup.pack(pack)
+            stored = self.backup.packs(pack)
         except Damage as e:
             self.lost(e, {p[0] for ps in frames.values() for p in ps})
             return
+        obj = stored[0]
         done = set()
         try:
             for number, plain in obj.shown_frames():
@@ -611,17 +633,18 @@ class Restore:
                 done.add(number)
         except Damage as e:
             say(f"{e}; trying its frames one by one")
-            self.rescue(obj, {n: p for n, p in frames.items()
-                              if n not in done})
+            self.rescue(stored, {n: p for n, p in frames.items()
+                                 if n not in done})
             return
         for number in frames.keys() - done:
             self.lost(f"{obj.path} frame {number} is not there",
                       {p[0] for p in frames[number]})
 
-    def rescue(self, obj, frames):
+    def rescue(self, stored, frames):
         for number, pieces in frames.items():
             try:
-                plain = obj.frame(number).plain()
+                obj, plain = first_that_holds(
+                    stored, lambda o, n=number: (o, o.frame(n).plain()))
             except Damage as e:
                 self.lost(e, {p[0] for p in pieces})
                 continue

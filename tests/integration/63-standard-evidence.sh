@@ -19,6 +19,7 @@ sql src "ALTER SYSTEM SET maintenance_work_mem = '33MB'"
 odd=$'od"d \xff'
 as_user bash -c 'echo odd >"$1"' - "$T/src/$odd"
 take_backup
+first=$LABEL
 
 verifybackup() { # DIR [option...]
 	local dir=$1 prog=$CLIENTS/pg_verifybackup
@@ -88,18 +89,55 @@ assert_same_dump "$T/src.dump" "$T/whole.dump"
 pg_stop whole
 rm -rf "$T/whole" "$T/moved one" "$T/wal dir"
 
+note "recover.py: the last of a chain of incremental backups"
+bench_init src 3
+for ((i = 0; i < 5; i++)); do
+	bench_for src 400
+	sql src "UPDATE here SET md5 = 'round $i' WHERE n % 97 = $i"
+	take_backup
+done
+assert_ne "$(grep -o '"parent": *"[^"]*"' "$(backup_dir "$LABEL")/commit")" '' "the parent"
+dump_db src "$T/src.dump"
+recover 0 --backup "$LABEL" --output "$T/chain"
+start_copy chain
+dump_db chain "$T/chain.dump"
+assert_same_dump "$T/src.dump" "$T/chain.dump"
+assert_bench_invariant chain
+assert_amcheck chain
+pg_stop chain
+assert_checksums chain
+rm -rf "$T/chain" "$T/chain.tablespace-$oid"
+
+note "recover.py: a repaired pack counts instead of the damaged one"
+parent=$(find "$REPO/clusters" -name 'pack-*.zst' -size +100k -printf '%T@ %p\n' | sort -n | head -n 1 | cut -d' ' -f2)
+as_user cp "$parent" "${parent%.zst}.g1.zst"
+printf XXXX | dd of="$parent" bs=1 seek=50000 conv=notrunc status=none
+recover 0 --output "$T/chain"
+assert_lacks "$OUT" DAMAGED "its output"
+rm -rf "$T/chain" "$T/chain.tablespace-$oid"
+as_user mv "${parent%.zst}.g1.zst" "$parent"
+
+note "pg_verifybackup after restore --delta into a directory that was used"
+expect 0 dapk restore -D "$T/new" -T "${ts//=/\\=}=$T/moved"
+start_copy new
+sql new "UPDATE here SET md5 = 'elsewhere'"
+pg_stop new
+expect 0 dapk restore --delta -D "$T/new" --backup "$LABEL" -T "${ts//=/\\=}=$T/moved"
+verifybackup "$T/new"
+[ "$RC" = 0 ] || fail "pg_verifybackup: $OUT $ERR"
+
 note "recover.py: a damaged pack is named, with the files that it costs, and nothing starts"
-pack=$(find "$(backup_dir "$LABEL")" -name 'pack-*.zst' -size +100k | sort | head -n 1)
-cp "$pack" "$T/pack"
+pack=$(find "$(backup_dir "$first")" -name 'pack-*.zst' -size +100k | sort | head -n 1)
+as_user cp "$pack" "$T/pack"
 printf XXXX | dd of="$pack" bs=1 seek=50000 conv=notrunc status=none
-recover 1 --output "$T/hurt"
+recover 1 --backup "$first" --output "$T/hurt"
 assert_contains "$OUT" "$(basename "$pack") frame " "the damage"
 assert_match "$OUT" '^LOST .*: base/' "the files"
 [ ! -e "$T/hurt/global/pg_control" ] || fail "a damaged directory has a pg_control"
 rm -rf "$T/hurt" "$T/hurt.tablespace-$oid"
 rm "$pack"
-recover 1 --output "$T/hurt"
+recover 1 --backup "$first" --output "$T/hurt"
 assert_contains "$OUT" "$(basename "$pack") is missing" "the damage"
 rm -rf "$T/hurt" "$T/hurt.tablespace-$oid"
-cp "$T/pack" "$pack"
+as_user cp "$T/pack" "$pack"
 recover 2 --output "$T/src"
