@@ -79,6 +79,7 @@ collect_backups(struct info *info, struct info_incarnation *inc,
 	}
 	qsort(inc->backups, inc->n_backups, sizeof(*inc->backups),
 	    compare_backups);
+	info_shares(inc);
 	ret = 0;
 out:
 	free(labels);

@@ -14,12 +14,26 @@
 #include "repo/walreach.h"
 #include "repo/walstore.h"
 
+/*
+ * Of a backup's packs, by the commits of all backups. "plain" and "live" count
+ * bytes of the files' content; plain 0: not known.
+ */
+struct info_share {
+	uint64_t made_packs, made_bytes, made_plain; /* its own, still needed */
+	uint64_t made_live; /* of these in the newest backup */
+	uint64_t refers_backups; /* others whose packs it refers to */
+	uint64_t refers_packs, refers_bytes, refers_plain;
+	uint64_t refers_live; /* what it needs of them */
+	uint64_t frees; /* bytes that nothing but this backup needs */
+};
+
 struct info_backup {
 	char label[FORMAT_LABEL_MAX];
 	struct err problem; /* ERR_NONE, or why the commit cannot be read */
 	struct commit commit;
 	bool usable; /* its own WAL is whole: it can be restored */
 	struct err unusable; /* why not */
+	struct info_share share;
 };
 
 struct info_timeline {
@@ -44,6 +58,9 @@ struct info_incarnation {
 	struct info_backup *backups; /* oldest first */
 	size_t n_backups;
 	size_t unfinished; /* folders without a commit */
+	bool shares_known; /* else a commit could not be read */
+	size_t newest; /* that can be read; n_backups: none */
+	uint64_t orphan_backups, orphan_bytes; /* removed, their packs needed */
 	struct info_timeline *timelines;
 	size_t n_timelines;
 	struct wal_range *ranges; /* ascending */
@@ -70,6 +87,9 @@ struct info {
 int info_collect(struct info *out, struct repo *repo, const char *cluster,
     struct err *err) ERR_USE;
 void info_free(struct info *info);
+
+/* Fill in the shares of all backups: info_share.c, called by info_collect(). */
+void info_shares(struct info_incarnation *inc);
 
 /* Segments missing between two ranges of one timeline, and their names. */
 uint64_t info_gap(const struct info_incarnation *inc, size_t range,

@@ -126,8 +126,34 @@ tablespaces_json(const struct commit *c)
 	return list;
 }
 
+/* Which is not known is null. */
+static void
+set_share(json_t *j, const struct info_incarnation *inc,
+    const struct info_backup *b)
+{
+	const struct info_share *s = &b->share;
+	const char *parent = b->commit.parent;
+	json_t *refers = json_object(), *made = json_object();
+
+	set(made, "packs", number(s->made_packs));
+	set(made, "bytes", number(s->made_bytes));
+	set(made, "plain", number(s->made_plain));
+	set(made, "in_newest", number(s->made_live));
+	set(refers, "backups", number(s->refers_backups));
+	set(refers, "packs", number(s->refers_packs));
+	set(refers, "bytes", number(s->refers_bytes));
+	set(refers, "plain", number(s->refers_plain));
+	set(refers, "needed", number(s->refers_live));
+	set(j, "parent", *parent == '\0' ? json_null() :
+	    json_string(parent));
+	set(j, "made", made);
+	set(j, "refers", refers);
+	set(j, "frees_bytes", inc->shares_known ? number(s->frees) :
+	    json_null());
+}
+
 static json_t *
-backup_json(const struct info_backup *b)
+backup_json(const struct info_incarnation *inc, const struct info_backup *b)
 {
 	const struct commit *c = &b->commit;
 	json_t *j = json_object();
@@ -155,6 +181,7 @@ backup_json(const struct info_backup *b)
 	set(j, "files", number(c->files));
 	set(j, "original_bytes", number(c->original_bytes));
 	set(j, "stored_bytes", number(c->stored_bytes));
+	set_share(j, inc, b);
 	set(j, "data_checksums", json_boolean(c->data_checksums));
 	set(j, "tablespaces", tablespaces_json(c));
 	set(j, "damaged_count", number(c->damaged_count));
@@ -265,7 +292,7 @@ incarnation_json(const struct info_incarnation *inc)
 
 	(void)snprintf(id, sizeof(id), "%" PRIu64, inc->inc.system_id);
 	for (i = 0; i < inc->n_backups; i++)
-		append(backups, backup_json(&inc->backups[i]));
+		append(backups, backup_json(inc, &inc->backups[i]));
 	for (i = 0; i < inc->n_timelines; i++)
 		append(timelines, timeline_json(inc, &inc->timelines[i]));
 	for (i = 0; i < inc->n_problems; i++)
@@ -277,6 +304,7 @@ incarnation_json(const struct info_incarnation *inc)
 	set(j, "recovery", recovery_json(inc));
 	set(j, "backups", backups);
 	set(j, "unfinished_backups", number(inc->unfinished));
+	set(j, "removed_backups_bytes", number(inc->orphan_bytes));
 	set(j, "wal", timelines);
 	set(j, "problems", problems);
 	return j;

@@ -9,6 +9,55 @@
 #include "core/text.h"
 #include "core/time.h"
 
+static unsigned
+percent(uint64_t part, uint64_t whole)
+{
+	return whole == 0 ? 0 : (unsigned)((double)part * 100 /
+	    (double)whole + 0.5);
+}
+
+/* The parent as it is listed, or that it is no more. */
+static void
+print_parent(const struct info_incarnation *inc, const char *label,
+    bool verbose, FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < inc->n_backups; i++)
+		if (strcmp(inc->backups[i].label, label) == 0)
+			break;
+	(void)fprintf(out, "      parent   %.*s%s\n", verbose ||
+	    i == inc->n_backups ? FORMAT_LABEL_MAX :
+	    info_short_label(inc, i), label, i == inc->n_backups ?
+	    ", removed meanwhile: it is not needed" : "");
+}
+
+/* What it has in common with others, and what it alone keeps. */
+static void
+print_share(const struct info_incarnation *inc, size_t i, bool verbose,
+    FILE *out)
+{
+	const struct info_backup *b = &inc->backups[i];
+	const struct info_share *s = &b->share;
+	char size[TEXT_SIZE_MAX];
+
+	if (b->commit.parent[0] != '\0')
+		print_parent(inc, b->commit.parent, verbose, out);
+	if (s->refers_packs > 0)
+		(void)fprintf(out, "      refers   to %s that %" PRIu64
+		    " other backup%s stored, and needs %u %% of it\n",
+		    text_human_size(s->refers_bytes, size),
+		    s->refers_backups, s->refers_backups == 1 ? "" : "s",
+		    percent(s->refers_live, s->refers_plain));
+	if (i != inc->newest && s->made_plain > 0 && inc->shares_known)
+		(void)fprintf(out, "      alive    %u %% of what it stored is "
+		    "in the newest backup too\n",
+		    percent(s->made_live, s->made_plain));
+	if (inc->shares_known)
+		(void)fprintf(out, "      frees    %s when it is removed\n",
+		    text_human_size(s->frees, size));
+}
+
 static void
 print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
     FILE *out)
@@ -35,6 +84,7 @@ print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
 	(void)fprintf(out, "      size     %s in %" PRIu64
 	    " files, stored %s\n", text_human_size(c->original_bytes,
 	    original), c->files, text_human_size(c->stored_bytes, stored));
+	print_share(inc, i, verbose, out);
 	for (t = 0; t < c->n_tablespaces; t++)
 		(void)fprintf(out, "      tablespace %" PRIu32 " %s\n",
 		    c->tablespaces[t].oid, c->tablespaces[t].path);
@@ -133,6 +183,7 @@ print_windows(const struct info_incarnation *inc, FILE *out)
 static void
 print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
 {
+	char size[TEXT_SIZE_MAX];
 	size_t i;
 
 	(void)fprintf(out, "\ncluster %s, PostgreSQL %d, system identifier %"
@@ -142,6 +193,14 @@ print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
 	(void)fprintf(out, "  backups: %zu\n", inc->n_backups);
 	for (i = 0; i < inc->n_backups; i++)
 		print_backup(inc, i, verbose, out);
+	if (inc->orphan_backups > 0)
+		(void)fprintf(out, "    and %s that %" PRIu64 " removed "
+		    "backup%s stored, since they refer to it\n",
+		    text_human_size(inc->orphan_bytes, size),
+		    inc->orphan_backups, inc->orphan_backups == 1 ? "" : "s");
+	if (!inc->shares_known)
+		(void)fprintf(out, "    what each frees when it is removed is "
+		    "not known, since a commit cannot be read\n");
 	if (inc->unfinished > 0)
 		(void)fprintf(out, "    and %zu unfinished (running now, or "
 		    "interrupted; harmless)\n", inc->unfinished);

@@ -11,6 +11,7 @@ libdapk_a_SOURCES += \
 	%D%/help.c \
 	%D%/info.c %D%/info.h \
 	%D%/info_json.c \
+	%D%/info_share.c \
 	%D%/info_text.c \
 	%D%/parse.c \
 	%D%/progress.c %D%/progress.h
