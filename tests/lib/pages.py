@@ -89,81 +89,91 @@ def superset(data, start, end, changes):
     return seen > 0 and missing == 0
 
 
-HEAP_HINTS = 0x0F00 | 0x0010  # xmin/xmax committed/invalid; combo cid
+# Bits of t_infomask: HEAP_COMBOCID, and whether xmin and xmax are known to
+# have committed or aborted. Frozen is both of xmin's: logged, but not told
+# apart here (pg_check_frozen does).
+HEAP_HINTS = 0x0F00 | 0x0020
+LP_NORMAL, LP_DEAD = 1, 3
+GIST, HASH = 0xFF81, 0xFF80  # the last two bytes of their pages
 
 
-def mask_heap_tuples(page, lines):
-    for off, flags, length in lines:
-        if flags != 1 or length < 23:
-            continue
-        # t_cid and hints: set again by whoever looks at the tuple
-        struct.pack_into("<I", page, off + 8, 0)
-        (mask,) = struct.unpack_from("<H", page, off + 20)
-        struct.pack_into("<H", page, off + 20, mask & ~HEAP_HINTS)
+def line_pointers(page, lower):
+    for at in range(24, lower, 4):
+        (item,) = struct.unpack_from("<I", page, at)
+        yield at, item & 0x7FFF, item >> 15 & 3, item >> 17
+
+
+def mask_heap(page, lower):
+    for _, off, flags, length in line_pointers(page, lower):
+        if flags == LP_NORMAL and length >= 23 and off + length <= PAGE:
+            struct.pack_into("<I", page, off + 8, 0)  # t_cid
+            (bits,) = struct.unpack_from("<H", page, off + 20)
+            struct.pack_into("<H", page, off + 20, bits & ~HEAP_HINTS)
+
+
+def mask_index(page, lower, special):
+    """Entries known to be dead, flags that say so, cycle ids, GiST's NSN."""
+    for at, off, flags, length in line_pointers(page, lower):
+        if flags == LP_DEAD and length > 0:
+            struct.pack_into("<I", page, at,
+                             off | LP_NORMAL << 15 | length << 17)
+    (opaque,) = struct.unpack_from("<H", page, special + 12)
+    (kind,) = struct.unpack_from("<H", page, special + 14)
+    if kind == GIST:
+        page[special:special + 8] = bytes(8)
+        opaque &= ~0x18                     # F_HAS_GARBAGE, F_FOLLOW_RIGHT
+    elif kind == HASH:
+        opaque &= ~0x80                     # LH_PAGE_HAS_DEAD_TUPLES
+    else:
+        opaque &= ~0x60                     # BTP_HAS_GARBAGE, BTP_SPLIT_END
+        page[special + 14:special + 16] = bytes(2)
+    struct.pack_into("<H", page, special + 12, opaque)
 
 
 def mask(page):
-    """What of a page is logged; None for one that is empty or new."""
+    """What of a page is logged; None for one that is new or empty."""
     if not any(page):
         return None
     page = bytearray(page)
     flags, lower, upper, special = struct.unpack_from("<HHHH", page, 10)
-    page[0:10] = bytes(10)                        # LSN, checksum
-    struct.pack_into("<H", page, 10, flags & ~0x3)  # PD_HAS_FREE_LINES, FULL
-    struct.pack_into("<I", page, 20, 0)           # pd_prune_xid
+    page[0:10] = bytes(10)                          # LSN, checksum
+    struct.pack_into("<H", page, 10, flags & ~0x3)  # full, has free lines
+    page[20:24] = bytes(4)                          # pd_prune_xid
     if not 24 <= lower <= upper <= special <= PAGE:
         return bytes(page)
-    if lower == 24 and special == PAGE and upper == special:
+    if lower == 24 and upper == special == PAGE:
         return None
     page[lower:upper] = bytes(upper - lower)
-    rest = PAGE - special
-    tail = bytes(page[special:])
-    if rest == 0 or rest == 16:
-        lines = []
-        for at in range(24, lower, 4):
-            (item,) = struct.unpack_from("<I", page, at)
-            lines.append((item & 0x7FFF, item >> 15 & 3, item >> 17))
-        if rest == 0:
-            mask_heap_tuples(page, lines)
-        elif tail[12:14] == b"\0\0" or True:
-            mask_index(page, lines, special)
+    if special == PAGE:
+        mask_heap(page, lower)
+    elif special == PAGE - 16:
+        mask_index(page, lower, special)
     return bytes(page)
 
 
-def mask_index(page, lines, special):
-    """B-tree and hash: entries known to be dead, cycle id, hints."""
-    for i, (off, flags, length) in enumerate(lines):
-        if flags == 3 and length > 0:             # LP_DEAD with a tuple
-            struct.pack_into("<I", page, 24 + 4 * i,
-                             off | 1 << 15 | length << 17)
-    (opaque,) = struct.unpack_from("<H", page, special + 12)
-    if struct.unpack_from("<H", page, special + 14)[0] == 0xFF80:  # hash
-        struct.pack_into("<H", page, special + 12, opaque & ~0x80)
-    else:                                         # BTP_HAS_GARBAGE
-        struct.pack_into("<H", page, special + 12, opaque & ~0x60)
-        struct.pack_into("<H", page, special + 14, 0)
+def describe(key, block, old, new):
+    at = [n for n in range(PAGE)
+          if (old or bytes(PAGE))[n] != (new or bytes(PAGE))[n]]
+    print(f"{key} block {block}: {len(at)} bytes differ, at {at[:12]}; "
+          f"new or empty: {old is None}, {new is None}")
 
 
 def compare(one, two):
-    a, b = main_forks(one), main_forks(two)
+    files_one, files_two = main_forks(one), main_forks(two)
     differ = pages = 0
-    for key in sorted(set(a) | set(b)):
-        pages_a = read_pages(a[key]) if key in a else []
-        pages_b = read_pages(b[key]) if key in b else []
-        for i in range(max(len(pages_a), len(pages_b))):
+    for key in sorted(set(files_one) | set(files_two)):
+        a = read_pages(files_one[key]) if key in files_one else []
+        b = read_pages(files_two[key]) if key in files_two else []
+        for i in range(max(len(a), len(b))):
             pages += 1
-            x = mask(pages_a[i]) if i < len(pages_a) else None
-            y = mask(pages_b[i]) if i < len(pages_b) else None
-            if x == y:
+            if i < min(len(a), len(b)) and a[i] == b[i]:
                 continue
-            differ += 1
-            if differ > 20:
-                continue
-            at = [n for n in range(PAGE)
-                  if (x or bytes(PAGE))[n] != (y or bytes(PAGE))[n]]
-            print(f"{key} block {i}: {len(at)} bytes differ from {at[0]} on"
-                  f"; new or empty: {x is None} {y is None}; LSNs"
-                  f" {[p[i][:8].hex() if i < len(p) else None for p in (pages_a, pages_b)]}")
+            x = mask(a[i]) if i < len(a) else None
+            y = mask(b[i]) if i < len(b) else None
+            if x != y:
+                differ += 1
+                if differ <= 20:
+                    describe(key, i, x, y)
     print(f"{pages} pages, {differ} differ")
     return pages > 0 and differ == 0
 
