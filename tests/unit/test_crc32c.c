@@ -60,6 +60,22 @@ every_length_and_alignment_agrees_with_the_definition(void **state)
 			    plainly(bytes + off, len));
 }
 
+/* From 8184 bytes on three stretches are done side by side. */
+static void
+long_pieces_agree_with_the_definition(void **state)
+{
+	static uint8_t bytes[40000];
+	size_t i, off, len;
+
+	for (i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * i * 31 + i / 11);
+	for (off = 0; off < 3; off++)
+		for (len = 8170; len < sizeof(bytes) - 3;
+		    len += len < 8200 ? 1 : 977)
+			assert_int_equal(crc32c(bytes + off, len),
+			    plainly(bytes + off, len));
+}
+
 static void
 pieces_and_combining_give_the_whole(void **state)
 {
@@ -115,6 +131,7 @@ main(void)
 		cmocka_unit_test(published_values_hold),
 		cmocka_unit_test(
 		    every_length_and_alignment_agrees_with_the_definition),
+		cmocka_unit_test(long_pieces_agree_with_the_definition),
 		cmocka_unit_test(pieces_and_combining_give_the_whole),
 		cmocka_unit_test(combining_works_past_4_gb),
 	};
