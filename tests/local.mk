@@ -39,7 +39,9 @@ EXTRA_DIST += \
 	%D%/integration/53-memory.sh \
 	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/61-delta-restore.sh \
+	%D%/integration/62-allow-damage.sh \
 	%D%/integration/63-standard-evidence.sh \
+	%D%/integration/65-export-tar.sh \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh \
 	%D%/integration/68-removal.sh \

@@ -48,6 +48,12 @@ static const char *const examples_expire[] = {
 	"dapk-backup expire --backup=20261122T133107Z",
 	"dapk-backup expire   # what is due, nightly from cron", NULL
 };
+static const char *const examples_export[] = {
+	"dapk-backup export 20261122T013000Z --output /srv/tar",
+	"dapk-backup export 20261122T013000Z --output - | ssh other 'tar -xf "
+	"- -C /srv/data'",
+	NULL
+};
 static const char *const examples_info[] = {
 	"dapk-backup info", "dapk-backup info --json", NULL
 };
@@ -87,6 +93,11 @@ const struct command command_table[] = {
 	    "written, then restores\nthe backup into a new directory and sets "
 	    "up recovery.",
 	    examples_restore, cmd_restore },
+	{ "export", COMMAND_EXPORT, "LABEL", 1, 1,
+	    "write a backup as plain tar that needs no tool to unpack",
+	    "Writes a backup as tar archives, laid out as pg_basebackup -Ft "
+	    "does it: they\nunpack with tar and start with PostgreSQL alone.",
+	    examples_export, cmd_export },
 	{ "info", COMMAND_INFO, "", 0, 0,
 	    "show backups, WAL and the window that can be recovered to",
 	    "Shows what the repository holds and which points in time can be "

@@ -95,6 +95,7 @@ int cmd_archive_get(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_backup(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_restore(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_expire(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_export(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_info(const struct config *cfg, struct err *err) ERR_USE;
 
 #endif

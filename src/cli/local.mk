@@ -5,6 +5,7 @@ libdapk_a_SOURCES += \
 	%D%/cmd_backup.c \
 	%D%/cmd_check.c \
 	%D%/cmd_expire.c \
+	%D%/cmd_export.c \
 	%D%/cmd_info.c \
 	%D%/cmd_init.c \
 	%D%/cmd_restore.c \

@@ -100,6 +100,9 @@ struct config {
 	char *primary_conninfo;
 	bool keep_archiving;
 	bool delta, force, allow_damage; /* restore */
+	int export_format; /* only tar yet */
+	char *output; /* export: directory, file or "-" */
+	bool export_wal;
 
 	char **arguments; /* what is left of the command line; not owned */
 	int n_arguments;

@@ -20,6 +20,7 @@ static const char *const progress_choices[] = { "auto", "always", "never",
 static const char *const format_choices[] = { "text", "json", NULL };
 static const char *const action_choices[] = { "promote", "pause", "shutdown",
 	NULL };
+static const char *const export_choices[] = { "tar", NULL };
 static const char *const target_choices[] = { "immediate", "latest", NULL };
 
 const struct option option_table[] = {
@@ -256,6 +257,20 @@ const struct option option_table[] = {
 	    .commands = COMMAND_RESTORE, AT(keep_archiving),
 	    .help = "let the restored server archive into this repository; "
 		    "only for a server that takes the old one's place" },
+	{ .name = "format", .type = OPTION_CHOICE, .commands = COMMAND_EXPORT,
+	    .value = "FORMAT", .default_value = "tar",
+	    .choices = export_choices, AT(export_format),
+	    .help = "what export writes: tar archives, as pg_basebackup "
+		    "-Ft does" },
+	{ .name = "output", .short_name = 'o', .type = OPTION_TEXT,
+	    .commands = COMMAND_EXPORT, .value = "PATH", AT(output),
+	    .help = "a directory, which gets an archive for the data "
+		    "directory and one for each tablespace; a file whose "
+		    "name ends with .tar; or - for standard output" },
+	{ .name = "wal", .type = OPTION_BOOL, .commands = COMMAND_EXPORT,
+	    .default_value = "yes", AT(export_wal),
+	    .help = "put the WAL that the backup needs into pg_wal of the "
+		    "archive, so that what is unpacked starts on its own" },
 	{ .name = "dry-run", .short_name = 'n', .type = OPTION_BOOL,
 	    .commands = COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_EXPIRE,
 	    AT(dry_run),
@@ -281,7 +296,8 @@ const struct option option_table[] = {
 		    "object a line" },
 	{ .name = "progress", .type = OPTION_CHOICE,
 	    .section = SECTION_GLOBAL,
-	    .commands = COMMAND_BACKUP | COMMAND_RESTORE,
+	    .commands = COMMAND_BACKUP | COMMAND_RESTORE |
+		COMMAND_EXPORT,
 	    .env = "DAPK_BACKUP_PROGRESS", .value = "WHEN",
 	    .default_value = "auto", .choices = progress_choices,
 	    AT(progress),

@@ -23,8 +23,9 @@ enum option_command {
 	COMMAND_BACKUP = 1 << 4,
 	COMMAND_RESTORE = 1 << 5,
 	COMMAND_INFO = 1 << 6,
-	COMMAND_EXPIRE = 1 << 9,
-	COMMAND_ANY = (1 << 10) - 1
+	COMMAND_EXPORT = 1 << 7,
+	COMMAND_EXPIRE = 1 << 8,
+	COMMAND_ANY = (1 << 9) - 1
 };
 
 enum option_type {

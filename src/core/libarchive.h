@@ -42,8 +42,7 @@
 	X(archive_read_free)                    \
 	X(archive_write_new)                    \
 	X(archive_write_add_filter_none)        \
-	X(archive_write_set_format_pax_restricted) \
-	X(archive_write_set_format_option)      \
+	X(archive_write_set_format_gnutar)      \
 	X(archive_write_set_bytes_per_block)    \
 	X(archive_write_set_bytes_in_last_block) \
 	X(archive_write_open)                   \

@@ -19,9 +19,11 @@ libdapk_a_SOURCES += \
 	%D%/walsummary.c
 
 unit_tests += \
+	tests/unit/test_blockset \
 	tests/unit/test_control \
 	tests/unit/test_datafile \
 	tests/unit/test_history \
 	tests/unit/test_page \
+	tests/unit/test_walblocks \
 	tests/unit/test_walname \
 	tests/unit/test_walread

@@ -135,6 +135,7 @@ wal_sumfile_decode(const uint8_t *data, size_t len, wal_change_fn fn,
 	struct wal_cursor c = { data, len };
 	struct wal_change change;
 	uint32_t magic;
+	bool ok = true;
 
 	if (len < 4 + ENTRY_SIZE + CRC_SIZE ||
 	    crc32c(data, len - CRC_SIZE) != get_le32(data + len - CRC_SIZE))
@@ -144,17 +145,16 @@ wal_sumfile_decode(const uint8_t *data, size_t len, wal_change_fn fn,
 	if (!wal_take_u32(&c, &magic) || magic != MAGIC)
 		return err_set(err, ERR_UNSUPPORTED,
 		    "WAL summary of an unknown version");
-	while (c.left >= ENTRY_SIZE &&
+	while (ok && c.left >= ENTRY_SIZE &&
 	    memcmp(c.p, zeroes, ENTRY_SIZE) != 0) {
 		memset(&change, 0, sizeof(change));
-		if (!wal_take_u32(&c, &change.relation.tablespace) ||
-		    !wal_take_u32(&c, &change.relation.database) ||
-		    !wal_take_u32(&c, &change.relation.node) ||
-		    !wal_take_u32(&c, &change.fork) ||
-		    !take_fork(&c, &change, fn, arg))
-			break;
+		ok = wal_take_u32(&c, &change.relation.tablespace) &&
+		    wal_take_u32(&c, &change.relation.database) &&
+		    wal_take_u32(&c, &change.relation.node) &&
+		    wal_take_u32(&c, &change.fork) &&
+		    take_fork(&c, &change, fn, arg);
 	}
-	if (c.left != ENTRY_SIZE || memcmp(c.p, zeroes, ENTRY_SIZE) != 0)
+	if (!ok || c.left != ENTRY_SIZE || memcmp(c.p, zeroes, ENTRY_SIZE) != 0)
 		return err_set(err, ERR_DAMAGED,
 		    "WAL summary with impossible lengths");
 	return 0;

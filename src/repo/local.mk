@@ -4,6 +4,7 @@ libdapk_a_SOURCES += \
 	%D%/cursor.h \
 	%D%/format.h \
 	%D%/filemap.c %D%/filemap.h \
+	%D%/fileread.c %D%/fileread.h \
 	%D%/format_blocks.c \
 	%D%/format_header.c \
 	%D%/format_index.c \

@@ -126,13 +126,15 @@ made_free(struct made_wal *w)
 	free(w->bytes);
 }
 
-/* Append a record; its LSN. What does not fit in the last segment is cut. */
+/*
+ * Append a record of which body is all behind its header; its LSN. What does
+ * not fit in the last segment is cut.
+ */
 static inline uint64_t
-made_record(struct made_wal *w, uint8_t rmgr, uint8_t info, uint32_t xid,
-    const void *data, uint32_t len)
+made_raw(struct made_wal *w, uint8_t rmgr, uint8_t info, uint32_t xid,
+    const void *body, uint32_t len)
 {
-	uint32_t head = len == 0 ? 24 : len < 256 ? 26 : 29, done = 0, step;
-	uint32_t total = head + len, room;
+	uint32_t total = 24 + len, done = 0, step, room;
 	uint8_t *rec = xcalloc(1, total);
 	uint64_t lsn;
 
@@ -141,15 +143,8 @@ made_record(struct made_wal *w, uint8_t rmgr, uint8_t info, uint32_t xid,
 	put_le64(rec + 8, w->prev);
 	rec[16] = info;
 	rec[17] = rmgr;
-	if (head == 26) {
-		rec[24] = 255;
-		rec[25] = (uint8_t)len;
-	} else if (head == 29) {
-		rec[24] = 254;
-		put_le32(rec + 25, len);
-	}
 	if (len > 0)
-		memcpy(rec + head, data, len);
+		memcpy(rec + 24, body, len);
 	put_le32(rec + 20, crc32c_more(crc32c(rec + 24, total - 24), rec, 20));
 	w->off = (w->off + 7) & ~UINT64_C(7);
 	if (w->off < w->n * w->segment_size)
@@ -165,6 +160,48 @@ made_record(struct made_wal *w, uint8_t rmgr, uint8_t info, uint32_t xid,
 	}
 	w->prev = lsn;
 	free(rec);
+	return lsn;
+}
+
+/* The same with nothing but main data. */
+static inline uint64_t
+made_record(struct made_wal *w, uint8_t rmgr, uint8_t info, uint32_t xid,
+    const void *data, uint32_t len)
+{
+	uint32_t head = len == 0 ? 0 : len < 256 ? 2 : 5;
+	uint8_t *body = xcalloc(1, (size_t)head + len + 1);
+	uint64_t lsn;
+
+	if (head == 2) {
+		body[0] = 255;
+		body[1] = (uint8_t)len;
+	} else if (head == 5) {
+		body[0] = 254;
+		put_le32(body + 1, len);
+	}
+	if (len > 0)
+		memcpy(body + head, data, len);
+	lsn = made_raw(w, rmgr, info, xid, body, head + len);
+	free(body);
+	return lsn;
+}
+
+/* A heap record that refers to one block, with so much data for it. */
+static inline uint64_t
+made_block(struct made_wal *w, uint32_t node, uint8_t fork, uint32_t block,
+    uint16_t data_len)
+{
+	uint8_t *body = xcalloc(1, 20 + (size_t)data_len);
+	uint64_t lsn;
+
+	body[1] = (uint8_t)(fork | (data_len > 0 ? 0x20 : 0));
+	put_le16(body + 2, data_len);
+	put_le32(body + 4, 1663);
+	put_le32(body + 8, 5);
+	put_le32(body + 12, node);
+	put_le32(body + 16, block);
+	lsn = made_raw(w, RM_HEAP, 0, 3, body, 20 + (uint32_t)data_len);
+	free(body);
 	return lsn;
 }
 
