@@ -57,6 +57,11 @@ static const char *const examples_export[] = {
 static const char *const examples_info[] = {
 	"dapk-backup info", "dapk-backup info --json", NULL
 };
+static const char *const examples_verify[] = {
+	"dapk-backup verify", "dapk-backup verify --quick",
+	"dapk-backup verify --share 1/30    (each night)",
+	"dapk-backup verify --repair --repair-from file:///mnt/copy", NULL
+};
 
 const struct command command_table[] = {
 	{ "init", COMMAND_INIT, "", 0, 0, "create the repository",
@@ -109,6 +114,13 @@ const struct command command_table[] = {
 	    "refers to), and\nremoves what an earlier run listed longer ago "
 	    "than the grace period.",
 	    examples_expire, cmd_expire },
+	{ "verify", COMMAND_VERIFY, "[LABEL]...", 0, 1000,
+	    "prove that what is stored can be restored",
+	    "Reads back everything that is stored, or the backups named, and "
+	    "proves every file\nof every backup and the WAL after it. Says "
+	    "which backups, files and times damage\naffects, and what can "
+	    "still be restored.",
+	    examples_verify, cmd_verify },
 	{ .name = NULL },
 };
 

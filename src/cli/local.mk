@@ -9,11 +9,15 @@ libdapk_a_SOURCES += \
 	%D%/cmd_info.c \
 	%D%/cmd_init.c \
 	%D%/cmd_restore.c \
+	%D%/cmd_verify.c \
 	%D%/help.c \
 	%D%/info.c %D%/info.h \
 	%D%/info_json.c \
 	%D%/info_share.c \
 	%D%/info_text.c \
 	%D%/parse.c \
-	%D%/progress.c %D%/progress.h
+	%D%/progress.c %D%/progress.h \
+	%D%/verify_json.c \
+	%D%/verify_show.h \
+	%D%/verify_text.c
 unit_tests += tests/unit/test_parse tests/unit/test_progress

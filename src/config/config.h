@@ -104,6 +104,11 @@ struct config {
 	char *output; /* export: directory, file or "-" */
 	bool export_wal;
 
+	/* verify */
+	bool verify_quick, verify_wal_only, verify_repair;
+	char *verify_share;	  /* "1/30", or NULL: everything */
+	char *verify_repair_from; /* URL, or NULL */
+
 	char **arguments; /* what is left of the command line; not owned */
 	int n_arguments;
 };

@@ -89,7 +89,7 @@ const struct option option_table[] = {
 	/* how it is done */
 	{ .name = "jobs", .short_name = 'j', .type = OPTION_JOBS,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH |
-		COMMAND_BACKUP | COMMAND_RESTORE,
+		COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_VERIFY,
 	    .env = "DAPK_BACKUP_JOBS", .value = "N", .default_value = "auto",
 	    .min = 1, .max = CONFIG_JOBS_MAX, AT(jobs),
 	    .help = "threads that copy and compress; "
@@ -105,7 +105,8 @@ const struct option option_table[] = {
 	    .default_value = "1", .min = 1, .max = 19, AT(wal_compress_level),
 	    .help = "zstd level of WAL" },
 	{ .name = "max-rate", .type = OPTION_SIZE, .section = SECTION_GLOBAL,
-	    .commands = COMMAND_BACKUP, .env = "DAPK_BACKUP_MAX_RATE",
+	    .commands = COMMAND_BACKUP | COMMAND_VERIFY,
+	    .env = "DAPK_BACKUP_MAX_RATE",
 	    .value = "SIZE", .default_value = "0", .max = (uint64_t)1 << 40,
 	    AT(max_rate),
 	    .help = "read at most this much a second (100MB); 0: no limit" },
@@ -271,14 +272,37 @@ const struct option option_table[] = {
 	    .default_value = "yes", AT(export_wal),
 	    .help = "put the WAL that the backup needs into pg_wal of the "
 		    "archive, so that what is unpacked starts on its own" },
+	{ .name = "quick", .type = OPTION_BOOL, .commands = COMMAND_VERIFY,
+	    AT(verify_quick),
+	    .help = "look only whether everything is there and has its "
+		    "size; read nothing" },
+	{ .name = "wal-only", .type = OPTION_BOOL,
+	    .commands = COMMAND_VERIFY, AT(verify_wal_only),
+	    .help = "look at the stored WAL only" },
+	{ .name = "share", .key = "verify-share", .type = OPTION_TEXT,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_VERIFY,
+	    .env = "DAPK_BACKUP_SHARE", .value = "1/N",
+	    AT(verify_share),
+	    .help = "read one Nth of everything, another one each day: with "
+		    "a run each day all is read in N days" },
+	{ .name = "repair", .type = OPTION_BOOL, .commands = COMMAND_VERIFY,
+	    AT(verify_repair),
+	    .help = "store what is damaged anew, beside the damaged object, "
+		    "from what is left of it and from --repair-from" },
+	{ .name = "repair-from", .type = OPTION_URL,
+	    .commands = COMMAND_VERIFY, .value = "URL",
+	    AT(verify_repair_from),
+	    .help = "with --repair: another copy of this repository" },
 	{ .name = "dry-run", .short_name = 'n', .type = OPTION_BOOL,
-	    .commands = COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_EXPIRE,
+	    .commands = COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_EXPIRE |
+		COMMAND_VERIFY,
 	    AT(dry_run),
 	    .help = "say what would be done and do nothing" },
 
 	/* output */
-	{ .name = "json", .type = OPTION_BOOL, .commands = COMMAND_INFO,
-	    AT(json), .help = "print the catalogue as JSON" },
+	{ .name = "json", .type = OPTION_BOOL,
+	    .commands = COMMAND_INFO | COMMAND_VERIFY,
+	    AT(json), .help = "print the result as JSON" },
 	{ .name = "quiet", .short_name = 'q', .type = OPTION_BOOL,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,
 	    .env = "DAPK_BACKUP_QUIET", AT(quiet),
@@ -297,7 +321,7 @@ const struct option option_table[] = {
 	{ .name = "progress", .type = OPTION_CHOICE,
 	    .section = SECTION_GLOBAL,
 	    .commands = COMMAND_BACKUP | COMMAND_RESTORE |
-		COMMAND_EXPORT,
+		COMMAND_EXPORT | COMMAND_VERIFY,
 	    .env = "DAPK_BACKUP_PROGRESS", .value = "WHEN",
 	    .default_value = "auto", .choices = progress_choices,
 	    AT(progress),

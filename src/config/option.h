@@ -25,7 +25,8 @@ enum option_command {
 	COMMAND_INFO = 1 << 6,
 	COMMAND_EXPORT = 1 << 7,
 	COMMAND_EXPIRE = 1 << 8,
-	COMMAND_ANY = (1 << 9) - 1
+	COMMAND_VERIFY = 1 << 9,
+	COMMAND_ANY = (1 << 10) - 1
 };
 
 enum option_type {

@@ -1,1 +1,10 @@
-libdapk_a_SOURCES += %D%/check.c %D%/check.h
+libdapk_a_SOURCES += \
+	%D%/check.c %D%/check.h \
+	%D%/verify.c %D%/verify.h \
+	%D%/verify_facts.c %D%/verify_facts.h \
+	%D%/verify_pack.c %D%/verify_pack.h \
+	%D%/verify_prove.c \
+	%D%/verify_read.c \
+	%D%/verify_repair.c \
+	%D%/verify_wal.c \
+	%D%/verify_work.h
