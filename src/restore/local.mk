@@ -25,7 +25,9 @@ libdapk_a_SOURCES += \
 	%D%/tree.c %D%/tree.h \
 	%D%/walleft.c %D%/walleft.h
 unit_tests += tests/unit/test_apply tests/unit/test_recovery \
-	tests/unit/test_restore_plan
+	tests/unit/test_restore_plan tests/unit/test_walleft
+tests_unit_test_walleft_SOURCES = tests/unit/test_walleft.c \
+	tests/unit/fixture_wal.h
 tests_unit_test_apply_SOURCES = tests/unit/test_apply.c \
 	tests/unit/fixture_wal.h
 tests_unit_test_restore_plan_SOURCES = tests/unit/test_restore_plan.c \
