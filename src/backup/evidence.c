@@ -321,26 +321,35 @@ enum evidence_answer
 evidence_file(const struct evidence *ev, const char *path,
     uint64_t parent_blocks, uint64_t now_blocks, uint8_t *bits)
 {
+	if (ev == NULL || is_refused(ev))
+		return EVIDENCE_READ_ALL;
+	return evidence_of_set(ev->set, ev->segment_blocks, path,
+	    parent_blocks, now_blocks, bits);
+}
+
+enum evidence_answer
+evidence_of_set(const struct blockset *set, uint32_t segment_blocks,
+    const char *path, uint64_t parent_blocks, uint64_t now_blocks,
+    uint8_t *bits)
+{
 	struct wal_relation relation;
 	struct datafile df;
 	uint64_t first, i;
 
-	if (ev == NULL || is_refused(ev) || parent_blocks == 0)
-		return EVIDENCE_READ_ALL;
 	datafile_parse(path, &df);
-	if (df.kind != DATAFILE_RELATION || df.fork != FORK_MAIN)
-		return EVIDENCE_READ_ALL;
-	if (blockset_has_database(ev->set, df.tablespace, df.database))
+	if (df.kind != DATAFILE_RELATION || df.fork != FORK_MAIN ||
+	    parent_blocks == 0 ||
+	    blockset_has_database(set, df.tablespace, df.database))
 		return EVIDENCE_READ_ALL;
 	relation = (struct wal_relation){ df.tablespace, df.database,
 		df.filenode };
-	first = (uint64_t)df.segment * ev->segment_blocks;
+	first = (uint64_t)df.segment * segment_blocks;
 	/* It became shorter, and WAL does not say why. */
 	if (now_blocks < parent_blocks &&
-	    blockset_limit(ev->set, &relation, FORK_MAIN) > first + now_blocks)
+	    blockset_limit(set, &relation, FORK_MAIN) > first + now_blocks)
 		return EVIDENCE_READ_ALL;
 	memset(bits, 0, (size_t)(now_blocks + 7) / 8);
-	blockset_bits(ev->set, &relation, FORK_MAIN, first, now_blocks, bits);
+	blockset_bits(set, &relation, FORK_MAIN, first, now_blocks, bits);
 	for (i = parent_blocks; i < now_blocks; i++)
 		bits[i / 8] |= (uint8_t)(1u << i % 8);
 	return EVIDENCE_BLOCKS;

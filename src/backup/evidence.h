@@ -33,6 +33,7 @@
 #include "repo/commit.h"
 #include "repo/repo.h"
 
+struct blockset;
 struct evidence;
 
 struct evidence_params {
@@ -78,5 +79,10 @@ enum evidence_answer {
 enum evidence_answer evidence_file(const struct evidence *ev,
     const char *path, uint64_t parent_blocks, uint64_t now_blocks,
     uint8_t *bits);
+
+/* The same from a set of changed blocks (pure). */
+enum evidence_answer evidence_of_set(const struct blockset *set,
+    uint32_t segment_blocks, const char *path, uint64_t parent_blocks,
+    uint64_t now_blocks, uint8_t *bits);
 
 #endif

@@ -23,4 +23,6 @@ libdapk_a_SOURCES += \
 	%D%/walcollect.c %D%/walcollect.h
 unit_tests += tests/unit/test_plan tests/unit/test_copy \
 	tests/unit/test_renew \
-	tests/unit/test_sources
+	tests/unit/test_sources \
+	tests/unit/test_evidence \
+	tests/unit/test_walcollect
