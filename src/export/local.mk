@@ -5,3 +5,4 @@ libdapk_a_SOURCES += \
 	%D%/output.c \
 	%D%/tarfile.c %D%/tarfile.h \
 	%D%/wal.c
+unit_tests += tests/unit/test_tarfile

@@ -37,6 +37,7 @@ unit_tests += \
 	tests/golden/test_golden \
 	tests/unit/test_commit \
 	tests/unit/test_filemap \
+	tests/unit/test_fileread \
 	tests/unit/test_format \
 	tests/unit/test_manifest \
 	tests/unit/test_object \
