@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup/claim.h"
 #include "backup/conffiles.h"
 #include "backup/copy.h"
 #include "backup/dispatch.h"
@@ -36,7 +37,6 @@
 #include "core/random.h"
 #include "core/time.h"
 #include "pg/backupapi.h"
-#include "repo/lease.h"
 
 #define TICK_US 200000
 #define PING_US 30000000
@@ -51,7 +51,7 @@ struct run {
 	const struct backup_params *params;
 	struct commit *commit;
 	struct server server;
-	struct lease *lease;
+	struct claim claim;
 	struct err lease_lost; /* seen while a statement was waited for */
 	struct backup_begin begin;
 	struct backup_end end;
@@ -93,7 +93,7 @@ pulse(void *arg, struct err *err)
 	r->next_tick = now + TICK_US;
 	if (r->params->tick != NULL)
 		r->params->tick(r->params->tick_arg);
-	if (lease_renew(r->lease, err) != 0)
+	if (lease_renew(r->claim.lease, err) != 0)
 		return -1;
 	if (now >= r->next_ping) {
 		r->next_ping = now + PING_US;
@@ -121,18 +121,15 @@ on_wait(void *arg)
 	if (r->params->tick != NULL)
 		r->params->tick(r->params->tick_arg);
 	if (r->lease_lost.code == ERR_NONE &&
-	    lease_renew(r->lease, &r->lease_lost) != 0)
+	    lease_renew(r->claim.lease, &r->lease_lost) != 0)
 		log_debug("the lease is lost");
 }
 
 static int
 take_lease(struct run *r, struct err *err)
 {
-	struct lease_params lp = { .name = LEASE_BACKUPS,
-		.purpose = "backup", .valid_ms = r->params->lease_ms };
-
-	if (lease_take(&r->lease, r->params->repo, &r->commit->inc, &lp,
-	    err) != 0)
+	if (claim_take(&r->claim, r->params->repo, &r->commit->inc,
+	    r->params->lease_ms, err) != 0)
 		return -1;
 	pg_on_wait(r->server.conn, on_wait, r);
 	return 0;
@@ -600,9 +597,11 @@ finish(struct run *r, struct err *err)
 	c->stored_bytes += manifest_writer_stored(r->manifest);
 	c->files = r->entries.files;
 	c->original_bytes = r->entries.bytes;
-	if (cancel_check(err) != 0 || lease_confirm(r->lease, err) != 0)
+	if (cancel_check(err) != 0 || lease_confirm(r->claim.lease, err) != 0)
 		return -1;
-	return commit_put(r->params->repo, c, err);
+	if (commit_put(r->params->repo, c, err) != 0)
+		return -1;
+	return claim_look_back(&r->claim, c, err);
 }
 
 /* Killed writers of archive-push leave files, and it has no time to look. */
@@ -627,6 +626,9 @@ static int
 prepare(struct run *r, struct err *err)
 {
 	fill_commit(r);
+	if (claim_intend(&r->claim, r->commit->label, r->commit->parent,
+	    err) != 0)
+		return -1;
 	return open_outputs(r, err) != 0 ? -1 : add_tablespace_lines(r, err);
 }
 
@@ -697,7 +699,7 @@ remove_attempt(struct run *r)
 	int rc;
 
 	/* Who has the lease now may be at work on what we left. */
-	if (lease_confirm(r->lease, &err) != 0) {
+	if (lease_confirm(r->claim.lease, &err) != 0) {
 		log_err(LOG_DEBUG, &err);
 		return;
 	}
@@ -734,7 +736,7 @@ clean_up(struct run *r, bool failed)
 	server_close(&r->server);
 	if (failed && r->stored_something)
 		remove_attempt(r);
-	lease_release(r->lease);
+	claim_end(&r->claim);
 	if (failed) {
 		commit_free(r->commit);
 		memset(r->commit, 0, sizeof(*r->commit));

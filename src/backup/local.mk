@@ -1,5 +1,6 @@
 libdapk_a_SOURCES += \
 	%D%/backup.c %D%/backup.h \
+	%D%/claim.c %D%/claim.h \
 	%D%/compare.c %D%/compare.h \
 	%D%/conffiles.c %D%/conffiles.h \
 	%D%/copy.c %D%/copy.h \

@@ -67,6 +67,8 @@ add_foreign(const struct packlist_params *p, struct commit *c,
 	uint32_t i;
 
 	packset_forget(p->parent->set, NULL);
+	if (packset_see_tombstones(p->parent->set, err) != 0)
+		return -1;
 	c->packs = xreallocarray(c->packs, c->n_packs + t->n + 1,
 	    sizeof(*c->packs));
 	for (i = 0; i < t->n; i++) {
@@ -82,7 +84,8 @@ add_foreign(const struct packlist_params *p, struct commit *c,
 			err_set(err, ERR_DAMAGED, "pack %u of attempt %u of "
 			    "backup %s, which this backup refers to, is %s",
 			    pack->id.number, pack->id.attempt, pack->id.label,
-			    info.exists ? "damaged" : "not there any more");
+			    !info.exists ? "not there any more" :
+			    info.leaving ? "about to be removed" : "damaged");
 			return err_hint(err, "start the backup again: it will "
 			    "store those pages anew");
 		}

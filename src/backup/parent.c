@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "pg/history.h"
+#include "repo/tombstone.h"
 #include "repo/walstore.h"
 
 #define CACHE_PACKS 16
@@ -121,17 +122,24 @@ find_candidates(const struct parent_params *p, struct candidates *cs,
     struct err *err)
 {
 	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	struct tombstone_set stones;
 	struct history path = { .entries = NULL };
 	struct commit c;
 	size_t i, n;
 	int ret = -1;
 
-	if (catalogue_backups(p->repo, p->inc, &labels, &n, NULL, err) != 0)
+	if (tombstone_list(p->repo, p->inc, &stones, err) != 0)
 		return -1;
+	if (catalogue_backups(p->repo, p->inc, &labels, &n, NULL, err) != 0) {
+		tombstone_list_free(&stones);
+		return -1;
+	}
 	find_history(p, &path);
 	for (i = 0; i < n; i++) {
 		if (cancel_check(err) != 0)
 			goto out;
+		if (tombstone_names_backup(&stones, labels[i]))
+			continue; /* about to be removed */
 		if (commit_get(p->repo, p->inc, labels[i], &c, err) != 0) {
 			log_warning("backup %s cannot be the parent of this "
 			    "one: %s", labels[i], err->msg);
@@ -147,6 +155,7 @@ find_candidates(const struct parent_params *p, struct candidates *cs,
 		    compare_candidates);
 	ret = 0;
 out:
+	tombstone_list_free(&stones);
 	history_free(&path);
 	free(labels);
 	return ret;
@@ -158,7 +167,7 @@ look_at_packs(struct parent *p, struct err *err)
 {
 	struct packset_info info;
 	struct commit_pack *pack;
-	uint32_t i, bad = 0, worn = 0;
+	uint32_t i, bad = 0, worn = 0, going = 0;
 	bool usable;
 
 	p->condemned = xcalloc(p->packs.n + 1, sizeof(*p->condemned));
@@ -170,6 +179,8 @@ look_at_packs(struct parent *p, struct err *err)
 		usable = packset_usable(&info, pack->size);
 		if (usable)
 			pack->size = info.size;
+		else if (info.leaving)
+			going++; /* removed soon, and no fault of anyone's */
 		else if (bad++ < COMPLAINTS_MAX)
 			log_warning("pack %" PRIu32 " of attempt %" PRIu32
 			    " of backup %s is %s: its pages are stored anew",
@@ -184,6 +195,10 @@ look_at_packs(struct parent *p, struct err *err)
 	if (bad > COMPLAINTS_MAX)
 		log_warning("and %" PRIu32 " more packs",
 		    bad - COMPLAINTS_MAX);
+	if (going > 0)
+		log_info("%" PRIu32 " of the parent's %" PRIu32 " packs are to "
+		    "be removed: what is in use of them is stored anew", going,
+		    p->packs.n);
 	if (worn > 0)
 		log_debug("%" PRIu32 " of the parent's %" PRIu32 " packs are "
 		    "less than half in use: what is in use is stored anew",
@@ -198,6 +213,7 @@ open_parent(struct parent *p, const struct parent_params *pp,
 	if (commit_get(pp->repo, pp->inc, label, &p->commit, err) != 0 ||
 	    repo_clone(pp->repo, &p->repo, err) != 0 ||
 	    packset_new(&p->set, p->repo, pp->inc, err) != 0 ||
+	    packset_see_tombstones(p->set, err) != 0 ||
 	    manifest_reader_open(&p->reader, p->repo, pp->inc, label,
 		p->commit.parts, p->commit.n_parts, err) != 0 ||
 	    manifest_reader_check(p->reader, err) != 0)

@@ -76,6 +76,13 @@ int manifest_writer_new(struct manifest_writer **out, struct repo *repo,
     const struct incarnation *inc, const char *label, uint32_t block_size,
     struct err *err) ERR_USE; /* writes HEAD */
 
+/*
+ * Put the parts under names of this generation: attempt N of a backup has
+ * N - 1, so that no attempt finds its names taken. Before the first line.
+ */
+void manifest_writer_generation(struct manifest_writer *w,
+    uint32_t generation);
+
 /* Index of a pack, new or known. A `pack` line is written before its use. */
 uint32_t manifest_writer_pack(struct manifest_writer *w,
     const struct pack_id *id);

@@ -67,3 +67,48 @@ manifest_part_generation_key(const struct incarnation *inc, const char *label,
 	    label, part, gen);
 	repo_key(inc, tail, out);
 }
+
+struct stored {
+	struct manifest_stored *list;
+	size_t n;
+};
+
+static int
+note_stored(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct stored *s = arg;
+	struct manifest_stored m = { 0, entry->size };
+	char again[32];
+	size_t i;
+
+	/* What follows "manifest-00." */
+	if (sscanf(entry->name, "g%9u.zst", &m.generation) == 1)
+		(void)snprintf(again, sizeof(again), "g%u.zst", m.generation);
+	else
+		(void)snprintf(again, sizeof(again), "zst");
+	if (entry->is_directory || strcmp(again, entry->name) != 0 ||
+	    s->n == MANIFEST_GENERATIONS_MAX)
+		return 0;
+	for (i = s->n++; i > 0 &&
+	     s->list[i - 1].generation > m.generation; i--)
+		s->list[i] = s->list[i - 1];
+	s->list[i] = m;
+	return 0;
+}
+
+int
+manifest_part_stored(struct repo *repo, const struct incarnation *inc,
+    const char *label, size_t part, struct manifest_stored *out, size_t *n,
+    struct err *err)
+{
+	struct stored s = { out, 0 };
+	char tail[128], prefix[STORAGE_KEY_MAX];
+	int rc;
+
+	(void)snprintf(tail, sizeof(tail), "backups/%s/manifest-%02zu.",
+	    label, part);
+	repo_key(inc, tail, prefix);
+	rc = storage_list(repo->st, prefix, true, note_stored, &s, err);
+	*n = s.n;
+	return rc;
+}

@@ -31,4 +31,17 @@ void manifest_part_generation_key(const struct incarnation *inc,
     const char *label, size_t part, uint32_t generation,
     char out[STORAGE_KEY_MAX]);
 
+/* What is stored of one part: generations other than 0 too, ascending. */
+struct manifest_stored {
+	uint32_t generation;
+	uint64_t size;
+};
+
+#define MANIFEST_GENERATIONS_MAX 100
+
+/* The caller gives room for MANIFEST_GENERATIONS_MAX (more are left out). */
+int manifest_part_stored(struct repo *repo, const struct incarnation *inc,
+    const char *label, size_t part, struct manifest_stored *out, size_t *n,
+    struct err *err) ERR_USE;
+
 #endif

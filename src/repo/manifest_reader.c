@@ -130,29 +130,46 @@ read_part(struct manifest_reader *r, const char *key, struct err *err)
 	return 0;
 }
 
-/* A part that does not hold may have been superseded (FORMAT.md, 2). */
+/*
+ * Another generation of the next part, which the commit's SHA-256 tells: the
+ * first one may be another attempt's, not there, or damaged (FORMAT.md, 2).
+ */
+static int
+read_other(struct manifest_reader *r, struct err *err)
+{
+	struct manifest_stored stored[MANIFEST_GENERATIONS_MAX];
+	char key[STORAGE_KEY_MAX];
+	struct err why = ERR_INIT;
+	size_t i, n;
+
+	if (manifest_part_stored(r->repo, &r->inc, r->label, r->part, stored,
+		&n, &why) != 0) {
+		*err = why;
+		return -1;
+	}
+	for (i = n; i-- > 0;) {
+		if (stored[i].generation == 0)
+			continue;
+		err_clear(&why);
+		manifest_part_generation_key(&r->inc, r->label, r->part,
+		    stored[i].generation, key);
+		if (read_part(r, key, &why) == 0)
+			return 0;
+		if (why.code != ERR_NOT_FOUND && why.code != ERR_DAMAGED)
+			*err = why;
+	}
+	return -1;
+}
+
 static int
 next_part(struct manifest_reader *r, struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
-	uint32_t generation;
-	struct err why;
-	int rc;
 
 	manifest_part_key(&r->inc, r->label, r->part, key);
-	rc = read_part(r, key, err);
-	for (generation = 1; rc != 0 && (err->code == ERR_DAMAGED ||
-	    err->code == ERR_NOT_FOUND); generation++) {
-		err_clear(&why);
-		manifest_part_generation_key(&r->inc, r->label, r->part,
-		    generation, key);
-		rc = read_part(r, key, &why);
-		if (rc != 0 && why.code == ERR_NOT_FOUND)
-			break;
-		if (rc != 0 && why.code != ERR_DAMAGED)
-			*err = why;
-	}
-	if (rc != 0)
+	if (read_part(r, key, err) != 0 &&
+	    ((err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND) ||
+		read_other(r, err) != 0))
 		return -1;
 	err_clear(err);
 	r->part++;

@@ -27,6 +27,7 @@ struct manifest_writer {
 	struct repo *repo;
 	struct incarnation inc;
 	char label[FORMAT_LABEL_MAX];
+	uint32_t generation;
 	struct frame_codec *codec;
 	struct object_writer object; /* the part being filled */
 	struct buf text; /* of the frame being filled: whole lines */
@@ -56,6 +57,7 @@ begin_part(struct manifest_writer *w)
 	memcpy(h.repository_id, w->repo->id, sizeof(h.repository_id));
 	h.system_id = w->inc.system_id;
 	h.part = (uint32_t)w->n_parts;
+	h.generation = w->generation;
 	(void)snprintf(h.name, sizeof(h.name), "%s", w->label);
 	object_writer_reset(&w->object, &h);
 }
@@ -77,7 +79,8 @@ end_part(struct manifest_writer *w, struct err *err)
 	if (sha256(w->object.bytes.data, w->object.bytes.len, part->sha256,
 		err) != 0)
 		return -1;
-	manifest_part_key(&w->inc, w->label, w->n_parts, key);
+	manifest_part_generation_key(&w->inc, w->label, w->n_parts,
+	    w->generation, key);
 	if (storage_put(w->repo->st, key, w->object.bytes.data,
 		w->object.bytes.len, err) != 0)
 		return -1;
@@ -143,6 +146,13 @@ manifest_writer_new(struct manifest_writer **out, struct repo *repo,
 	}
 	*out = w;
 	return 0;
+}
+
+void
+manifest_writer_generation(struct manifest_writer *w, uint32_t generation)
+{
+	w->generation = generation;
+	begin_part(w); /* the header says it */
 }
 
 static uint32_t

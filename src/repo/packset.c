@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "repo/tombstone.h"
 
 #define NAME_MAX_LEN 64
 
@@ -38,6 +39,7 @@ struct packset {
 	pthread_mutex_t lock;
 	struct folder *folders; /* ascending by label */
 	size_t n_folders;
+	struct tombstone_set stones;
 };
 
 struct listing {
@@ -76,6 +78,7 @@ packset_free(struct packset *ps)
 	if (ps == NULL)
 		return;
 	packset_forget(ps, NULL);
+	tombstone_list_free(&ps->stones);
 	free(ps->folders);
 	(void)pthread_mutex_destroy(&ps->lock);
 	repo_close(ps->repo);
@@ -259,9 +262,25 @@ packset_find(struct packset *ps, const struct pack_id *id,
 		    compare_entry);
 		if (e != NULL)
 			*info = e->info;
+		info->leaving = info->exists && tombstone_names_pack(
+		    &ps->stones, id, info->generation);
 	}
 	(void)pthread_mutex_unlock(&ps->lock);
 	return rc;
+}
+
+int
+packset_see_tombstones(struct packset *ps, struct err *err)
+{
+	struct tombstone_set stones;
+
+	if (tombstone_list(ps->repo, &ps->inc, &stones, err) != 0)
+		return -1;
+	(void)pthread_mutex_lock(&ps->lock);
+	tombstone_list_free(&ps->stones);
+	ps->stones = stones;
+	(void)pthread_mutex_unlock(&ps->lock);
+	return 0;
 }
 
 void
@@ -280,6 +299,6 @@ packset_forget(struct packset *ps, const char *label)
 bool
 packset_usable(const struct packset_info *info, uint64_t size)
 {
-	return info->exists && !info->damaged &&
+	return info->exists && !info->leaving && !info->damaged &&
 	    (size == 0 || info->generation > 0 || info->size == size);
 }

@@ -29,6 +29,7 @@ struct packset_info {
 	uint32_t n_marked;   /* generations that are there and marked */
 	uint64_t size;	     /* of that generation */
 	int64_t mtime;	     /* of that generation: the store's clock */
+	bool leaving;	     /* that generation stands in a tombstone */
 };
 
 struct packset;
@@ -51,7 +52,13 @@ bool packset_parse_name(const char *name, uint32_t *attempt,
     uint32_t *number, uint32_t *generation, bool *mark);
 
 /*
- * May a new backup refer to it? It is there, not damaged, and if the
+ * Look (again) which packs stand in a tombstone, for `leaving`: without this
+ * call none does. Not while other threads use the set.
+ */
+int packset_see_tombstones(struct packset *ps, struct err *err) ERR_USE;
+
+/*
+ * May a new backup refer to it? It is there, not about to go, not damaged, and if the
  * generation is the first it has the size that a commit gives (0: unknown).
  */
 bool packset_usable(const struct packset_info *info, uint64_t size);

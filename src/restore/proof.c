@@ -121,12 +121,20 @@ static int
 prove_backup(struct restore_plan *plan, struct err *err)
 {
 	const struct commit *c = &plan->backup;
+	struct manifest_stored stored[MANIFEST_GENERATIONS_MAX];
 	char key[STORAGE_KEY_MAX];
-	size_t i;
+	size_t i, k, n;
 
 	for (i = 0; i < c->n_parts; i++) {
+		/* Which of several generations it is, the reader finds out. */
+		if (manifest_part_stored(plan->params.repo, &plan->inc,
+		    c->label, i, stored, &n, err) != 0)
+			return -1;
+		for (k = 0; k < n && stored[k].size != c->parts[i].size;)
+			k++;
 		manifest_part_key(&plan->inc, c->label, i, key);
-		if (prove_object(plan, key, c->parts[i].size, err) != 0)
+		if (k == n && prove_object(plan, key, c->parts[i].size,
+		    err) != 0)
 			return -1;
 	}
 	return prove_packs(plan, err);

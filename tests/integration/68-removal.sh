@@ -59,9 +59,19 @@ while IFS= read -r line; do
 	assert_lacks "$(cat "$commit")" "$line" "the commit"
 done <"$T/named"
 
+note "the newest is to go: the next one has another parent, or none of its packs"
+expect 0 dapk expire --backup "$LABEL"
+gone=$LABEL
+change 6
+unset 'LABELS[5]'
+backup
+assert_lacks "$(cat "$(backup_dir "$LABEL")/commit")" "$gone" "the commit"
+assert_eq "$(find "$REPO/clusters" -path '*/intents/*' -type f | wc -l)" 0 "intents"
+
 note "its time has come"
 expect 0 dapk expire --grace=0s
-assert_match "$OUT" 'removed [0-9]+ objects, 1 backup among them'
+assert_match "$OUT" 'removed [0-9]+ objects, 2 backups among them'
+[ -z "$(backup_dir "$gone")" ] || fail "$gone is still there"
 assert_eq "$(commits)" 5 "backups"
 for label in "${LABELS[@]:1}"; do restores "$label"; done
 expect 1 dapk expire --backup "${LABELS[0]}"

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef BACKUP_CLAIM_H
+#define BACKUP_CLAIM_H
+
+/*
+ * What keeps a backup and the removal of others apart: the lease, the intent,
+ * and a look after the commit.
+ *
+ *	claim_take(&claim, repo, &inc, lease_ms, err);
+ *	claim_intend(&claim, label, parent, err);
+ *	lease_renew(claim.lease, err);		often
+ *	lease_confirm(claim.lease, err); commit_put(...);
+ *	claim_look_back(&claim, &commit, err);
+ *	claim_end(&claim);
+ *
+ * One thread.
+ */
+#include "core/err.h"
+#include "repo/commit.h"
+#include "repo/intent.h"
+#include "repo/lease.h"
+
+struct claim {
+	struct repo *repo;
+	struct incarnation inc;
+	struct lease *lease;
+	char intent[INTENT_ID_TEXT]; /* "": none */
+};
+
+/* ERR_LOCKED when another process, on whatever host, has the lease. */
+int claim_take(struct claim *c, struct repo *repo,
+    const struct incarnation *inc, uint64_t lease_ms, struct err *err) ERR_USE;
+
+/* Before the first reference to the parent's packs; parent "": none. */
+int claim_intend(struct claim *c, const char *label, const char *parent,
+    struct err *err) ERR_USE;
+
+/*
+ * The commit was put: was the lease held until then? If not, a removal may
+ * have gone on meanwhile, and what the commit refers to is looked at again.
+ * When something is missing or in a tombstone the commit is taken back:
+ * ERR_LOCKED.
+ */
+int claim_look_back(struct claim *c, const struct commit *commit,
+    struct err *err) ERR_USE;
+
+/* Ends intent and lease; also of a zeroed one. */
+void claim_end(struct claim *c);
+
+#endif
