@@ -121,6 +121,9 @@ submit_large(struct copyback *cb, struct copyfile *f, struct err *err)
 			rc = submit(cb, &part, 1, err);
 		else
 			(void)copyfile_release(cb, f, false, &ignored);
+		/* With its last part the file may be done, and gone. */
+		if (part.blocks == blocks - part.block)
+			break;
 		for (part.skip += part.blocks; part.run + 1 < f->n_runs &&
 		    part.skip >= f->runs[part.run].blocks; part.run++)
 			part.skip -= f->runs[part.run].blocks;
