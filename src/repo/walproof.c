@@ -4,10 +4,13 @@
 
 #include "repo/walreach.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cancel.h"
+#include "core/mem.h"
+#include "repo/cursor.h"
 #include "repo/walchain.h"
 
 struct proof {
@@ -15,7 +18,108 @@ struct proof {
 	struct frame_codec *codec;
 	bool read;
 	struct wal_proof *out;
+	/* the records, while it is read */
+	struct walread *records;
+	uint32_t timeline; /* that records follow */
+	pg_lsn at;	   /* what they have got so far */
 };
+
+/* Source: PostgreSQL src/include/commands/tablespace.h, xlogrecord.h. */
+#define RMGR_TBLSPC 5
+#define TBLSPC_CREATE 0x00
+#define RECORD_HEADER 24
+#define TABLESPACES_MAX 1000
+
+void
+wal_proof_free(struct wal_proof *p)
+{
+	free(p->tablespaces);
+	p->tablespaces = NULL;
+	p->n_tablespaces = 0;
+}
+
+/* The data of a record without blocks; NULL: it is of another form. */
+static const uint8_t *
+record_data(struct cursor *c, size_t *len)
+{
+	uint8_t id;
+
+	(void)cursor_bytes(c, RECORD_HEADER);
+	while (!c->bad) {
+		id = cursor_u8(c);
+		if (id == 253) /* origin */
+			(void)cursor_bytes(c, 2);
+		else if (id == 252) /* top-level transaction */
+			(void)cursor_bytes(c, 4);
+		else if (id == 254 || id == 255) {
+			*len = id == 255 ? cursor_u8(c) : cursor_le32(c);
+			return cursor_bytes(c, *len);
+		} else
+			break;
+	}
+	return NULL;
+}
+
+static void
+note_tablespace(struct wal_proof *out, const struct wal_event *ev,
+    const uint8_t *record, size_t record_len)
+{
+	struct cursor c = { .p = record, .left = record_len };
+	struct wal_tablespace *t;
+	const uint8_t *data;
+	size_t len = 0;
+
+	if (record_len < RECORD_HEADER || record[17] != RMGR_TBLSPC ||
+	    (record[16] & 0xf0) != TBLSPC_CREATE ||
+	    out->n_tablespaces == TABLESPACES_MAX)
+		return;
+	data = record_data(&c, &len);
+	if (data == NULL || len < 5 || data[len - 1] != '\0')
+		return;
+	out->tablespaces = xreallocarray(out->tablespaces,
+	    out->n_tablespaces + 1, sizeof(*out->tablespaces));
+	t = &out->tablespaces[out->n_tablespaces++];
+	t->oid = get_le32(data);
+	t->lsn = ev->lsn;
+	(void)snprintf(t->path, sizeof(t->path), "%s",
+	    (const char *)data + 4);
+}
+
+/* Takes the WAL's content in order, and looks at each record. */
+static int
+look_at_records(void *arg, const uint8_t *data, size_t len, struct err *err)
+{
+	struct proof *p = arg;
+	const uint8_t *record;
+	struct wal_event ev;
+	size_t record_len;
+	int major;
+
+	walread_feed(p->records, p->at, data, len);
+	p->at += len;
+	while (walread_next(p->records, &ev)) {
+		record = walread_record(p->records, &record_len, &major);
+		note_tablespace(p->out, &ev, record, record_len);
+	}
+	return cancel_check(err);
+}
+
+/* Records go on from one segment to the next of the same timeline. */
+static void
+begin_segment(struct proof *p, const struct wal_stored *ws)
+{
+	const uint32_t size = p->chain->segment_size;
+	const pg_lsn start = wal_segment_start(wal_segno(&ws->file, size),
+	    size);
+
+	if (p->records != NULL && p->at == start &&
+	    p->timeline == ws->file.timeline)
+		return;
+	walread_free(p->records);
+	p->records = walread_new(size, 0);
+	p->timeline = ws->file.timeline;
+	p->at = start;
+}
 
 /* One generation of a segment, all of its parts. */
 static int
@@ -29,9 +133,11 @@ prove_object(struct proof *p, const struct wal_stored *ws, uint64_t *bytes,
 	uint32_t part;
 
 	*bytes = ws->size;
-	if (p->read)
-		return wal_store_read(c->repo, c->inc, ws, p->codec, NULL,
-		    NULL, err);
+	if (p->read) {
+		begin_segment(p, ws);
+		return wal_store_read(c->repo, c->inc, ws, p->codec,
+		    look_at_records, p, err);
+	}
 	if (wal_store_describe(c->repo, c->inc, ws, &tag, NULL, err) != 0)
 		return -1;
 	for (part = 1; part < tag.parts; part++) {
@@ -121,6 +227,7 @@ wal_reach_prove(struct repo *repo, const struct commit *backup,
 	ret = 0;
 out:
 	frame_codec_free(p.codec);
+	walread_free(p.records);
 	wal_chain_free(&c);
 	return ret;
 }

@@ -97,12 +97,30 @@ struct wal_proof {
 	uint64_t segments;
 	uint64_t stored_bytes; /* all parts */
 	bool read; /* every byte, with its checks */
+	/*
+	 * Tablespaces that the WAL creates, when it was read: recovery makes
+	 * each at the path that it has in the record, and removes what a
+	 * server of this version has there before.
+	 */
+	struct wal_tablespace *tablespaces;
+	size_t n_tablespaces;
 };
+
+#define WAL_TABLESPACE_PATH_MAX 1024 /* PostgreSQL's MAXPGPATH, with the 0 */
+
+struct wal_tablespace {
+	uint32_t oid;
+	pg_lsn lsn; /* of the record */
+	char path[WAL_TABLESPACE_PATH_MAX];
+};
+
+void wal_proof_free(struct wal_proof *p); /* the members; also of a zeroed one */
 
 /*
  * That the WAL from the backup up to an LSN is really there: every part of
  * it, and when it has at most read_max stored bytes, its content too.
- * ERR_DAMAGED: what the archive names is absent or damaged.
+ * ERR_DAMAGED: what the archive names is absent or damaged. Free *out in any
+ * case.
  */
 int wal_reach_prove(struct repo *repo, const struct commit *backup,
     const struct history *path, pg_lsn until, uint64_t read_max,

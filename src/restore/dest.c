@@ -24,6 +24,8 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "pg/datafile.h"
+#include "pg/running.h"
 #include "restore/walleft.h"
 
 #define DIR_TEXT_MAX ((size_t)64 << 10)
@@ -416,6 +418,79 @@ check_room(const struct restore_plan *plan, struct err *err)
 			     "--tablespace-map), or make room");
 }
 
+/*
+ * Recovery makes a tablespace that was created after the backup at the path
+ * that its WAL record has, whatever --tablespace-map says, and first removes
+ * what is there: on the source's own host that may be the live server's.
+ */
+static int
+check_created(struct restore_plan *plan, const struct wal_tablespace *t,
+    struct err *err)
+{
+	char name[DATAFILE_TABLESPACE_DIR_MAX], by[PATH_MAX];
+	char lsn[LSN_TEXT_MAX], *dir, *link;
+	bool there, own;
+	int ret = 0;
+
+	if (t->path[0] == '\0') /* "in place": inside the data directory */
+		return 0;
+	(void)datafile_tablespace_dir(plan->inc.major,
+	    plan->backup.catalog_version, name);
+	dir = xasprintf("%s/%s", t->path, name);
+	link = xasprintf("%s/pg_tblspc/%u", plan->dir, (unsigned)t->oid);
+	there = access(dir, F_OK) == 0;
+	own = plan->delta && plan_same_directory(link, t->path);
+	if (there && running_uses(t->path, plan->dir, by))
+		ret = err_set(err, ERR_REFUSED, "the WAL creates tablespace "
+		    "%u in %s at LSN %s, which belongs to the server that "
+		    "runs on %s: recovery would remove what is there",
+		    (unsigned)t->oid, t->path, lsn_format(t->lsn, lsn), by);
+	else if (there && !own)
+		ret = err_set(err, ERR_REFUSED, "the WAL creates tablespace "
+		    "%u in %s at LSN %s, and recovery would remove what is "
+		    "there", (unsigned)t->oid, t->path,
+		    lsn_format(t->lsn, lsn));
+	else if (access(t->path, F_OK) != 0)
+		plan_note(plan, "the WAL creates a tablespace in %s: make "
+		    "that directory before the server is started", t->path);
+	if (ret != 0)
+		err_hint(err, "recover up to before it (--target-lsn %s "
+		    "--exclusive), restore on another host, or, if what is "
+		    "in %s may go, move it away", lsn, dir);
+	free(dir);
+	free(link);
+	return ret;
+}
+
+/* Where replay ends: no record that begins there or later takes effect. */
+static pg_lsn
+replay_end(const struct restore_plan *plan)
+{
+	const struct wal_found *f = &plan->found;
+
+	if (plan->target == TARGET_IMMEDIATE)
+		return plan->backup.stop_lsn;
+	if (!f->found)
+		return UINT64_MAX;
+	if (!f->use_lsn &&
+	    (plan->target == TARGET_TIME || !plan->want.inclusive))
+		return f->event.lsn;
+	return f->event.end;
+}
+
+static int
+check_all_created(struct restore_plan *plan, struct err *err)
+{
+	const struct wal_proof *p = &plan->proof;
+	size_t i;
+
+	for (i = 0; i < p->n_tablespaces; i++)
+		if (p->tablespaces[i].lsn < replay_end(plan) &&
+		    check_created(plan, &p->tablespaces[i], err) != 0)
+			return -1;
+	return 0;
+}
+
 int
 plan_destination(struct restore_plan *plan, struct err *err)
 {
@@ -426,7 +501,8 @@ plan_destination(struct restore_plan *plan, struct err *err)
 	}
 	if (absolute(plan->config->restore_dir, &plan->dir, err) != 0 ||
 	    check_directory(plan, err) != 0 ||
-	    set_tablespaces(plan, err) != 0 || check_room(plan, err) != 0)
+	    set_tablespaces(plan, err) != 0 ||
+	    check_all_created(plan, err) != 0 || check_room(plan, err) != 0)
 		return -1;
 	return plan->delta ? walleft_find(&plan->wal_left, plan, err) : 0;
 }

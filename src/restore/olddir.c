@@ -160,15 +160,22 @@ plan_old_directory(struct restore_plan *plan, struct err *err)
 	return 0;
 }
 
+bool
+plan_same_directory(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 &&
+	    x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* Does the old directory's own link of this tablespace lead here? */
 static bool
 is_linked(const struct restore_plan *plan, const struct plan_tablespace *t)
 {
 	char *path = xasprintf("%s/pg_tblspc/%u", plan->dir,
 	    (unsigned)t->oid);
-	struct stat a, b;
-	bool same = stat(path, &a) == 0 && stat(t->to, &b) == 0 &&
-	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	bool same = plan_same_directory(path, t->to);
 
 	free(path);
 	return same;

@@ -642,6 +642,7 @@ restore_plan_free(struct restore_plan *plan)
 	free(plan->saved.ident_file);
 	free(plan->dir);
 	free(plan->kept_wal_dir);
+	wal_proof_free(&plan->proof);
 	free(plan->damage_list);
 	walleft_free(plan->wal_left);
 	buf_free(&plan->notes);

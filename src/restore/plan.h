@@ -126,6 +126,9 @@ int plan_old_directory(struct restore_plan *plan, struct err *err) ERR_USE;
 int plan_old_tablespace(const struct restore_plan *plan,
     const struct plan_tablespace *t, struct err *err) ERR_USE;
 
+/* Do both names lead to one directory? */
+bool plan_same_directory(const char *a, const char *b);
+
 /* Bytes of the regular files that are there. */
 uint64_t plan_old_bytes(const struct restore_plan *plan);
 

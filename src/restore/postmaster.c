@@ -4,6 +4,7 @@
 #include "restore/postmaster.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/io.h"
@@ -27,6 +29,9 @@
 #define PORT_LAST 5999
 #define STOP_WAIT_MS 60000
 #define SOCKET_LONGEST "/.s.PGSQL.65535.lock"
+#define SOCKETS_NAME "dapk-backup-"
+#define SOCKETS_DIR "/tmp/" SOCKETS_NAME "XXXXXX"
+#define OLD_SOCKETS_S 3600
 #define SOCKET_PATH_MAX 107 /* sun_path without its 0 */
 
 /* Run argv and collect what it says; *status as wait() gives it. */
@@ -188,6 +193,34 @@ choose_port(struct postmaster *pm, struct err *err)
 }
 
 /*
+ * A server that was left running removes its socket when it ends, but not
+ * the directory that was made for it. One that is empty and not of the last
+ * hour belongs to nobody any more; rmdir() fails on any other.
+ */
+static void
+remove_old_sockets(void)
+{
+	char name[sizeof(SOCKETS_DIR) + NAME_MAX];
+	struct dirent *e;
+	struct stat st;
+	DIR *d = opendir("/tmp");
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (strncmp(e->d_name, SOCKETS_NAME,
+			strlen(SOCKETS_NAME)) != 0 ||
+		    strlen(e->d_name) != strlen(SOCKETS_NAME) + 6)
+			continue;
+		(void)snprintf(name, sizeof(name), "/tmp/%s", e->d_name);
+		if (lstat(name, &st) == 0 && S_ISDIR(st.st_mode) &&
+		    st.st_uid == geteuid() &&
+		    st.st_mtime + OLD_SOCKETS_S < time(NULL))
+			(void)rmdir(name); /* it may be in use */
+	}
+	if (d != NULL)
+		(void)closedir(d); /* only read from */
+}
+
+/*
  * The data directory is private and goes when the cluster goes, so it serves
  * as the socket's, unless its name is too long for a socket's address or
  * could not stand in a list of directories.
@@ -202,7 +235,8 @@ make_sockets(struct postmaster *pm, struct err *err)
 		pm->sockets = xstrdup(dir);
 		return 0;
 	}
-	pm->sockets = xstrdup("/tmp/dapk-backup-XXXXXX");
+	remove_old_sockets();
+	pm->sockets = xstrdup(SOCKETS_DIR);
 	if (mkdtemp(pm->sockets) == NULL) {
 		free(pm->sockets);
 		pm->sockets = NULL;
