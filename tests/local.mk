@@ -43,6 +43,7 @@ EXTRA_DIST += \
 	%D%/integration/62-verify.sh \
 	%D%/integration/63-standard-evidence.sh \
 	%D%/integration/65-export-tar.sh \
+	%D%/integration/64-stream.sh \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh \
 	%D%/integration/68-removal.sh \

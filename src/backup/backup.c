@@ -27,6 +27,7 @@
 #include "backup/putter.h"
 #include "backup/server.h"
 #include "backup/source.h"
+#include "backup/stream.h"
 #include "backup/timing.h"
 #include "backup/wait.h"
 #include "core/bytes.h"
@@ -51,6 +52,7 @@ struct run {
 	const struct backup_params *params;
 	struct commit *commit;
 	struct server server;
+	struct stream *stream; /* NULL: the data directory is read */
 	struct claim claim;
 	struct err lease_lost; /* seen while a statement was waited for */
 	struct backup_begin begin;
@@ -66,6 +68,7 @@ struct run {
 	bool stored_something; /* the repository may have objects of ours */
 	bool archiving_sure;
 	bool saved_config_used; /* what a restore left in the data directory */
+	uint64_t total_bytes;
 	int64_t next_tick, next_ping, next_check;
 	struct timing timing;
 };
@@ -172,8 +175,9 @@ start(struct run *r, struct err *err)
 	char lsn[LSN_TEXT_MAX];
 
 	set_phase(r, BACKUP_PHASE_CHECKPOINT);
-	if (backup_api_start(r->server.conn, "dapk-backup",
-	    r->params->checkpoint_fast, &r->begin, err) != 0)
+	if ((r->stream != NULL ? stream_begin(r->stream, &r->begin, err) :
+	    backup_api_start(r->server.conn, "dapk-backup",
+	    r->params->checkpoint_fast, &r->begin, err)) != 0)
 		return -1;
 	if (r->lease_lost.code != ERR_NONE) {
 		*err = r->lease_lost;
@@ -206,6 +210,7 @@ make_plan(struct run *r, struct err *err)
 	if (plan_make(&r->plan, &pp, err) != 0)
 		return err_wrap(err, "list the data directory");
 	t = plan_totals(r->plan);
+	r->total_bytes = t->bytes;
 	atomic_store(&r->params->progress->total_bytes, t->bytes);
 	log_debug("%llu files, %llu directories, %llu links, %llu bytes; "
 	    "%llu files left out", (unsigned long long)t->files,
@@ -223,7 +228,9 @@ choose_parent(struct run *r, struct err *err)
 		r->begin.timeline, r->begin.start_lsn, r->begin.start_time,
 		r->params->refresh_age_ms };
 
-	if (source_id(r->server.pgdata, r->commit->source, err) != 0)
+	if ((r->stream != NULL ?
+	    stream_source(r->stream, r->commit->source, err) :
+	    source_id(r->server.pgdata, r->commit->source, err)) != 0)
 		return -1;
 	if (r->params->full) {
 		log_info("all is stored anew, as asked for");
@@ -238,16 +245,29 @@ choose_parent(struct run *r, struct err *err)
 }
 
 static void
+fill_tablespaces(struct run *r)
+{
+	const struct plan_tablespace *ts;
+	struct commit *c = r->commit;
+	size_t i;
+
+	ts = plan_tablespaces(r->plan, &c->n_tablespaces);
+	c->tablespaces = xcalloc(c->n_tablespaces + 1,
+	    sizeof(*c->tablespaces));
+	for (i = 0; i < c->n_tablespaces; i++)
+		c->tablespaces[i] = (struct commit_tablespace){ ts[i].oid,
+			xstrdup(ts[i].path) };
+}
+
+static void
 fill_commit(struct run *r)
 {
 	const struct control *ctl = &r->server.control;
 	struct commit *c = r->commit;
-	const struct plan_tablespace *ts;
 	char host[HOST_MAX];
-	size_t i;
 
 	c->catalog_version = ctl->catalog_version;
-	c->method = xstrdup("local");
+	c->method = xstrdup(r->stream != NULL ? "stream" : "local");
 	c->from_standby = r->server.standby;
 	c->program = xstrdup(PACKAGE_STRING);
 	if (gethostname(host, sizeof(host)) != 0)
@@ -264,12 +284,10 @@ fill_commit(struct run *r)
 	c->relation_segment_blocks = ctl->relation_segment_blocks;
 	c->wal_segment_size = ctl->wal_segment_size;
 	c->data_checksums = ctl->data_checksum_version != 0;
-	ts = plan_tablespaces(r->plan, &c->n_tablespaces);
-	c->tablespaces = xcalloc(c->n_tablespaces + 1,
-	    sizeof(*c->tablespaces));
-	for (i = 0; i < c->n_tablespaces; i++)
-		c->tablespaces[i] = (struct commit_tablespace){ ts[i].oid,
-			xstrdup(ts[i].path) };
+	if (r->stream != NULL)
+		stream_fill_commit(r->stream, r->parent, c);
+	else
+		fill_tablespaces(r);
 }
 
 /*
@@ -307,8 +325,7 @@ open_outputs(struct run *r, struct err *err)
 	memcpy(r->packs.label, c->label, sizeof(r->packs.label));
 	r->packs.attempt = ATTEMPT;
 	r->packs.block_size = c->block_size;
-	r->packs.target = pack_target(plan_totals(r->plan)->bytes,
-	    r->parent != NULL);
+	r->packs.target = pack_target(r->total_bytes, r->parent != NULL);
 	r->packs.put = putter_put;
 	r->packs.put_arg = r->putter;
 	return entries_init(&r->entries, r->manifest, &r->packs,
@@ -320,15 +337,14 @@ static int
 add_tablespace_lines(struct run *r, struct err *err)
 {
 	struct manifest_entry line;
-	const struct plan_tablespace *ts;
-	size_t i, n;
+	const struct commit *c = r->commit;
+	size_t i;
 
-	ts = plan_tablespaces(r->plan, &n);
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < c->n_tablespaces; i++) {
 		memset(&line, 0, sizeof(line));
 		line.type = MANIFEST_TABLESPACE;
-		line.oid = ts[i].oid;
-		line.target = ts[i].path;
+		line.oid = c->tablespaces[i].oid;
+		line.target = c->tablespaces[i].path;
 		if (manifest_writer_add(r->manifest, &line, err) != 0)
 			return -1;
 	}
@@ -529,14 +545,15 @@ stop(struct run *r, struct err *err)
 	struct commit *c = r->commit;
 	char lsn[LSN_TEXT_MAX];
 
-	if (backup_api_stop(r->server.conn, &r->end, err) != 0)
+	if ((r->stream != NULL ? stream_end(r->stream, &r->end, err) :
+	    backup_api_stop(r->server.conn, &r->end, err)) != 0)
 		return -1;
 	if (r->end.label_timeline != 0 &&
 	    r->end.label_timeline != r->begin.timeline)
 		return err_set(err, ERR_POSTGRES, "the server moved from "
 		    "timeline %u to %u during the backup", r->begin.timeline,
 		    r->end.label_timeline);
-	if (check_standby_end(r, err) != 0)
+	if (r->stream == NULL && check_standby_end(r, err) != 0)
 		return -1;
 	c->stop_lsn = r->end.stop_lsn;
 	c->stop_time = r->end.stop_time;
@@ -638,27 +655,74 @@ flush_entries(struct run *r, struct err *err)
 	return pack_writer_flush(r->entries.writer, err);
 }
 
+/* Comes before the start: the server is asked for what changed since. */
+static int
+open_stream(struct run *r, struct err *err)
+{
+	const struct stream_params sp = { r->params->checkpoint_fast,
+		r->params->max_rate, pulse, r };
+
+	if (stream_open(&r->stream, &r->server, &sp, err) != 0 ||
+	    stream_position(r->stream, &r->begin, err) != 0 ||
+	    choose_parent(r, err) != 0)
+		return -1;
+	return stream_parent(r->stream, r->parent, r->commit->source,
+	    r->params->full_read_every_ms, err);
+}
+
+static int
+receive_files(struct run *r, struct err *err)
+{
+	const struct stream_receive sr = { &r->entries, &r->packs, r->commit,
+		r->params->repo->fingerprint_seed, r->params->compress_level,
+		r->params->jobs, &r->params->progress->done_bytes };
+
+	set_phase(r, BACKUP_PHASE_COPY);
+	return stream_receive(r->stream, &sr, err);
+}
+
+static int
+add_sent_control(struct run *r, struct err *err)
+{
+	return stream_add_control(r->stream, &r->entries, err);
+}
+
+static int
+note_size(struct run *r, struct err *err)
+{
+	r->total_bytes = stream_size(r->stream);
+	atomic_store(&r->params->progress->total_bytes, r->total_bytes);
+	return 0;
+}
+
+static const struct step {
+	int (*run)(struct run *r, struct err *err);
+	const char *name; /* in the log of times */
+} local_steps[] = {
+	{ take_lease, "lease" }, { sweep, "lease" }, { start, "checkpoint" },
+	{ make_plan, "list" }, { choose_parent, "parent" },
+	{ prepare, "parent" }, { copy_files, "copy" },
+	{ add_conffiles, "stop" }, { add_control, "stop" }, { stop, "stop" },
+	{ flush_entries, "stop" }, { wait_wal, "wait for WAL" },
+	{ finish, "commit" }, { NULL, NULL },
+}, stream_steps[] = {
+	{ take_lease, "lease" }, { sweep, "lease" },
+	{ open_stream, "parent" }, { start, "checkpoint" },
+	{ note_size, "list" }, { prepare, "parent" },
+	{ receive_files, "copy" }, { add_sent_control, "stop" },
+	{ stop, "stop" }, { flush_entries, "stop" },
+	{ wait_wal, "wait for WAL" }, { finish, "commit" }, { NULL, NULL },
+};
+
 static int
 run_all(struct run *r, struct err *err)
 {
-	static const struct {
-		int (*step)(struct run *r, struct err *err);
-		const char *name; /* in the log of times */
-	} steps[] = {
-		{ take_lease, "lease" }, { sweep, "lease" },
-		{ start, "checkpoint" }, { make_plan, "list" },
-		{ choose_parent, "parent" }, { prepare, "parent" },
-		{ copy_files, "copy" }, { add_conffiles, "stop" },
-		{ add_control, "stop" }, { stop, "stop" },
-		{ flush_entries, "stop" }, { wait_wal, "wait for WAL" },
-		{ finish, "commit" },
-	};
-	size_t i;
+	const struct step *s = r->params->stream ? stream_steps : local_steps;
 
-	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		if (steps[i].step(r, err) != 0)
+	for (; s->run != NULL; s++) {
+		if (s->run(r, err) != 0)
 			return -1;
-		timing_lap(&r->timing, steps[i].name);
+		timing_lap(&r->timing, s->name);
 	}
 	timing_log(&r->timing);
 	return 0;
@@ -726,6 +790,7 @@ remove_attempt(struct run *r)
 static void
 clean_up(struct run *r, bool failed)
 {
+	stream_free(r->stream); /* ends its workers */
 	putter_free(r->putter);
 	entries_free(&r->entries);
 	manifest_writer_free(r->manifest);
@@ -748,6 +813,9 @@ dry_run(struct run *r, struct err *err)
 {
 	const struct plan_totals *t;
 
+	if (r->params->stream)
+		return server_size(&r->server, &r->commit->original_bytes,
+		    err);
 	if (make_plan(r, err) != 0)
 		return -1;
 	t = plan_totals(r->plan);
@@ -770,9 +838,11 @@ backup_run(const struct backup_params *params, struct commit *out,
 	r.commit = out;
 	timing_begin(&r.timing);
 	copy_shared_init(&r.copy, params->max_rate);
-	rc = server_open(&r.server, params->conninfo, params->pgdata,
+	rc = params->stream ?
+	    server_open_remote(&r.server, params->conninfo, params->from, err) :
+	    server_open(&r.server, params->conninfo, params->pgdata,
 	    params->from, err);
-	if (rc == 0)
+	if (rc == 0 && !params->stream)
 		rc = server_lock(&r.server, err);
 	if (rc == 0) {
 		(void)snprintf(out->inc.cluster, sizeof(out->inc.cluster),

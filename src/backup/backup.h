@@ -35,6 +35,7 @@ struct backup_params {
 	const char *pgdata; /* NULL: ask the server */
 	const char *conninfo; /* may name several hosts */
 	enum source_from from; /* which of them */
+	bool stream; /* over the replication protocol, not the directory */
 	unsigned jobs;
 	int compress_level;
 	uint64_t max_rate; /* bytes a second read in all, 0: no limit */
@@ -43,6 +44,7 @@ struct backup_params {
 	uint64_t archive_timeout_ms; /* without progress, for the WAL wait */
 	bool full; /* store everything, whatever there is already */
 	uint64_t refresh_age_ms; /* store again what is older; 0: never */
+	uint64_t full_read_every_ms; /* else changes will do; 0: always all */
 	bool dry_run; /* plan only: nothing is started or written */
 	struct backup_progress *progress; /* never NULL */
 	void (*tick)(void *arg); /* called a few times a second */

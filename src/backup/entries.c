@@ -135,6 +135,16 @@ put_map(struct entries *e, struct map_run *runs, size_t n,
 }
 
 static int
+write_line(struct entries *e, const struct manifest_entry *line,
+    struct err *err)
+{
+	if (e->keep == NULL)
+		return manifest_writer_add(e->manifest, line, err);
+	linestore_add(e->keep, line);
+	return 0;
+}
+
+static int
 put_long_map(struct entries *e, struct manifest_entry *line,
     struct map_run *runs, size_t n_runs, struct err *err)
 {
@@ -151,7 +161,7 @@ put_long_map(struct entries *e, struct manifest_entry *line,
 	line->map = map;
 	line->n_map = n_map;
 	if (rc == 0)
-		rc = manifest_writer_add(e->manifest, line, err);
+		rc = write_line(e, line, err);
 	free(map);
 	return rc;
 }
@@ -172,7 +182,7 @@ refer_to_map(struct entries *e, struct manifest_entry *line,
 	}
 	line->map = refs;
 	line->n_map = n_map;
-	rc = manifest_writer_add(e->manifest, line, err);
+	rc = write_line(e, line, err);
 	free(refs);
 	return rc;
 }
@@ -208,7 +218,7 @@ entries_add_file(struct entries *e, struct manifest_entry *line,
 				   put_long_map(e, line, runs, n_runs, err);
 	line->runs = runs;
 	line->n_runs = n_runs;
-	return manifest_writer_add(e->manifest, line, err);
+	return write_line(e, line, err);
 }
 
 int

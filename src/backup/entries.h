@@ -9,6 +9,7 @@
  */
 #include "core/err.h"
 #include "repo/filemap.h"
+#include "repo/linestore.h"
 #include "repo/manifest.h"
 #include "repo/pack.h"
 
@@ -25,6 +26,8 @@ struct entries_pack {
 
 struct entries {
 	struct manifest_writer *manifest; /* not owned */
+	/* Takes the lines of files instead, when set. Not owned. */
+	struct linestore *keep;
 	struct pack_shared *shared;	  /* not owned */
 	const struct pack_table *foreign; /* not owned; NULL: none */
 	struct pack_writer *writer;

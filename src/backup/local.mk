@@ -12,6 +12,7 @@ libdapk_a_SOURCES += \
 	%D%/packlist.c %D%/packlist.h \
 	%D%/pages.c %D%/pages.h \
 	%D%/parent.c %D%/parent.h \
+	%D%/piece.c %D%/piece.h \
 	%D%/plan.c %D%/plan.h \
 	%D%/planlist.c %D%/planlist.h \
 	%D%/putter.c %D%/putter.h \
@@ -19,6 +20,12 @@ libdapk_a_SOURCES += \
 	%D%/server.c %D%/server.h \
 	%D%/source.c %D%/source.h \
 	%D%/sources.c %D%/sources.h \
+	%D%/stream.c %D%/stream.h \
+	%D%/streamcopy.c %D%/streamcopy.h \
+	%D%/streamfile.c %D%/streamfile.h \
+	%D%/streammanifest.c %D%/streammanifest.h \
+	%D%/streamparent.c %D%/streamparent.h \
+	%D%/streamtar.c %D%/streamtar.h \
 	%D%/timing.c %D%/timing.h \
 	%D%/wait.c %D%/wait.h \
 	%D%/walcollect.c %D%/walcollect.h

@@ -350,6 +350,84 @@ choose(struct server *s, const char *pgdata, struct source **out,
 	    "data directory of this host; %s", l->list[0].name);
 }
 
+static int
+use_source(struct server *s, struct source *used, enum source_from from,
+    struct err *err)
+{
+	s->conn = used->conn;
+	s->name = used->name;
+	s->conninfo = used->conninfo;
+	s->standby = used->standby;
+	if (s->standby)
+		s->primary = sources_primary(&s->sources, used);
+	sources_say(&s->sources, used, from);
+	return check_archiving(s, err);
+}
+
+/* What pg_control says, as far as SQL tells it. */
+static int
+ask_control(struct server *s, struct err *err)
+{
+	struct pg_result *res = NULL;
+	struct control *c = &s->control;
+	int rc = 0;
+
+	if (pg_query(s->conn, &res, err, 0, NULL,
+	    "SELECT s.pg_control_version, s.catalog_version_no,"
+	    " i.database_block_size, i.blocks_per_segment,"
+	    " i.bytes_per_wal_segment, i.data_page_checksum_version,"
+	    " i.wal_block_size FROM pg_catalog.pg_control_system() AS s,"
+	    " pg_catalog.pg_control_init() AS i") != 0)
+		return -1;
+	c->major = s->major;
+	c->control_version = (uint32_t)strtoul(pg_value(res, 0, 0), NULL, 10);
+	c->catalog_version = (uint32_t)strtoul(pg_value(res, 0, 1), NULL, 10);
+	c->block_size = (uint32_t)strtoul(pg_value(res, 0, 2), NULL, 10);
+	c->relation_segment_blocks = (uint32_t)strtoul(pg_value(res, 0, 3),
+	    NULL, 10);
+	c->wal_segment_size = (uint32_t)strtoul(pg_value(res, 0, 4), NULL,
+	    10);
+	c->data_checksum_version = (uint32_t)strtoul(pg_value(res, 0, 5),
+	    NULL, 10);
+	c->wal_block_size = (uint32_t)strtoul(pg_value(res, 0, 6), NULL, 10);
+	if (c->block_size == 0 || c->relation_segment_blocks == 0 ||
+	    c->wal_segment_size == 0)
+		rc = err_set(err, ERR_POSTGRES, "the server does not tell its "
+		    "block sizes");
+	pg_result_free(res);
+	return rc;
+}
+
+int
+server_size(struct server *s, uint64_t *bytes, struct err *err)
+{
+	char *sum = NULL;
+
+	if (pg_query_value(s->conn, "SELECT pg_catalog.sum("
+	    "pg_catalog.pg_tablespace_size(oid)) FROM"
+	    " pg_catalog.pg_tablespace", &sum, err) != 0)
+		return -1;
+	*bytes = sum == NULL ? 0 : strtoull(sum, NULL, 10);
+	free(sum);
+	return 0;
+}
+
+int
+server_open_remote(struct server *s, const char *conninfo,
+    enum source_from from, struct err *err)
+{
+	memset(s, 0, sizeof(*s));
+	s->pgdata_fd = -1;
+	if (sources_open(&s->sources, conninfo, err) != 0 ||
+	    sources_order(&s->sources, from, err) != 0)
+		return -1;
+	s->conn = s->sources.list[0].conn;
+	s->control.system_id = s->sources.list[0].system_id;
+	if (check_version(s, err) != 0 || ask_control(s, err) != 0)
+		return -1;
+	return use_source(s, &s->sources.list[0], from, err);
+}
+
 int
 server_open(struct server *s, const char *conninfo, const char *pgdata,
     enum source_from from, struct err *err)
@@ -362,11 +440,7 @@ server_open(struct server *s, const char *conninfo, const char *pgdata,
 	    sources_order(&s->sources, from, err) != 0 ||
 	    choose(s, pgdata, &used, err) != 0)
 		return -1;
-	s->standby = used->standby;
-	if (s->standby)
-		s->primary = sources_primary(&s->sources, used);
-	sources_say(&s->sources, used, from);
-	if (check_archiving(s, err) != 0)
+	if (use_source(s, used, from, err) != 0)
 		return -1;
 	s->pgdata_fd = open(s->pgdata, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->pgdata_fd < 0)

@@ -18,11 +18,13 @@
 struct server {
 	struct pg_conn *conn; /* of one of the sources */
 	struct sources sources;
+	const char *name;	/* "host:port" of conn */
+	const char *conninfo;	/* its own; may hold a password */
 	bool standby;		/* conn is one's: */
 	struct source *primary; /* then its primary, or NULL: not in reach */
 	int major;
-	char *pgdata; /* absolute, links resolved */
-	int pgdata_fd;
+	char *pgdata; /* absolute, links resolved; NULL: elsewhere */
+	int pgdata_fd; /* -1 with that */
 	struct control control;
 };
 
@@ -33,6 +35,16 @@ struct server {
  */
 int server_open(struct server *s, const char *conninfo, const char *pgdata,
     enum source_from from, struct err *err) ERR_USE;
+
+/*
+ * The same for a server on any host, whose data directory is not looked at.
+ * Of s->control what SQL tells is known.
+ */
+int server_open_remote(struct server *s, const char *conninfo,
+    enum source_from from, struct err *err) ERR_USE;
+
+/* How much there is, by SQL. */
+int server_size(struct server *s, uint64_t *bytes, struct err *err) ERR_USE;
 
 /* ERR_POSTGRES when the standby was promoted since (T55). */
 int server_check_role(struct server *s, struct err *err) ERR_USE;

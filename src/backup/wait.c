@@ -75,6 +75,34 @@ wait_init(struct wait *w, pg_lsn from, pg_lsn to)
 	w->next_switch = 0;
 }
 
+/* Does the server still have to archive this segment? By SQL. */
+static int
+ask_pending(struct wait *w, const char *name, struct err *err)
+{
+	const char *params[] = { name };
+	struct pg_result *res = NULL;
+	int rc;
+
+	if (w->conn == NULL || w->blind)
+		return 0;
+	if (pg_query(w->conn, &res, err, 1, params,
+	    "SELECT FROM pg_catalog.pg_ls_archive_statusdir() AS a"
+	    " WHERE a.name ="
+	    " pg_catalog.concat($1::text, '.ready')") != 0) {
+		if (err->code == ERR_CANCELLED)
+			return -1;
+		log_warning("what the server still has to archive cannot be "
+		    "seen, only what is stored: %s. To allow it: GRANT "
+		    "pg_monitor TO role", err->msg);
+		err_clear(err);
+		w->blind = true;
+		return 0;
+	}
+	rc = pg_rows(res) > 0;
+	pg_result_free(res);
+	return rc;
+}
+
 /* Does the server still have to archive this segment? 1, 0, or -1. */
 static int
 is_pending(const struct wait *w, const char *name, struct err *err)
@@ -93,17 +121,20 @@ is_pending(const struct wait *w, const char *name, struct err *err)
 static int
 is_stored(struct wait *w, const char *name, struct err *err)
 {
+	const bool elsewhere = w->standby || w->pgdata_fd < 0;
 	struct wal_stored stored;
 	struct wal_file file;
 	int rc;
 
 	if (wal_file_parse(name, &file, err) != 0)
 		return -1;
-	rc = w->standby ? 0 : is_pending(w, name, err);
+	rc = elsewhere ? 0 : is_pending(w, name, err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	if (wal_store_pick(w->repo, w->inc, &file, &stored, err) == 0)
-		return 1;
+	if (wal_store_pick(w->repo, w->inc, &file, &stored, err) == 0) {
+		rc = elsewhere ? ask_pending(w, name, err) : 0;
+		return rc < 0 ? -1 : rc == 0;
+	}
 	if (err->code != ERR_NOT_FOUND)
 		return -1;
 	err_clear(err);

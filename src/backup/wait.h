@@ -31,7 +31,9 @@ struct wait {
 	int64_t next_switch; /* when to look at the primary again */
 	struct repo *repo;
 	const struct incarnation *inc;
-	int pgdata_fd; /* to see in pg_wal what is not archived yet */
+	/* To see in pg_wal what is not archived yet; -1: conn is asked. */
+	int pgdata_fd;
+	bool blind; /* and may not say */
 	uint32_t timeline;
 	uint32_t segment_size;
 	uint64_t next, last; /* segment numbers: stored are those before next */

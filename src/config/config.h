@@ -29,6 +29,7 @@
 #define CONFIG_JOBS_AUTO_MAX 8
 
 enum config_checkpoint { CHECKPOINT_FAST, CHECKPOINT_SPREAD };
+enum config_method { METHOD_LOCAL, METHOD_STREAM };
 /* As enum source_from of backup/sources.h. */
 enum config_from { FROM_ANY, FROM_PRIMARY, FROM_STANDBY, FROM_PREFER_STANDBY };
 enum config_progress { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
@@ -71,6 +72,7 @@ struct config {
 	uint64_t refresh_age_ms; /* store again what is older; 0: never */
 	enum config_from backup_from;
 	uint64_t grace_ms; /* between listing what is to go and removing */
+	enum config_method method;
 	uint64_t lease_ms; /* without renewal a lease ends after this */
 	uint64_t archive_timeout_ms; /* how long to wait for WAL to arrive */
 	bool wal_header_check; /* archive-push: page header against the name */

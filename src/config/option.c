@@ -13,6 +13,7 @@
 #define DAY_MS (24 * 60 * MINUTE_MS)
 
 static const char *const checkpoint_choices[] = { "fast", "spread", NULL };
+static const char *const method_choices[] = { "local", "stream", NULL };
 static const char *const from_choices[] = { "any", "primary", "standby",
 	"prefer-standby", NULL };
 static const char *const progress_choices[] = { "auto", "always", "never",
@@ -129,6 +130,13 @@ const struct option option_table[] = {
 	    .help = "store again what did not change for this long, a share "
 		    "each night and never more than about a fifth, so that "
 		    "no backup leans on older objects; 0: never" },
+	{ .name = "method", .type = OPTION_CHOICE,
+	    .section = SECTION_CLUSTER, .commands = COMMAND_BACKUP,
+	    .env = "DAPK_BACKUP_METHOD", .value = "METHOD",
+	    .default_value = "local", .choices = method_choices, AT(method),
+	    .help = "local: read the data directory, on the server's host; "
+		    "stream: let the server send its files, over the "
+		    "replication protocol, to any host" },
 	{ .name = "backup-from", .type = OPTION_CHOICE,
 	    .section = SECTION_CLUSTER, .commands = COMMAND_BACKUP,
 	    .env = "DAPK_BACKUP_BACKUP_FROM", .value = "ROLE",

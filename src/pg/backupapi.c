@@ -13,8 +13,8 @@
 #define RENAMED_IN 150000 /* pg_start_backup() became pg_backup_start() */
 
 /* The session writes times as time_parse() reads them. */
-static int
-server_time(struct pg_conn *conn, int64_t *out, struct err *err)
+int
+backup_api_time(struct pg_conn *conn, int64_t *out, struct err *err)
 {
 	char *text = NULL;
 	bool local = false;
@@ -81,7 +81,7 @@ backup_api_start(struct pg_conn *conn, const char *label, bool fast,
 		return err_set(err, ERR_POSTGRES, "start the backup: "
 		    "PostgreSQL did not tell the start location");
 	if (server_timeline(conn, &out->timeline, err) != 0 ||
-	    server_time(conn, &out->start_time, err) != 0)
+	    backup_api_time(conn, &out->start_time, err) != 0)
 		return err_wrap(err, "start the backup");
 	return 0;
 }
@@ -129,7 +129,7 @@ backup_api_stop(struct pg_conn *conn, struct backup_end *out,
 	out->tablespace_map = xstrdup(pg_value(res, 0, 2));
 	out->tablespace_map_len = strlen(out->tablespace_map);
 	out->label_timeline = label_timeline(out->label);
-	ret = server_time(conn, &out->stop_time, err);
+	ret = backup_api_time(conn, &out->stop_time, err);
 out:
 	pg_result_free(res);
 	if (ret != 0) {

@@ -35,6 +35,10 @@ struct backup_end {
 	uint32_t label_timeline;
 };
 
+/* The server's clock. */
+int backup_api_time(struct pg_conn *conn, int64_t *out,
+    struct err *err) ERR_USE;
+
 /* fast: an immediate checkpoint; else spread. Waits for the checkpoint. */
 int backup_api_start(struct pg_conn *conn, const char *label, bool fast,
     struct backup_begin *out, struct err *err) ERR_USE;

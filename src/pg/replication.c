@@ -38,6 +38,9 @@ replication_open(struct replication **out, const char *conninfo,
 	if (conn_open_replication(&r->conn, conninfo, command, err) != 0) {
 		free(r);
 		err_wrap(err, "replication connection");
+		if (err->code == ERR_CANCELLED)
+			return -1;
+		err->hint[0] = '\0'; /* psql would connect another way */
 		return err_hint(err, "the role needs REPLICATION, pg_hba.conf "
 		    "a line for database \"replication\", and the server "
 		    "max_wal_senders");

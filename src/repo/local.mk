@@ -15,6 +15,7 @@ libdapk_a_SOURCES += \
 	%D%/lease.c %D%/lease.h %D%/lease_process.c \
 	%D%/leaselist.c %D%/leaselist.h \
 	%D%/manifest.h \
+	%D%/linestore.c %D%/linestore.h \
 	%D%/manifest_names.c %D%/manifest_names.h \
 	%D%/manifest_reader.c \
 	%D%/manifest_writer.c \
