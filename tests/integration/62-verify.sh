@@ -60,20 +60,112 @@ verify 0 "$second"
 verify 1,2,3 nosuch 2>/dev/null || :
 as_user cp -a "$REPO" "$T/copy"
 
-note "a bit in the oldest pack, which all three refer to"
-pack=$(find "$(backup_dir "$first")" -name 'pack-*.zst' -size +100k | sort | head -n 1)
-as_user cp -p "$pack" "$T/saved"
-flip "$pack" $(($(stat -c %s "$pack") / 2))
+note "a bit in an old pack, which all three refer to"
+rel=$(sql src "SELECT pg_relation_filepath('old')")
+pack=$(grep -laF "$rel" "$(backup_dir "$first")"/pack-*.zst | head -n 1)
+flip "$pack" $(($(grep -obUaF "$rel" "$pack" | head -n 1 | cut -d: -f1) + 1500))
 verify 5 --dry-run
 [ ! -e "${pack%.zst}.g0.damaged" ] || fail "--dry-run marked the pack"
 verify 5
 assert_contains "$(get '.incarnations[0].findings[0].object')" "$(basename "$pack")" "the pack"
 assert_eq "$(get '.incarnations[0].findings[0].marked')" true marked
 [ -e "${pack%.zst}.g0.damaged" ] || fail "no mark: $(ls "$(dirname "$pack")")"
-named=$(damaged_backups)
-assert_contains "$named" "$first" "the damaged backups"
-echo "damaged: $named"
-assert_ne "$(of "$first" '.list | length')" 0 "files named"
+for label in "$first" "$second" "$third"; do
+	assert_contains "$(damaged_backups)" "$label" "the damaged backups"
+	assert_eq "$(of "$label" '[.list[].path] | join(" ")')" "$rel" "the file that $label loses"
+	assert_eq "$(of "$label" '.damaged_blocks')" 128 "the blocks that $label loses"
+done
+assert_ne "$(get '.incarnations[0].lost | length')" 0 "times lost"
 expect 5 dapk verify
-for word in "$first" DAMAGE 'next: dapk-backup'; do assert_contains "$OUT" "$word" "text"; done
+for word in "$first" "$second" "$third" "$rel" LOST DAMAGE 'next: dapk-backup'; do
+	assert_contains "$OUT" "$word" "text"
+done
 expect 5 dapk verify --quick
+
+note "the next backup stores the pages anew, and is whole"
+take_backup
+healed=$LABEL
+verify 5
+assert_lacks "$(damaged_backups)" "$healed" "the damaged backups"
+assert_eq "$(of "$healed" .proved)" true "proved"
+archive_now src
+restored new "$MAIN" --backup "$healed" --target immediate
+assert_eq "$(sql new "SELECT md5(string_agg(old::text, '' ORDER BY n)) FROM old")" "$oldsum" "the table"
+drop new
+
+note "repair needs another copy, and then brings the old ones back"
+expect 5 dapk verify --repair
+assert_match "$ERR" "cannot be repaired" "repair without a copy"
+verify 0 --repair --repair-from "$T/copy"
+assert_eq "$(get .repaired)" 1 repaired
+[ -e "${pack%.zst}.g1.zst" ] || fail "no new generation: $(ls "$(dirname "$pack")")"
+verify 0
+assert_eq "$(damaged_backups)" "" "damaged backups"
+restored new "$MAIN" --backup "$third" --target immediate
+assert_eq "$(sql new "SELECT md5(string_agg(old::text, '' ORDER BY n)) FROM old")" "$oldsum" "the table"
+drop new
+
+note "an index that is gone is made again from the pack itself"
+pack=$(find "$(backup_dir "$second")" -name 'pack-*.zst' | sort | head -n 1)
+flip "$pack" $(($(stat -c %s "$pack") - 9))
+verify 5
+assert_contains "$(damaged_backups)" "$second" "the damaged backups"
+verify 0 --repair
+verify 0
+
+note "packs that are short or gone, a manifest, a commit"
+pack=$(find "$(backup_dir "$third")" -name 'pack-*.zst' | sort | head -n 1)
+as_user cp -p "$pack" "$T/saved"
+truncate -s $(($(stat -c %s "$pack") / 2)) "$pack"
+verify 5 --quick
+assert_contains "$(damaged_backups)" "$third" "with --quick"
+verify 5
+assert_contains "$(damaged_backups)" "$third" "cut short"
+rm "$pack"
+find "$(backup_dir "$third")" -name '*.damaged' -delete
+for option in --quick --verbose; do
+	verify 5 "$option"
+	assert_contains "$(damaged_backups)" "$third" "a pack that is gone ($option)"
+	assert_match "$(get '.incarnations[0].findings[0].reason')" "not there" "why"
+done
+verify 0 --repair --repair-from "$T/copy"
+verify 0
+verify 0 --quick
+
+manifest=$(backup_dir "$second")/manifest-00.zst
+flip "$manifest" 2000
+verify 5
+assert_eq "$(of "$second" .manifest_damaged)" true "the manifest"
+assert_eq "$(damaged_backups)" "$second" "the damaged backups"
+verify 0 --repair --repair-from "$T/copy"
+[ -e "${manifest%.zst}.g1.zst" ] || fail "no new generation of the manifest"
+verify 0
+verify 0 --quick
+
+commit=$(backup_dir "$first")/commit
+as_user cp -p "$commit" "$T/saved"
+flip "$commit" 500
+for option in --quick --verbose; do
+	verify 5 $option
+	assert_eq "$(of "$first" .commit_damaged)" true "the commit"
+	assert_eq "$(damaged_backups)" "$first" "the damaged backups"
+done
+as_user cp -p "$T/saved" "$commit"
+verify 0
+
+note "garbage is counted and harmless"
+mkdir "$REPO/clusters/main/$(basename "$(dirname "$(dirname "$(backup_dir "$first")")")")/backups/20200101T000000Z-0123456789abcdef"
+cp "$pack" "$(dirname "$(backup_dir "$first")")/20200101T000000Z-0123456789abcdef/pack-01-000000.zst" 2>/dev/null ||
+	cp "$manifest" "$(dirname "$(backup_dir "$first")")/20200101T000000Z-0123456789abcdef/pack-01-000000.zst"
+verify 0
+assert_ne "$(get '.incarnations[0].unreferenced_objects')" 0 "unreferenced objects"
+
+note "shares: in N days everything is read"
+verify 0
+all=$(get .bytes)
+total=0
+for ((day = 0; day < 3; day++)); do
+	expect 0 as_user faketime -f "+${day}d" "$BIN" --config "$CONF" verify --share 1/3 --json 2>/dev/null || break
+	total=$((total + $(get .bytes)))
+done
+echo "read in all: $all, in 3 shares: $total"
