@@ -41,6 +41,7 @@ EXTRA_DIST += \
 	%D%/integration/61-delta-restore.sh \
 	%D%/integration/62-allow-damage.sh \
 	%D%/integration/62-verify.sh \
+	%D%/integration/62-verify-wal.sh \
 	%D%/integration/63-standard-evidence.sh \
 	%D%/integration/65-export-tar.sh \
 	%D%/integration/64-stream.sh \

@@ -338,6 +338,9 @@ build_chain(struct path *p, const struct commit *c, struct err *err)
 	}
 	p->used = i;
 	p->end = find_end(p);
+	/* What is lost in a gap may have the last record's time. */
+	if (p->end != 0 && (i < p->chain.n || p->chain.gap))
+		p->end--;
 	note_gap(p, p->end > c->stop_time ? p->end : c->stop_time);
 	return 0;
 }
