@@ -37,6 +37,7 @@ EXTRA_DIST += \
 	%D%/integration/51-info-json.sh \
 	%D%/integration/52-durability-trace.sh \
 	%D%/integration/53-memory.sh \
+	%D%/integration/64-thirty-incrementals.sh \
 	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/61-delta-restore.sh \
 	%D%/integration/62-allow-damage.sh \
