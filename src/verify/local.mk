@@ -8,3 +8,4 @@ libdapk_a_SOURCES += \
 	%D%/verify_repair.c \
 	%D%/verify_wal.c \
 	%D%/verify_work.h
+unit_tests += tests/unit/test_verify

@@ -385,6 +385,27 @@ add_lost(struct verify_cluster *cl, uint32_t timeline, size_t begin,
 	add_window(cl, timeline, at, to, true);
 }
 
+/* The backup cannot be restored; where later WAL is stored, a gap says so. */
+static void
+note_broken(struct path *p, struct verify_backup *b)
+{
+	struct vrun *v = p->run;
+	char reason[256];
+	size_t i;
+
+	b->wal_bad = true;
+	for (i = 0; i < v->cl->n_findings; i++)
+		if (v->cl->findings[i].kind == VERIFY_GAP &&
+		    (p->used < p->chain.n || p->chain.gap) &&
+		    strcmp(v->cl->findings[i].object, p->used < p->chain.n ?
+			p->chain.links[p->used].ws.file.segment :
+			p->chain.missing) == 0)
+			return;
+	(void)snprintf(reason, sizeof(reason), "needs WAL segment %s to be "
+	    "consistent, which is not there", p->chain.missing);
+	(void)verify_note(v, VERIFY_WAL, b->label, reason);
+}
+
 static int
 walk_path(struct path *p, struct err *err)
 {
@@ -413,7 +434,7 @@ walk_path(struct path *p, struct err *err)
 			to = end;
 		if (last >= p->first + p->used) {
 			if (c->timeline == p->history->timeline)
-				b->wal_bad = true;
+				note_broken(p, b);
 		} else if (verify_backup_holds(b))
 			add_window(cl, p->history->timeline, c->stop_time,
 			    end, false);
