@@ -6,36 +6,6 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-# What a backup has of the data directory is what is in it, as long as nothing
-# writes: kept beside, to compare with later.
-keep_truth() { # NAME
-	rm -rf "${T:?}/truth.$1"
-	as_user mkdir "$T/truth.$1"
-	as_user cp -a "$T/src/base" "$T/src/global" "$T/src/pg_xact" "$T/src/pg_multixact" \
-		"$T/src/PG_VERSION" "$T/truth.$1"
-	rm -f "$T/truth.$1/global/pg_control"
-	find "$T/truth.$1" -name 'pg_internal.init*' -delete
-	find "$T/truth.$1" -name pgsql_tmp -prune -exec rm -rf {} +
-}
-
-assert_restores_truth() { # LABEL NAME
-	local dir
-	rm -rf "$T/check"
-	expect 0 dapk restore -D "$T/check" --backup "$1" --target immediate
-	rm -f "$T/check/global/pg_control"
-	for dir in base global pg_xact pg_multixact PG_VERSION; do
-		run diff -r "$T/truth.$2/$dir" "$T/check/$dir"
-		[ "$RC" = 0 ] || fail "backup $1 ($2): $(head -n 10 <<<"$OUT")"
-	done
-	rm -rf "$T/check"
-}
-
-commit_of() { tail -n +2 "$(backup_dir "$1")/commit"; } # LABEL
-
-own_bytes() { # LABEL: in its own folder
-	find "$(backup_dir "$1")" -type f -printf '%s\n' | awk '{ s += $1 } END { print s }'
-}
-
 pg_new src
 pg_conf src "autovacuum = off"
 write_conf src
@@ -54,7 +24,7 @@ labels=("$LABEL")
 full_bytes=$(own_bytes "$LABEL")
 assert_eq "$(commit_of "$LABEL" | jq -r .parent)" null "the parent"
 assert_eq "$(commit_of "$LABEL" | jq -r .read)" all "what it read"
-keep_truth 0
+keep_truth src 0
 
 steps=(
 	"SELECT 1"
@@ -73,7 +43,7 @@ for i in "${!steps[@]}"; do
 	assert_contains "$ERR" "parent is backup ${labels[-1]}" "the message"
 	assert_eq "$(commit_of "$LABEL" | jq -r .parent)" "${labels[-1]}" "the parent"
 	labels+=("$LABEL")
-	keep_truth "$((i + 1))"
+	keep_truth src "$((i + 1))"
 	assert_restores_truth "$LABEL" "$((i + 1))"
 	[ "$i" != 0 ] || assert_between "$(own_bytes "$LABEL")" 1 $((full_bytes / 20)) \
 		"bytes stored when nothing changed"

@@ -8,3 +8,5 @@ lib=$(dirname "${BASH_SOURCE[0]}")
 . "$TEST_TOP/tests/lib/pg.sh"
 # shellcheck source=tests/lib/compare.sh
 . "$TEST_TOP/tests/lib/compare.sh"
+# shellcheck source=tests/lib/backups.sh
+. "$TEST_TOP/tests/lib/backups.sh"
