@@ -9,20 +9,19 @@
 #include "backup/backup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup/basis.h"
 #include "backup/claim.h"
 #include "backup/conffiles.h"
 #include "backup/copy.h"
 #include "backup/dispatch.h"
 #include "backup/entries.h"
 #include "backup/packlist.h"
-#include "backup/parent.h"
 #include "backup/plan.h"
 #include "backup/putter.h"
 #include "backup/server.h"
@@ -32,7 +31,6 @@
 #include "backup/wait.h"
 #include "core/bytes.h"
 #include "core/cancel.h"
-#include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/random.h"
@@ -57,7 +55,7 @@ struct run {
 	struct err lease_lost; /* seen while a statement was waited for */
 	struct backup_begin begin;
 	struct backup_end end;
-	struct parent *parent; /* NULL: none */
+	struct basis basis;
 	struct plan *plan;
 	struct manifest_writer *manifest;
 	struct pack_shared packs;
@@ -220,28 +218,20 @@ make_plan(struct run *r, struct err *err)
 	return 0;
 }
 
+/* What the backup is compared with, and what need not be read. */
 static int
-choose_parent(struct run *r, struct err *err)
+choose_basis(struct run *r, struct err *err)
 {
-	const struct parent_params pp = { r->params->repo, &r->commit->inc,
-		&r->server.control, r->server.pgdata_fd, r->server.pgdata,
-		r->begin.timeline, r->begin.start_lsn, r->begin.start_time,
-		r->params->refresh_age_ms };
+	const struct basis_params bp = { r->params->repo, &r->server,
+		&r->begin, r->commit, r->params->jobs, r->params->full,
+		r->stream == NULL, r->params->refresh_age_ms,
+		r->params->full_read_every_ms, pulse, r };
 
 	if ((r->stream != NULL ?
 	    stream_source(r->stream, r->commit->source, err) :
 	    source_id(r->server.pgdata, r->commit->source, err)) != 0)
 		return -1;
-	if (r->params->full) {
-		log_info("all is stored anew, as asked for");
-		return 0;
-	}
-	if (parent_choose(&r->parent, &pp, err) != 0)
-		return err_wrap(err, "choose the parent backup");
-	if (r->parent != NULL)
-		memcpy(r->commit->parent, r->parent->commit.label,
-		    sizeof(r->commit->parent));
-	return 0;
+	return basis_choose(&r->basis, &bp, err);
 }
 
 static void
@@ -275,8 +265,13 @@ fill_commit(struct run *r)
 	host[sizeof(host) - 1] = '\0';
 	c->host = xstrdup(host);
 	c->attempt = ATTEMPT;
-	c->read_all = true;
+	c->read_all = r->basis.evidence == NULL;
 	c->full_read = r->begin.start_time;
+	if (r->basis.parent != NULL)
+		memcpy(c->parent, r->basis.parent->commit.label,
+		    sizeof(c->parent));
+	if (!c->read_all)
+		c->full_read = r->basis.parent->commit.full_read;
 	c->start_lsn = r->begin.start_lsn;
 	c->timeline = r->begin.timeline;
 	c->start_time = r->begin.start_time;
@@ -285,7 +280,7 @@ fill_commit(struct run *r)
 	c->wal_segment_size = ctl->wal_segment_size;
 	c->data_checksums = ctl->data_checksum_version != 0;
 	if (r->stream != NULL)
-		stream_fill_commit(r->stream, r->parent, c);
+		stream_fill_commit(r->stream, r->basis.parent, c);
 	else
 		fill_tablespaces(r);
 }
@@ -325,12 +320,12 @@ open_outputs(struct run *r, struct err *err)
 	memcpy(r->packs.label, c->label, sizeof(r->packs.label));
 	r->packs.attempt = ATTEMPT;
 	r->packs.block_size = c->block_size;
-	r->packs.target = pack_target(r->total_bytes, r->parent != NULL);
+	r->packs.target = pack_target(r->total_bytes, r->basis.parent != NULL);
 	r->packs.put = putter_put;
 	r->packs.put_arg = r->putter;
 	return entries_init(&r->entries, r->manifest, &r->packs,
-	    r->parent == NULL ? NULL : &r->parent->packs, p->compress_level,
-	    err);
+	    r->basis.parent == NULL ? NULL : &r->basis.parent->packs,
+	    p->compress_level, err);
 }
 
 static int
@@ -355,8 +350,9 @@ static int
 copy_files(struct run *r, struct err *err)
 {
 	struct copy_shared *s = &r->copy;
-	struct dispatch d = { s, r->parent, &r->entries, r->params->jobs,
-		r->commit, pulse, r };
+	struct dispatch d = { s, r->basis.parent, r->basis.evidence,
+		&r->entries,
+		r->params->jobs, r->commit, pulse, r };
 
 	set_phase(r, BACKUP_PHASE_COPY);
 	s->plan = r->plan;
@@ -368,69 +364,16 @@ copy_files(struct run *r, struct err *err)
 	s->fingerprint_seed = r->params->repo->fingerprint_seed;
 	s->compress_level = r->params->compress_level;
 	s->pack = &r->packs;
-	s->parent = r->parent;
+	s->parent = r->basis.parent;
 	s->done_bytes = &r->params->progress->done_bytes;
 	return dispatch_run(&d, err);
-}
-
-static void
-fill_line_times(struct manifest_entry *line, const struct stat *st)
-{
-	line->mode = st->st_mode & 07777;
-	line->mtime = time_from_unix(st->st_mtim.tv_sec) +
-	    st->st_mtim.tv_nsec / 1000;
-}
-
-static int
-add_conffile(struct run *r, const struct conffile *cf, struct err *err)
-{
-	struct manifest_entry line;
-	struct stat st;
-	struct buf data;
-	int fd, rc = -1;
-
-	buf_init(&data, CONFFILE_SIZE_MAX);
-	fd = open(cf->origin, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		if (errno == ENOENT && strcmp(cf->setting, "include") == 0) {
-			log_warning("configuration file %s is gone, left out",
-			    cf->origin);
-			rc = 0;
-		} else
-			err_sys(err, errno, "read configuration file %s",
-			    cf->origin);
-		goto out;
-	}
-	if (io_read_fd(fd, cf->origin, &data, err) != 0)
-		goto out;
-	memset(&line, 0, sizeof(line));
-	line.type = MANIFEST_CONFIG;
-	line.path = cf->path;
-	line.target = cf->origin;
-	line.setting = cf->setting;
-	fill_line_times(&line, &st);
-	rc = entries_add_memory(&r->entries, &line, data.data, data.len, err);
-out:
-	if (fd >= 0)
-		(void)close(fd); /* only read */
-	buf_free(&data);
-	return rc;
 }
 
 static int
 add_conffiles(struct run *r, struct err *err)
 {
-	struct conffiles cf;
-	size_t i;
-	int rc = 0;
-
-	if (conffiles_find(&cf, r->server.conn, r->server.pgdata,
-	    r->saved_config_used, err) != 0)
-		return err_wrap(err, "find the configuration files");
-	for (i = 0; i < cf.n && rc == 0; i++)
-		rc = add_conffile(r, &cf.list[i], err);
-	conffiles_free(&cf);
-	return rc;
+	return conffiles_add(&r->entries, r->server.conn, r->server.pgdata,
+	    r->saved_config_used, err);
 }
 
 /* pg_control comes last: recovery begins where it says (TRAPS T33). */
@@ -458,7 +401,7 @@ add_control(struct run *r, struct err *err)
 	}
 	line.type = MANIFEST_CONTROL;
 	line.path = CONTROL_PATH;
-	fill_line_times(&line, &st);
+	entries_line_times(&line, &st);
 	rc = entries_add_memory(&r->entries, &line, raw, CONTROL_FILE_SIZE,
 	    err);
 out:
@@ -604,7 +547,7 @@ finish(struct run *r, struct err *err)
 	set_phase(r, BACKUP_PHASE_COMMIT);
 	if (putter_finish(r->putter, err) != 0 ||
 	    packlist_make(&(struct packlist_params){ r->params->repo,
-		&r->entries, r->putter, r->parent, ATTEMPT, pulse, r }, c,
+		&r->entries, r->putter, r->basis.parent, ATTEMPT, pulse, r }, c,
 		err) != 0 ||
 	    manifest_writer_finish(r->manifest, &parts, &c->n_parts,
 	    err) != 0)
@@ -664,9 +607,9 @@ open_stream(struct run *r, struct err *err)
 
 	if (stream_open(&r->stream, &r->server, &sp, err) != 0 ||
 	    stream_position(r->stream, &r->begin, err) != 0 ||
-	    choose_parent(r, err) != 0)
+	    choose_basis(r, err) != 0)
 		return -1;
-	return stream_parent(r->stream, r->parent, r->commit->source,
+	return stream_parent(r->stream, r->basis.parent, r->commit->source,
 	    r->params->full_read_every_ms, err);
 }
 
@@ -700,7 +643,7 @@ static const struct step {
 	const char *name; /* in the log of times */
 } local_steps[] = {
 	{ take_lease, "lease" }, { sweep, "lease" }, { start, "checkpoint" },
-	{ make_plan, "list" }, { choose_parent, "parent" },
+	{ make_plan, "list" }, { choose_basis, "parent" },
 	{ prepare, "parent" }, { copy_files, "copy" },
 	{ add_conffiles, "stop" }, { add_control, "stop" }, { stop, "stop" },
 	{ flush_entries, "stop" }, { wait_wal, "wait for WAL" },
@@ -794,7 +737,7 @@ clean_up(struct run *r, bool failed)
 	putter_free(r->putter);
 	entries_free(&r->entries);
 	manifest_writer_free(r->manifest);
-	parent_free(r->parent);
+	basis_free(&r->basis);
 	plan_free(r->plan);
 	backup_end_free(&r->end);
 	copy_shared_free(&r->copy);

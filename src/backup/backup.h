@@ -44,7 +44,8 @@ struct backup_params {
 	uint64_t archive_timeout_ms; /* without progress, for the WAL wait */
 	bool full; /* store everything, whatever there is already */
 	uint64_t refresh_age_ms; /* store again what is older; 0: never */
-	uint64_t full_read_every_ms; /* else changes will do; 0: always all */
+	/* Read and check every page at least this often; 0: each time. */
+	uint64_t full_read_every_ms;
 	bool dry_run; /* plan only: nothing is started or written */
 	struct backup_progress *progress; /* never NULL */
 	void (*tick)(void *arg); /* called a few times a second */

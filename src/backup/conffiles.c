@@ -3,11 +3,15 @@
 
 #include "backup/conffiles.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -251,4 +255,56 @@ conffiles_free(struct conffiles *c)
 	}
 	free(c->list);
 	memset(c, 0, sizeof(*c));
+}
+
+static int
+add_one(struct entries *entries, const struct conffile *cf, struct err *err)
+{
+	struct manifest_entry line;
+	struct stat st;
+	struct buf data;
+	int fd, rc = -1;
+
+	buf_init(&data, CONFFILE_SIZE_MAX);
+	fd = open(cf->origin, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		if (errno == ENOENT && strcmp(cf->setting, "include") == 0) {
+			log_warning("configuration file %s is gone, left out",
+			    cf->origin);
+			rc = 0;
+		} else
+			err_sys(err, errno, "read configuration file %s",
+			    cf->origin);
+		goto out;
+	}
+	if (io_read_fd(fd, cf->origin, &data, err) != 0)
+		goto out;
+	memset(&line, 0, sizeof(line));
+	line.type = MANIFEST_CONFIG;
+	line.path = cf->path;
+	line.target = cf->origin;
+	line.setting = cf->setting;
+	entries_line_times(&line, &st);
+	rc = entries_add_memory(entries, &line, data.data, data.len, err);
+out:
+	if (fd >= 0)
+		(void)close(fd); /* only read */
+	buf_free(&data);
+	return rc;
+}
+
+int
+conffiles_add(struct entries *entries, struct pg_conn *conn,
+    const char *pgdata, bool dir_used, struct err *err)
+{
+	struct conffiles cf;
+	size_t i;
+	int rc = 0;
+
+	if (conffiles_find(&cf, conn, pgdata, dir_used, err) != 0)
+		return err_wrap(err, "find the configuration files");
+	for (i = 0; i < cf.n && rc == 0; i++)
+		rc = add_one(entries, &cf.list[i], err);
+	conffiles_free(&cf);
+	return rc;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "backup/entries.h"
 #include "core/err.h"
 #include "pg/conn.h"
 
@@ -42,6 +43,10 @@ int conffiles_dir_used(struct pg_conn *conn, const char *pgdata, bool *used,
 int conffiles_find(struct conffiles *out, struct pg_conn *conn,
     const char *pgdata, bool dir_used, struct err *err) ERR_USE;
 void conffiles_free(struct conffiles *c); /* also of a zeroed one */
+
+/* Find them and put them into the backup, with their lines. */
+int conffiles_add(struct entries *entries, struct pg_conn *conn,
+    const char *pgdata, bool dir_used, struct err *err) ERR_USE;
 
 /*
  * Name in the backup of a file in use: its base name, with the directory's

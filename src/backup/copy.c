@@ -40,6 +40,8 @@ struct source {
 	const struct copy_parent *parent; /* NULL: it has nothing of it */
 	const struct map_run *run, *run_end; /* the parent's */
 	uint64_t run_block; /* of the file, where *run begins */
+	uint8_t *bits;	    /* of the task's blocks: which are read */
+	uint64_t first_block; /* of the task */
 	struct pages_file pages;
 };
 
@@ -223,7 +225,7 @@ source_open(struct copy_worker *w, struct source *src, struct stat *st,
 /*
  * A relation that was empty when it was listed (every second one is, where
  * there are many small tables): whatever is in it now is in WAL, and it need
- * not be opened.
+ * not be opened. Is it still there?
  */
 static int
 copy_empty(struct copy_worker *w, struct source *src, struct err *err)
@@ -237,6 +239,35 @@ copy_empty(struct copy_worker *w, struct source *src, struct err *err)
 		fill_times(src->out, &st);
 	else if (errno != ENOENT)
 		return source_error(w, errno, err);
+	return 0;
+}
+
+/*
+ * A relation of which WAL says that nothing changed since the parent. If it
+ * has become shorter since the backup began, recovery will do the same.
+ */
+static int
+copy_untouched(struct copy_worker *w, struct source *src, struct err *err)
+{
+	struct copy_task *t = src->task;
+	struct copy_file *out = src->out;
+	struct map_run run;
+	uint32_t i;
+	int rc = copy_empty(w, src, err);
+
+	if (rc != 0 || !out->present)
+		return rc;
+	runs_begin(&t->runs);
+	for (i = 0; i < src->parent->n_runs; i++) {
+		run = src->run[i];
+		if (run.pack != MAP_PACK_ZEROS)
+			run.pack += ENTRIES_FOREIGN;
+		runs_add(&t->runs, &run);
+	}
+	out->size = src->parent->size;
+	out->crc = src->parent->crc;
+	out->first_run = t->runs.begin;
+	out->n_runs = t->runs.n - t->runs.begin;
 	return 0;
 }
 
@@ -258,13 +289,13 @@ source_bounds(const struct copy_worker *w, struct source *src,
 		src->end = size;
 }
 
-/* Read up to 1 MiB and check it; *got 0 at the end. */
+/* Read up to `most` bytes and check them; *got 0 at the end. */
 static int
-read_piece(struct copy_worker *w, struct source *src, size_t *got,
-    struct err *err)
+read_piece(struct copy_worker *w, struct source *src, size_t most,
+    size_t *got, struct err *err)
 {
 	struct copy_shared *s = w->shared;
-	size_t want = FORMAT_FRAME_PLAIN_MAX;
+	size_t want = most;
 
 	if (src->end - src->off < want)
 		want = (size_t)(src->end - src->off);
@@ -441,31 +472,161 @@ store_changes(struct copy_worker *w, struct source *src, size_t got,
 	return 0;
 }
 
+/* Read, compare and store what comes next. *got 0: there is no more. */
 static int
-copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
+copy_piece(struct copy_worker *w, struct source *src, size_t most,
+    size_t *got, struct err *err)
 {
 	const struct copy_shared *s = w->shared;
 	struct copy_file *out = src->out;
-	size_t got, blocks;
+	size_t blocks;
+
+	if (read_piece(w, src, most, got, err) != 0)
+		return -1;
+	if (*got == 0)
+		return 0;
+	blocks = page_sums(w->data, *got, s->block_size, s->fingerprint_seed,
+	    w->sums);
+	if ((src->parent != NULL ?
+		store_changes(w, src, *got, blocks, err) :
+		store_whole(w, src, COPY_NEW, *got, blocks, err)) != 0)
+		return -1;
+	out->crc = add_crcs(w, out->crc, *got);
+	out->size += *got;
+	src->off += *got;
+	(void)atomic_fetch_add(s->done_bytes, *got);
+	return 0;
+}
+
+static int
+copy_all(struct copy_worker *w, struct source *src, struct err *err)
+{
+	size_t got = 1;
+
+	while (src->off < src->end && got > 0)
+		if (copy_piece(w, src, FORMAT_FRAME_PLAIN_MAX, &got, err) !=
+		    0)
+			return -1;
+	return 0;
+}
+
+static bool
+is_set(const struct source *src, uint64_t n)
+{
+	return n >= src->parent->n_bits || (src->bits[n / 8] >> n % 8 & 1) != 0;
+}
+
+/* How many blocks from the n-th of the task on are read, or are not. */
+static uint64_t
+stretch(const struct source *src, uint64_t n, uint64_t max)
+{
+	const bool set = is_set(src, n);
+	uint64_t i;
+
+	for (i = 1; i < max && is_set(src, n + i) == set; i++)
+		;
+	return i;
+}
+
+/*
+ * Blocks that WAL says did not change: the parent's run goes on. Where their
+ * page sums, which the file's CRC needs, cannot be had, they get read.
+ */
+static int
+keep_blocks(struct copy_worker *w, struct source *src, uint64_t n,
+    struct err *err)
+{
+	const struct copy_shared *s = w->shared;
+	const uint64_t block = src->off / s->block_size;
+	const struct page_sum *sums = NULL;
+	const struct map_run *run;
+	struct copy_file *out = src->out;
+	uint64_t skip, i, at = block - src->first_block;
+	bool zeros;
+
+	run = parent_run(src, block, &skip);
+	zeros = run != NULL && run->pack == MAP_PACK_ZEROS;
+	if (run != NULL && n > run->blocks - skip)
+		n = run->blocks - skip;
+	if (run != NULL && !zeros &&
+	    compare_sums(&w->compare, run, &sums, err) != 0)
+		return -1;
+	if (!zeros && sums == NULL) {
+		for (i = at; i < at + n; i++)
+			src->bits[i / 8] |= (uint8_t)(1u << i % 8);
+		return 0;
+	}
+	for (i = 0; i < n; i++)
+		out->crc = crc32c_combine_shift(out->crc,
+		    zeros ? w->zeros.crc : sums[skip + i].crc,
+		    w->block_shift);
+	runs_add(&src->task->runs, &(struct map_run){ n, zeros ? run->pack :
+	    ENTRIES_FOREIGN + run->pack, run->frame,
+	    zeros ? 0 : run->block + (uint32_t)skip });
+	out->size += n * s->block_size;
+	src->off += n * s->block_size;
+	(void)atomic_fetch_add(s->done_bytes, n * s->block_size);
+	return 0;
+}
+
+/* Let the kernel begin to read what will be read: only advice. */
+static void
+read_ahead(const struct copy_worker *w, const struct source *src)
+{
+	const uint64_t bs = w->shared->block_size;
+	const uint64_t end = (src->end - src->off) / bs;
+	uint64_t i, n;
+
+	(void)posix_fadvise(src->fd, 0, 0, POSIX_FADV_RANDOM);
+	for (i = 0; i < end; i += n) {
+		n = stretch(src, i, end - i);
+		if (is_set(src, i))
+			(void)posix_fadvise(src->fd,
+			    (off_t)(src->off + i * bs), (off_t)(n * bs),
+			    POSIX_FADV_WILLNEED);
+	}
+}
+
+static int
+copy_some(struct copy_worker *w, struct source *src, struct err *err)
+{
+	const uint64_t bs = w->shared->block_size;
+	uint64_t at, left, n;
+	size_t got = 1, most;
+
+	src->first_block = src->off / bs;
+	src->bits = src->task->bits + src->parent->first_bits;
+	read_ahead(w, src);
+	while (src->off < src->end && got > 0) {
+		if (must_stop(w->shared))
+			return stopped(err);
+		at = src->off / bs - src->first_block;
+		left = (src->end - src->off) / bs;
+		n = left == 0 ? 1 : stretch(src, at, left);
+		if (left > 0 && !is_set(src, at)) {
+			if (keep_blocks(w, src, n, err) != 0)
+				return -1;
+			continue;
+		}
+		most = FORMAT_FRAME_PLAIN_MAX;
+		if (n * bs < most)
+			most = (size_t)(n * bs);
+		if (copy_piece(w, src, most, &got, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
+{
 	unsigned kind;
 
-	while (src->off < src->end) {
-		if (read_piece(w, src, &got, err) != 0)
-			return -1;
-		if (got == 0)
-			break;
-		blocks = page_sums(w->data, got, s->block_size,
-		    s->fingerprint_seed, w->sums);
-		if ((src->parent != NULL ?
-			store_changes(w, src, got, blocks, err) :
-			store_whole(w, src, COPY_NEW, got, blocks, err)) != 0)
-			return -1;
-		out->crc = add_crcs(w, out->crc, got);
-		out->size += got;
-		src->off += got;
-		(void)atomic_fetch_add(s->done_bytes, got);
-	}
-	for (kind = 0; kind < COPY_KINDS && src->parent != NULL; kind++)
+	if (src->parent == NULL)
+		return copy_all(w, src, err);
+	if ((src->parent->some ? copy_some : copy_all)(w, src, err) != 0)
+		return -1;
+	for (kind = 0; kind < COPY_KINDS; kind++)
 		if (gather_flush(&w->gathers[kind], buf_str(&w->path),
 		    &src->task->runs, err) != 0)
 			return -1;
@@ -487,14 +648,56 @@ source_parent(struct source *src)
 }
 
 static int
+copy_opened(struct copy_worker *w, struct source *src, const struct stat *st,
+    struct err *err)
+{
+	struct copy_shared *s = w->shared;
+	struct copy_task *t = src->task;
+	int rc;
+
+	fill_times(src->out, st);
+	source_bounds(w, src, st);
+	src->run_block = src->off / s->block_size;
+	src->pages = (struct pages_file){ src->fd, buf_str(&w->path),
+		s->block_size, src->df.segment * s->segment_blocks,
+		s->checksums, 0 };
+	/* Only advice: it may fail. */
+	if (t->is_range && (src->parent == NULL || !src->parent->some))
+		(void)posix_fadvise(src->fd, (off_t)src->off,
+		    (off_t)t->length, POSIX_FADV_SEQUENTIAL);
+	runs_begin(&t->runs);
+	rc = copy_pieces(w, src, err);
+	src->out->first_run = t->runs.begin;
+	src->out->n_runs = t->runs.n - t->runs.begin;
+	return rc;
+}
+
+static int
+copy_source(struct copy_worker *w, struct source *src, struct err *err)
+{
+	struct stat st;
+	int rc;
+
+	source_parent(src);
+	if (src->df.kind == DATAFILE_RELATION && src->item.size == 0)
+		return copy_empty(w, src, err);
+	if (src->parent != NULL && src->parent->untouched)
+		return copy_untouched(w, src, err);
+	rc = source_open(w, src, &st, err);
+	if (rc == 1)
+		rc = copy_opened(w, src, &st, err);
+	if (src->fd >= 0)
+		(void)close(src->fd); /* only read */
+	return rc;
+}
+
+static int
 copy_one(struct copy_worker *w, struct copy_task *t, uint32_t index,
     struct err *err)
 {
 	struct copy_shared *s = w->shared;
 	struct source src = { .task = t, .index = index, .fd = -1 };
-	struct stat st;
-	uint64_t planned, copied;
-	int rc;
+	uint64_t planned, counted = 0;
 
 	plan_get(s->plan, index, &src.item);
 	if (src.item.type != PLAN_FILE)
@@ -502,33 +705,15 @@ copy_one(struct copy_worker *w, struct copy_task *t, uint32_t index,
 	src.out = &t->files[index - t->first];
 	plan_path(s->plan, &src.item, &w->path);
 	datafile_parse(buf_str(&w->path), &src.df);
-	if (src.df.kind == DATAFILE_RELATION && src.item.size == 0)
-		return copy_empty(w, &src, err);
-	rc = source_open(w, &src, &st, err);
-	if (rc == 1) {
-		fill_times(src.out, &st);
-		source_bounds(w, &src, &st);
-		source_parent(&src);
-		src.run_block = src.off / s->block_size;
-		runs_begin(&t->runs);
-		src.pages = (struct pages_file){ src.fd, buf_str(&w->path),
-			s->block_size, src.df.segment * s->segment_blocks,
-			s->checksums, 0 };
-		/* Only advice: it may fail. */
-		if (t->is_range)
-			(void)posix_fadvise(src.fd, (off_t)src.off,
-			    (off_t)t->length, POSIX_FADV_SEQUENTIAL);
-		rc = copy_pieces(w, &src, err);
-		src.out->first_run = t->runs.begin;
-		src.out->n_runs = t->runs.n - t->runs.begin;
-	}
-	if (src.fd >= 0)
-		(void)close(src.fd); /* only read */
+	if (copy_source(w, &src, err) != 0)
+		return -1;
+	/* So that progress reaches its end. */
 	planned = t->is_range ? t->length : src.item.size;
-	copied = src.out->size;
-	if (rc == 0 && copied < planned) /* so that progress reaches its end */
-		(void)atomic_fetch_add(s->done_bytes, planned - copied);
-	return rc;
+	if (src.parent == NULL || !src.parent->untouched)
+		counted = src.out->size;
+	if (counted < planned)
+		(void)atomic_fetch_add(s->done_bytes, planned - counted);
+	return 0;
 }
 
 int

@@ -72,11 +72,15 @@ struct copy_file {
 /* What the parent has of a file, or of the task's range of it. */
 struct copy_parent {
 	bool found;
+	bool some;	/* only blocks whose bits are set are read */
+	bool untouched; /* nothing of the file is read */
 	uint64_t size; /* of the whole file */
 	uint32_t crc;
 	int64_t before; /* packs made before that are not referred to anew */
 	uint32_t first_run, n_runs; /* in the task's parent_runs */
 	uint32_t first_map, n_map; /* map frames, there too */
+	uint32_t first_bits; /* byte in the task's bits */
+	uint64_t n_bits;     /* blocks behind that are read */
 };
 
 struct copy_damage {
@@ -95,6 +99,8 @@ struct copy_task {
 	uint64_t length;
 	struct copy_parent *parents; /* n; NULL: there is no parent */
 	struct run_list parent_runs; /* .pack: index in the parent's table */
+	uint8_t *bits; /* bit N % 8 of byte N / 8 for block N */
+	size_t bits_len;
 	/* results */
 	bool done; /* under shared->lock */
 	struct copy_file *files; /* n */

@@ -67,6 +67,7 @@ copy_task_free(struct copy_task *t)
 		return;
 	free(t->files);
 	free(t->parents);
+	free(t->bits);
 	free(t->parent_runs.list);
 	free(t->runs.list);
 	free(t->damaged);

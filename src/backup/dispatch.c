@@ -3,6 +3,8 @@
 
 #include "backup/dispatch.h"
 
+#include "backup/attach.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,124 +32,9 @@ struct state {
 	uint32_t next; /* item of the plan */
 	uint64_t next_offset;
 	struct joined joined;
-	/* What the parent has of the file whose ranges are handed out. */
-	struct {
-		bool found;
-		struct parent_file file;
-		size_t run;	/* the first one of the next range */
-		uint64_t skip;	/* blocks of it that were before */
-	} from;
+	struct attach attach;
 	struct buf path;
 };
-
-static void
-add_parent_run(struct copy_task *t, struct copy_parent *cp,
-    const struct map_run *run)
-{
-	struct run_list *r = &t->parent_runs;
-
-	if (r->n == r->cap) {
-		r->cap += r->cap + 32;
-		r->list = xreallocarray(r->list, r->cap, sizeof(*r->list));
-	}
-	r->list[r->n++] = *run;
-	cp->n_runs++;
-}
-
-static void
-add_parent_map(struct copy_task *t, struct copy_parent *cp,
-    const struct parent_file *pf)
-{
-	const uint32_t n_runs = cp->n_runs;
-	size_t i;
-
-	cp->first_map = t->parent_runs.n;
-	for (i = 0; i < pf->n_map; i++)
-		add_parent_run(t, cp, &pf->map[i]);
-	cp->n_runs = n_runs;
-	cp->n_map = (uint32_t)pf->n_map;
-}
-
-static void
-begin_parent(struct state *s, struct copy_task *t, struct copy_parent *cp,
-    const struct parent_file *pf)
-{
-	cp->found = true;
-	cp->size = pf->size;
-	cp->crc = pf->crc;
-	cp->first_run = t->parent_runs.n;
-	cp->before = renew_before(&s->d->parent->renew, buf_str(&s->path),
-	    t->offset);
-}
-
-/* The parent's runs of a range, which follows the one before. */
-static void
-attach_range(struct state *s, struct copy_task *t)
-{
-	const uint32_t bs = s->d->shared->block_size;
-	const struct parent_file *pf = &s->from.file;
-	struct copy_parent *cp = &t->parents[0];
-	uint64_t left = t->last ? UINT64_MAX : t->length / bs;
-	struct map_run run;
-
-	if (t->offset == 0) {
-		s->from.run = 0;
-		s->from.skip = 0;
-		s->from.found = parent_find(s->d->parent, buf_str(&s->path),
-		    &s->from.file);
-	}
-	if (!s->from.found)
-		return;
-	begin_parent(s, t, cp, pf);
-	for (; left > 0 && s->from.run < pf->n_runs; left -= run.blocks) {
-		run = pf->runs[s->from.run];
-		if (run.pack != MAP_PACK_ZEROS)
-			run.block += (uint32_t)s->from.skip;
-		run.blocks -= s->from.skip;
-		if (run.blocks > left) {
-			s->from.skip += left;
-			run.blocks = left;
-		} else {
-			s->from.run++;
-			s->from.skip = 0;
-		}
-		add_parent_run(t, cp, &run);
-	}
-	add_parent_map(t, cp, pf);
-}
-
-/* What the parent has of the task's files. */
-static void
-attach_parent(struct state *s, struct copy_task *t)
-{
-	const struct plan *plan = s->d->shared->plan;
-	struct copy_parent *cp;
-	struct parent_file pf;
-	struct plan_item item;
-	uint32_t i;
-	size_t k;
-
-	if (s->d->parent == NULL)
-		return;
-	t->parents = xcalloc(t->n, sizeof(*t->parents));
-	for (i = 0; i < t->n; i++) {
-		plan_get(plan, t->first + i, &item);
-		if (item.type != PLAN_FILE)
-			continue;
-		plan_path(plan, &item, &s->path);
-		if (t->is_range) {
-			attach_range(s, t);
-			continue;
-		}
-		if (!parent_find(s->d->parent, buf_str(&s->path), &pf))
-			continue;
-		cp = &t->parents[i];
-		begin_parent(s, t, cp, &pf);
-		for (k = 0; k < pf.n_runs; k++)
-			add_parent_run(t, cp, &pf.runs[k]);
-		add_parent_map(t, cp, &pf);
-	}
-}
 
 static struct copy_task *
 next_range(struct state *s, const struct plan_item *item)
@@ -155,7 +42,13 @@ next_range(struct state *s, const struct plan_item *item)
 	uint64_t offset = s->next_offset, length = item->size - offset;
 	uint32_t index = s->next;
 	bool last = length <= COPY_RANGE;
+	struct copy_task *t;
 
+	if (offset == 0 && attach_file(&s->attach, item)) {
+		t = copy_task_new(s->d->shared, s->next++, 1);
+		attach_whole(&s->attach, t);
+		return t;
+	}
 	if (!last)
 		length = COPY_RANGE;
 	s->next_offset += length;
@@ -163,7 +56,9 @@ next_range(struct state *s, const struct plan_item *item)
 		s->next++;
 		s->next_offset = 0;
 	}
-	return copy_task_new_range(s->d->shared, index, offset, length, last);
+	t = copy_task_new_range(s->d->shared, index, offset, length, last);
+	attach_range(&s->attach, t);
+	return t;
 }
 
 /* NULL: the whole plan is on its way. */
@@ -172,6 +67,7 @@ next_task(struct state *s)
 {
 	const struct plan *plan = s->d->shared->plan;
 	uint32_t count = plan_count(plan), first = s->next;
+	struct copy_task *t;
 	struct plan_item item;
 	uint64_t bytes = 0;
 
@@ -191,7 +87,10 @@ next_task(struct state *s)
 		if (bytes > COPY_BATCH_BYTES && s->next > first)
 			break;
 	}
-	return copy_task_new(s->d->shared, first, s->next - first);
+	t = copy_task_new(s->d->shared, first, s->next - first);
+	if (s->d->parent != NULL)
+		attach_items(&s->attach, t);
+	return t;
 }
 
 /*
@@ -358,7 +257,6 @@ submit_some(struct state *s, struct err *err)
 
 	while (s->count < s->window && (t = next_task(s)) != NULL) {
 		s->ring[(s->head + s->count++) % s->window] = t;
-		attach_parent(s, t);
 		if (pool_submit(s->pool, copy_task_run, t, err) != 0)
 			return -1;
 	}
@@ -407,6 +305,8 @@ dispatch_run(const struct dispatch *d, struct err *err)
 	s.window = (size_t)d->jobs * WINDOW_EACH;
 	s.ring = xcalloc(s.window, sizeof(struct copy_task *));
 	buf_init(&s.path, FORMAT_PATH_MAX);
+	attach_init(&s.attach, d->shared->plan, d->parent, d->evidence,
+	    d->shared->block_size, d->shared->segment_blocks);
 	rc = pool_new(&s.pool, d->jobs, s.window, sizeof(struct copy_worker),
 	    copy_worker_init, copy_worker_fini, d->shared, err);
 	if (rc == 0)
@@ -418,6 +318,7 @@ dispatch_run(const struct dispatch *d, struct err *err)
 		copy_task_free(s.ring[(s.head + i) % s.window]);
 	free(s.ring);
 	free(s.joined.runs);
+	attach_free(&s.attach);
 	buf_free(&s.path);
 	return rc;
 }

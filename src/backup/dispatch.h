@@ -9,12 +9,14 @@
  */
 #include "backup/copy.h"
 #include "backup/entries.h"
+#include "backup/evidence.h"
 #include "core/err.h"
 #include "repo/commit.h"
 
 struct dispatch {
 	struct copy_shared *shared;
 	struct parent *parent; /* shared->parent, or NULL */
+	const struct evidence *evidence; /* NULL: all is read */
 	struct entries *entries;
 	unsigned jobs;
 	struct commit *commit; /* takes the damaged pages */

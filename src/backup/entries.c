@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/crc32c.h"
 #include "core/mem.h"
+#include "core/time.h"
 
 /* A run takes up to 25 bytes, a pack 50: less than 1 MiB in one map frame. */
 #define MAP_FRAME_RUNS 12288
@@ -246,4 +248,12 @@ entries_add_memory(struct entries *e, struct manifest_entry *line,
 	line->size = len;
 	line->crc = crc32c(data, len);
 	return entries_add_file(e, line, runs, n, NULL, 0, err);
+}
+
+void
+entries_line_times(struct manifest_entry *line, const struct stat *st)
+{
+	line->mode = st->st_mode & 07777;
+	line->mtime = time_from_unix(st->st_mtim.tv_sec) +
+	    st->st_mtim.tv_nsec / 1000;
 }

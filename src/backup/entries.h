@@ -59,6 +59,10 @@ int entries_add_file(struct entries *e, struct manifest_entry *line,
 int entries_add_memory(struct entries *e, struct manifest_entry *line,
     const uint8_t *data, size_t len, struct err *err) ERR_USE;
 
+/* Mode and time of a line. */
+struct stat;
+void entries_line_times(struct manifest_entry *line, const struct stat *st);
+
 /* Plain bytes referred to in this pack. */
 uint64_t entries_live(const struct entries *e, uint32_t number);
 uint64_t entries_live_foreign(const struct entries *e, uint32_t index);

@@ -1,5 +1,7 @@
 libdapk_a_SOURCES += \
+	%D%/attach.c %D%/attach.h \
 	%D%/backup.c %D%/backup.h \
+	%D%/basis.c %D%/basis.h \
 	%D%/claim.c %D%/claim.h \
 	%D%/compare.c %D%/compare.h \
 	%D%/conffiles.c %D%/conffiles.h \

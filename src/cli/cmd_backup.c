@@ -104,7 +104,7 @@ cmd_backup(const struct config *cfg, struct err *err)
 		.archive_timeout_ms = cfg->archive_timeout_ms,
 		.full = cfg->full,
 		.refresh_age_ms = cfg->refresh_age_ms,
-		.full_read_every_ms = UINT64_C(7) * 86400 * 1000,
+		.full_read_every_ms = cfg->full_read_every_ms,
 		.dry_run = cfg->dry_run,
 		.progress = &d.counts,
 		.tick = tick,

@@ -69,6 +69,7 @@ struct config {
 	int wal_compress_level;
 	uint64_t max_rate; /* bytes a second, 0: no limit */
 	enum config_checkpoint checkpoint;
+	uint64_t full_read_every_ms; /* check every page; 0: each time */
 	uint64_t refresh_age_ms; /* store again what is older; 0: never */
 	enum config_from backup_from;
 	uint64_t grace_ms; /* between listing what is to go and removing */

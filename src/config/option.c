@@ -122,6 +122,14 @@ const struct option option_table[] = {
 	    AT(full),
 	    .help = "store everything, also what an earlier backup has "
 		    "already" },
+	{ .name = "full-read-every", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
+	    .env = "DAPK_BACKUP_FULL_READ_EVERY", .value = "TIME",
+	    .default_value = "7d", .max = 365 * DAY_MS,
+	    AT(full_read_every_ms),
+	    .help = "read and check every page when the last backup that did "
+		    "is this old; the others read only what WAL says has "
+		    "changed; 0: each time" },
 	{ .name = "refresh-age", .type = OPTION_DURATION,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
 	    .env = "DAPK_BACKUP_REFRESH_AGE", .value = "TIME",

@@ -27,7 +27,7 @@ printf '\x13\x57\x9b' | dd of="$T/src/$file" bs=1 seek=$((7 * 8192 + 4000)) conv
 printf '\xff\xff\xff\x7f\xff\xff\xff\x7f' |
 	dd of="$T/src/$file" bs=1 seek=$((100 * 8192)) conv=notrunc status=none
 pg_start src
-expect 1 dapk backup
+expect 1 dapk backup --full-read-every 0
 assert_contains "$OUT$ERR" "$file" "the report's file"
 assert_match "$OUT$ERR" "block 7\b" "the report's block"
 assert_match "$OUT$ERR" "block 100\b" "the report's second block"
@@ -43,6 +43,12 @@ assert_eq "$(jq -c '[.damaged[] | [.path, .block]]' <<<"$json")" "[[\"$file\",7]
 assert_eq "$(jq '[.damaged[] | .expected != .found] | all' <<<"$json")" true "expected and found"
 expect 0,1 dapk info
 assert_match "$OUT" 'damaged' "info"
+
+note "they stay known to a backup that reads only what WAL says has changed"
+expect 1 dapk backup
+changes=$(tail -n +2 "$(backup_dir "$(newest_label)")/commit")
+assert_eq "$(jq -r .read <<<"$changes")" changes "what it read"
+assert_eq "$(jq -c .damaged <<<"$changes")" "$(jq -c .damaged <<<"$json")" "its damaged pages"
 
 note "it can be restored; the good table is whole, the page is as it was read"
 restored new "$MAIN" --backup "$damaged"

@@ -39,7 +39,15 @@ for i in "${!steps[@]}"; do
 	while IFS= read -rd ';' one; do sql src "$one" >/dev/null; done <<<"${steps[i]};"
 	[ "$i" = 0 ] || bench_for src 100
 	sql src "CHECKPOINT"
-	take_backup
+	if [ $((i % 3)) = 2 ]; then
+		take_backup --full-read-every 0
+		read_mode=all
+	else
+		take_backup
+		read_mode=changes
+		assert_contains "$ERR" "tells what to read" "the message"
+	fi
+	assert_eq "$(commit_of "$LABEL" | jq -r .read)" "$read_mode" "what it read"
 	assert_contains "$ERR" "parent is backup ${labels[-1]}" "the message"
 	assert_eq "$(commit_of "$LABEL" | jq -r .parent)" "${labels[-1]}" "the parent"
 	labels+=("$LABEL")

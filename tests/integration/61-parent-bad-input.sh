@@ -70,7 +70,7 @@ size=$(stat -c %s "$pack")
 index=$(od -An -tu4 -j $((size - 16)) -N 4 "$pack" | tr -d ' ')
 spoil "$pack" $((index - 20)) # the last frame before the index
 change 5
-take_backup
+take_backup --full-read-every 0
 assert_contains "$ERR" "its pages are stored anew" "the message"
 assert_lacks "$(foreign_packs "$LABEL")" "${pack##*/backups/}" "the packs referred to"
 healed "page sums"

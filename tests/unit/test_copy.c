@@ -191,8 +191,8 @@ try_copy(unsigned jobs, struct err *err)
 	struct manifest_writer *w = NULL;
 	struct copy_shared shared;
 	struct entries entries;
-	struct dispatch d = { &shared, NULL, &entries, jobs, &commit, pulse,
-		NULL };
+	struct dispatch d = { &shared, NULL, NULL, &entries, jobs, &commit,
+		pulse, NULL };
 	atomic_ullong done = 0;
 	struct putter *putter = NULL;
 	int rc;
