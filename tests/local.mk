@@ -49,4 +49,5 @@ EXTRA_DIST += \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh \
 	%D%/integration/68-removal.sh \
-	%D%/integration/60-incremental.sh
+	%D%/integration/60-incremental.sh \
+	%D%/integration/61-parent-bad-input.sh
