@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "core/io.h"
+#include "core/log.h"
 #include "core/time.h"
 
 #define AUTO_CONF "postgresql.auto.conf"
@@ -347,6 +348,12 @@ read_auto_conf(const struct restore_plan *plan, int dir, struct buf *out,
 		*mode = st.st_mode & 0777;
 	rc = io_read_fd(fd, AUTO_CONF, out, err);
 	(void)close(fd); /* only read from */
+	/* Zeros instead of what was lost (--allow-damage) stop any server. */
+	if (rc == 0 && memchr(buf_str(out), '\0', out->len) != NULL) {
+		log_warning("the content of " AUTO_CONF " is lost: it has the "
+		    "settings of the recovery only");
+		buf_clear(out);
+	}
 	return rc;
 }
 
