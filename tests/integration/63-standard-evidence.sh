@@ -7,7 +7,13 @@
 
 ts="$T/ts one = \"dir\""
 as_user mkdir "$ts"
-pg_with_repository src
+pg_new src "$MAIN" --wal-segsize=32 # so that a segment has two parts
+as_user mkdir "$T/etc"
+as_user mv "$T/src/pg_hba.conf" "$T/etc/pg_hba.conf"
+pg_conf src "hba_file = '$T/etc/pg_hba.conf'"
+write_conf src
+dapk init >"$T/init.out"
+pg_start src
 cat >"$T/src.sql" <<END
 CREATE TABLESPACE one LOCATION '$ts';
 CREATE TABLE in_one TABLESPACE one AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n;

@@ -8,7 +8,13 @@
 
 ts="$T/ts one"
 as_user mkdir "$ts"
-pg_with_repository src
+pg_new src "$MAIN" -X "$T/src-wal"
+as_user mkdir "$T/etc"
+as_user mv "$T/src/pg_hba.conf" "$T/etc/pg_hba.conf"
+pg_conf src "hba_file = '$T/etc/pg_hba.conf'"
+write_conf src
+dapk init >"$T/init.out"
+pg_start src
 cat >"$T/src.sql" <<END
 CREATE TABLESPACE one LOCATION '$ts';
 CREATE TABLE in_one TABLESPACE one AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
@@ -58,7 +64,7 @@ assert_contains "$OUT" "$oid.tar: $ts" "the message"
 assert_eq "$(cd "$T/out" && echo *)" "$oid.tar backup_manifest base.tar" "files"
 assert_eq "$(tar -tf "$T/out/base.tar" | tail -n 1)" global/pg_control "the last file"
 names=$(tar -tf "$T/out/base.tar")
-for name in backup_label tablespace_map PG_VERSION pg_wal/archive_status/ pg_replslot/ pg_tblspc/; do
+for name in backup_label tablespace_map PG_VERSION pg_wal/ dapk-backup-config/pg_hba.conf pg_wal/archive_status/ pg_replslot/ pg_tblspc/; do
 	grep -qxF "$name" <<<"$names" || fail "base.tar lacks $name"
 done
 expect 1 dapk export "$LABEL" --output "$T/out"
@@ -110,6 +116,31 @@ assert_amcheck copy
 pg_stop copy
 assert_checksums copy
 rm -rf "$T/copy"
+
+note "of a later timeline: its history comes along"
+pg_stop src
+as_user touch "$T/src/standby.signal"
+pg_start src
+sql src "SELECT pg_promote()" >/dev/null
+wait_for 60 "the promotion" sql_true src "SELECT NOT pg_is_in_recovery()"
+sql src "CHECKPOINT"
+take_backup
+dump_db src "$T/src.dump"
+as_user mkdir -m 700 "$T/copy"
+dapk export "$LABEL" --output - | as_user tar -xf - -C "$T/copy"
+[ -f "$T/copy/pg_wal/00000002.history" ] || fail "no history file"
+verifybackup "$T/copy"
+start_copy copy
+dump_db copy "$T/copy.dump"
+assert_same_dump "$T/src.dump" "$T/copy.dump"
+pg_stop copy
+rm -rf "$T/copy"
+
+note "a reader that goes away is an error with a name"
+run bash -c '"$@" | head -c 100000 >/dev/null; exit "${PIPESTATUS[0]}"' - \
+	"${AS_USER[@]}" "$BIN" --config "$CONF" export "$LABEL" --output -
+assert_eq "$RC" 3 "exit code"
+assert_clear_error 'standard output.*[Pp]ipe'
 
 note "as one file, without WAL"
 expect 0 dapk export "$LABEL" --output "$T/one.tar" --no-wal
