@@ -625,6 +625,12 @@ receive_files(struct run *r, struct err *err)
 }
 
 static int
+add_sent_config(struct run *r, struct err *err)
+{
+	return stream_add_config(r->stream, &r->entries, err);
+}
+
+static int
 add_sent_control(struct run *r, struct err *err)
 {
 	return stream_add_control(r->stream, &r->entries, err);
@@ -652,7 +658,8 @@ static const struct step {
 	{ take_lease, "lease" }, { sweep, "lease" },
 	{ open_stream, "parent" }, { start, "checkpoint" },
 	{ note_size, "list" }, { prepare, "parent" },
-	{ receive_files, "copy" }, { add_sent_control, "stop" },
+	{ receive_files, "copy" }, { add_sent_config, "stop" },
+	{ add_sent_control, "stop" },
 	{ stop, "stop" }, { flush_entries, "stop" },
 	{ wait_wal, "wait for WAL" }, { finish, "commit" }, { NULL, NULL },
 };

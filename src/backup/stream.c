@@ -449,6 +449,78 @@ stream_receive(struct stream *s, const struct stream_receive *p,
 	return write_lines(s, p->entries->manifest, err);
 }
 
+/* One file by SQL. 0: the role may not. */
+static int
+add_config_file(struct stream *s, struct entries *entries, const char *setting,
+    const char *origin, struct err *err)
+{
+	const char *params[] = { origin };
+	const char *name = strrchr(origin, '/');
+	struct manifest_entry line;
+	struct pg_result *res = NULL;
+	char *path;
+	int rc;
+
+	if (pg_query(s->server->conn, &res, err, 1, params,
+	    "SELECT pg_catalog.pg_read_file($1::text)") != 0) {
+		if (err->code == ERR_CANCELLED)
+			return -1;
+		log_warning("%s is outside of the data directory and not in "
+		    "this backup: %s", origin, err->msg);
+		err_clear(err);
+		return 0;
+	}
+	path = xasprintf(CONFFILES_PREFIX "%s", name == NULL ? origin :
+	    name + 1);
+	memset(&line, 0, sizeof(line));
+	line.type = MANIFEST_CONFIG;
+	line.path = path;
+	line.target = origin;
+	line.setting = setting;
+	line.mode = 0600;
+	line.mtime = s->now;
+	rc = entries_add_memory(entries, &line,
+	    (const uint8_t *)pg_value(res, 0, 0), strlen(pg_value(res, 0, 0)),
+	    err);
+	pg_result_free(res);
+	free(path);
+	return rc == 0 ? 1 : -1;
+}
+
+int
+stream_add_config(struct stream *s, struct entries *entries, struct err *err)
+{
+	static const char *const settings[] = { "config_file", "hba_file",
+		"ident_file" };
+	struct pg_result *res = NULL;
+	int i, rc, denied = 0;
+	size_t k;
+
+	if (pg_query(s->server->conn, &res, err, 0, NULL,
+	    "SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN"
+	    " ('config_file', 'hba_file', 'ident_file') AND setting <> '' AND"
+	    " NOT pg_catalog.starts_with(setting,"
+	    " pg_catalog.current_setting('data_directory') || '/')"
+	    " ORDER BY pg_catalog.regexp_replace(setting, '.*/', '')"
+	    " COLLATE pg_catalog.\"C\"") != 0)
+		return -1;
+	for (i = 0; i < pg_rows(res); i++) {
+		for (k = 0; strcmp(settings[k], pg_value(res, i, 0)) != 0;)
+			k++; /* it is one of these */
+		rc = add_config_file(s, entries, settings[k],
+		    pg_value(res, i, 1), err);
+		if (rc < 0)
+			break;
+		denied += rc == 0;
+	}
+	rc = i < pg_rows(res) ? -1 : 0;
+	pg_result_free(res);
+	if (rc == 0 && denied > 0)
+		log_warning("keep a copy of them yourself, or: GRANT "
+		    "pg_read_server_files TO role");
+	return rc;
+}
+
 int
 stream_add_control(struct stream *s, struct entries *entries,
     struct err *err)

@@ -13,6 +13,7 @@
  *	stream_begin(s, &begin, err);	waits for the checkpoint
  *	stream_fill_commit(s, parent, commit)
  *	stream_receive(s, &receive, err);	all lines are in the manifest
+ *	stream_add_config(s, entries, err);
  *	stream_add_control(s, entries, err);
  *	stream_end(s, &end, err);
  *	stream_free(s);
@@ -80,6 +81,13 @@ struct stream_receive {
 };
 
 int stream_receive(struct stream *s, const struct stream_receive *p,
+    struct err *err) ERR_USE;
+
+/*
+ * Configuration files outside of the data directory, as far as the role may
+ * read them by SQL; what it may not is said. Included files are not found.
+ */
+int stream_add_config(struct stream *s, struct entries *entries,
     struct err *err) ERR_USE;
 
 int stream_add_control(struct stream *s, struct entries *entries,
