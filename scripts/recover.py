@@ -391,12 +391,13 @@ class Backup:
             raise Damage(f"the manifest of {self.label} has no end")
 
     def manifest_part(self, name, part):
-        generation, path = generations(name)[0]
-        data = read(path)
-        if generation == 0 and (
-                len(data) != part["size"] or
-                hashlib.sha256(data).hexdigest() != part["sha256"]):
-            raise Damage(f"{path}: wrong SHA-256 or size")
+        for _, path in generations(name):  # the SHA-256 tells which is meant
+            data = read(path)
+            if len(data) == part["size"] and \
+                    hashlib.sha256(data).hexdigest() == part["sha256"]:
+                break
+        else:
+            raise Damage(f"{name}: wrong SHA-256 or size")
         obj = Object(self.repo, path, MANIFEST)
         if obj.part != part["part"] or \
                 obj.tags.get(1) != self.label.encode():

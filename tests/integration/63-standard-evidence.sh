@@ -125,8 +125,12 @@ note "recover.py: a repaired pack counts instead of the damaged one"
 parent=$(find "$REPO/clusters" -name 'pack-*.zst' -size +100k -printf '%T@ %p\n' | sort -n | head -n 1 | cut -d' ' -f2)
 as_user cp "$parent" "${parent%.zst}.g1.zst"
 printf XXXX | dd of="$parent" bs=1 seek=50000 conv=notrunc status=none
+manifest=$(backup_dir "$LABEL")/manifest-00.zst
+as_user cp "$manifest" "${manifest%.zst}.g1.zst"
+printf XXXX | dd of="$manifest" bs=1 seek=200 conv=notrunc status=none
 recover 0 --output "$T/chain"
 assert_lacks "$OUT" DAMAGED "its output"
+as_user mv "${manifest%.zst}.g1.zst" "$manifest"
 rm -rf "$T/chain" "$T/chain.tablespace-$oid"
 as_user mv "${parent%.zst}.g1.zst" "$parent"
 
