@@ -50,6 +50,7 @@ EXTRA_DIST += \
 	%D%/integration/64-stream.sh \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh \
+	%D%/integration/67-resume.sh \
 	%D%/integration/68-removal.sh \
 	%D%/integration/60-incremental.sh \
 	%D%/integration/61-parent-bad-input.sh \

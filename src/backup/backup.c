@@ -22,6 +22,7 @@
 #include "backup/dispatch.h"
 #include "backup/entries.h"
 #include "backup/packlist.h"
+#include "backup/leftover.h"
 #include "backup/plan.h"
 #include "backup/putter.h"
 #include "backup/server.h"
@@ -41,7 +42,6 @@
 #define PING_US 30000000
 #define CHECK_US 1000000
 #define POLL_MS 50
-#define ATTEMPT 1
 #define HOST_MAX 256
 #define PACKS_WANTED_MAX 250000
 #define SWEEP_OLDER_US (INT64_C(86400) * 1000000)
@@ -52,6 +52,8 @@ struct run {
 	struct server server;
 	struct stream *stream; /* NULL: the data directory is read */
 	struct claim claim;
+	struct leftover *leftover; /* of earlier attempts */
+	uint32_t attempt;
 	struct err lease_lost; /* seen while a statement was waited for */
 	struct backup_begin begin;
 	struct backup_end end;
@@ -139,8 +141,20 @@ take_lease(struct run *r, struct err *err)
 static int
 make_label(struct run *r, struct err *err)
 {
+	struct leftover_found found = { .attempts = 0 };
 	uint8_t random[8];
 
+	/* What a server sends is not compared with what is left over. */
+	if (r->stream == NULL && leftover_find(r->params->repo, &r->commit->inc,
+	    r->begin.start_time, &found, err) != 0)
+		return -1;
+	if (found.label[0] != '\0') {
+		memcpy(r->commit->label, found.label, sizeof(found.label));
+		r->attempt = found.attempts + 1;
+		log_info("backup %s was interrupted: going on with it, "
+		    "attempt %u", found.label, r->attempt);
+		return 0;
+	}
 	if (random_bytes(random, sizeof(random), err) != 0)
 		return -1;
 	label_make(r->begin.start_time, get_le64(random), r->commit->label);
@@ -222,11 +236,16 @@ make_plan(struct run *r, struct err *err)
 static int
 choose_basis(struct run *r, struct err *err)
 {
-	const struct basis_params bp = { r->params->repo, &r->server,
+	struct basis_params bp = { r->params->repo, &r->server,
 		&r->begin, r->commit, r->params->jobs, r->params->full,
 		r->stream == NULL, r->params->refresh_age_ms,
-		r->params->full_read_every_ms, pulse, r };
+		r->params->full_read_every_ms, pulse, r, NULL };
 
+	if (r->attempt > 1 && leftover_read(&r->leftover, r->params->repo,
+	    &r->commit->inc, r->commit->label, r->server.control.block_size,
+	    pulse, r, err) != 0)
+		return -1;
+	bp.leftover = r->leftover;
 	if ((r->stream != NULL ?
 	    stream_source(r->stream, r->commit->source, err) :
 	    source_id(r->server.pgdata, r->commit->source, err)) != 0)
@@ -264,7 +283,7 @@ fill_commit(struct run *r)
 		host[0] = '\0';
 	host[sizeof(host) - 1] = '\0';
 	c->host = xstrdup(host);
-	c->attempt = ATTEMPT;
+	c->attempt = r->attempt;
 	c->read_all = r->basis.evidence == NULL;
 	c->full_read = r->begin.start_time;
 	if (r->basis.parent != NULL)
@@ -315,10 +334,11 @@ open_outputs(struct run *r, struct err *err)
 	    c->block_size, err) != 0 ||
 	    putter_new(&r->putter, p->repo, &c->inc, err) != 0)
 		return -1;
+	manifest_writer_generation(r->manifest, r->attempt - 1);
 	r->packs.repo = p->repo;
 	r->packs.inc = c->inc;
 	memcpy(r->packs.label, c->label, sizeof(r->packs.label));
-	r->packs.attempt = ATTEMPT;
+	r->packs.attempt = r->attempt;
 	r->packs.block_size = c->block_size;
 	r->packs.target = pack_target(r->total_bytes, r->basis.parent != NULL);
 	r->packs.put = putter_put;
@@ -547,7 +567,7 @@ finish(struct run *r, struct err *err)
 	set_phase(r, BACKUP_PHASE_COMMIT);
 	if (putter_finish(r->putter, err) != 0 ||
 	    packlist_make(&(struct packlist_params){ r->params->repo,
-		&r->entries, r->putter, r->basis.parent, ATTEMPT, pulse, r }, c,
+		&r->entries, r->putter, r->basis.parent, r->attempt, pulse, r }, c,
 		err) != 0 ||
 	    manifest_writer_finish(r->manifest, &parts, &c->n_parts,
 	    err) != 0)
@@ -559,6 +579,9 @@ finish(struct run *r, struct err *err)
 	c->original_bytes = r->entries.bytes;
 	if (cancel_check(err) != 0 || lease_confirm(r->claim.lease, err) != 0)
 		return -1;
+	if (c->attempt > 1)
+		log_info("attempt %u: %llu bytes that earlier ones stored are "
+		    "used", c->attempt, (unsigned long long)leftover_used(c));
 	if (commit_put(r->params->repo, c, err) != 0)
 		return -1;
 	return claim_look_back(&r->claim, c, err);
@@ -586,8 +609,8 @@ static int
 prepare(struct run *r, struct err *err)
 {
 	fill_commit(r);
-	if (claim_intend(&r->claim, r->commit->label, r->commit->parent,
-	    err) != 0)
+	if (claim_intend(&r->claim, r->commit->label, r->attempt,
+	    r->commit->parent, err) != 0)
 		return -1;
 	return open_outputs(r, err) != 0 ? -1 : add_tablespace_lines(r, err);
 }
@@ -678,59 +701,29 @@ run_all(struct run *r, struct err *err)
 	return 0;
 }
 
-/* Names of the objects in the folder of this label. */
-struct leftovers {
-	char **names;
-	size_t n;
-};
-
-static int
-note_leftover(void *arg, const struct storage_entry *entry, struct err *err)
-{
-	struct leftovers *l = arg;
-
-	if (l->n % 64 == 0)
-		l->names = xreallocarray(l->names, l->n + 64,
-		    sizeof(*l->names));
-	l->names[l->n++] = xstrdup(entry->name);
-	return 0;
-}
-
 /*
- * Best effort: without a commit it is garbage that harms nobody. The commit
- * goes first, in case its put failed only in telling that it succeeded; if
- * it cannot be removed, what it names stays.
+ * A cancelled backup leaves nothing; nor does one for which there was no
+ * room, since archiving needs it. What another one stored serves the next.
  */
 static void
-remove_attempt(struct run *r)
+remove_or_keep(struct run *r, const struct err *why)
 {
-	struct leftovers l = { NULL, 0 };
 	struct err err = ERR_INIT;
-	struct storage *st = r->params->repo->st;
-	char tail[64 + FORMAT_LABEL_MAX], prefix[STORAGE_KEY_MAX];
-	char key[STORAGE_KEY_MAX * 2];
-	size_t i;
-	int rc;
 
 	/* Who has the lease now may be at work on what we left. */
-	if (lease_confirm(r->claim.lease, &err) != 0) {
+	if (why->code == ERR_LOCKED ||
+	    lease_confirm(r->claim.lease, &err) != 0) {
 		log_err(LOG_DEBUG, &err);
 		return;
 	}
-	(void)snprintf(tail, sizeof(tail), "backups/%s/", r->commit->label);
-	repo_key(&r->commit->inc, tail, prefix);
-	(void)snprintf(key, sizeof(key), "%scommit", prefix);
-	rc = storage_remove(st, key, &err);
-	if (rc == 0)
-		rc = storage_list(st, prefix, true, note_leftover, &l, &err);
-	for (i = 0; i < l.n; i++) {
-		(void)snprintf(key, sizeof(key), "%s%s", prefix, l.names[i]);
-		if (rc == 0)
-			rc = storage_remove(st, key, &err);
-		free(l.names[i]);
+	if (!r->params->stream && !cancel_requested() &&
+	    why->sys_errno != ENOSPC && why->sys_errno != EDQUOT) {
+		log_warning("what this backup has stored is kept: the next "
+		    "backup goes on with it");
+		return;
 	}
-	free(l.names);
-	if (rc != 0) {
+	if (leftover_remove(r->params->repo, &r->commit->inc,
+	    r->commit->label, &err) != 0) {
 		log_warning("could not remove the unfinished backup %s, which "
 		    "is harmless", r->commit->label);
 		log_err(LOG_DEBUG, &err);
@@ -738,8 +731,10 @@ remove_attempt(struct run *r)
 }
 
 static void
-clean_up(struct run *r, bool failed)
+clean_up(struct run *r, const struct err *why)
 {
+	const bool failed = why != NULL;
+
 	stream_free(r->stream); /* ends its workers */
 	putter_free(r->putter);
 	entries_free(&r->entries);
@@ -749,9 +744,11 @@ clean_up(struct run *r, bool failed)
 	backup_end_free(&r->end);
 	copy_shared_free(&r->copy);
 	server_close(&r->server);
+	leftover_free(r->leftover);
 	if (failed && r->stored_something)
-		remove_attempt(r);
-	claim_end(&r->claim);
+		remove_or_keep(r, why);
+	claim_end(&r->claim, failed || r->attempt == 1 ? NULL :
+	    r->commit->label);
 	if (failed) {
 		commit_free(r->commit);
 		memset(r->commit, 0, sizeof(*r->commit));
@@ -786,6 +783,7 @@ backup_run(const struct backup_params *params, struct commit *out,
 	memset(out, 0, sizeof(*out));
 	r.params = params;
 	r.commit = out;
+	r.attempt = 1;
 	timing_begin(&r.timing);
 	copy_shared_init(&r.copy, params->max_rate);
 	rc = params->stream ?
@@ -802,6 +800,6 @@ backup_run(const struct backup_params *params, struct commit *out,
 		timing_lap(&r.timing, "connect");
 		rc = params->dry_run ? dry_run(&r, err) : run_all(&r, err);
 	}
-	clean_up(&r, rc != 0);
+	clean_up(&r, rc != 0 ? err : NULL);
 	return rc;
 }

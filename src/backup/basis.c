@@ -53,17 +53,21 @@ basis_choose(struct basis *b, const struct basis_params *p, struct err *err)
 	const struct parent_params pp = { p->repo, &p->commit->inc,
 		&s->control, s->pgdata_fd, s->pgdata, p->begin->timeline,
 		p->begin->start_lsn, p->begin->start_time,
-		p->refresh_age_ms };
+		p->refresh_age_ms, p->full, p->leftover };
 
 	memset(b, 0, sizeof(*b));
-	if (p->full) {
+	if (p->full)
 		log_info("all is stored anew, as asked for");
-		return 0;
-	}
 	if (parent_choose(&b->parent, &pp, err) != 0)
 		return err_wrap(err, "choose the parent backup");
 	if (b->parent == NULL || !b->parent->on_history || !p->with_evidence)
 		return 0;
+	if (p->leftover != NULL) {
+		/* Which of its blocks are the present ones only reading tells. */
+		log_info("every page is read, since an interrupted backup "
+		    "goes on");
+		return 0;
+	}
 	return find_evidence(b, p, err);
 }
 

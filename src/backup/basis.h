@@ -30,6 +30,7 @@ struct basis_params {
 	uint64_t full_read_every_ms;
 	int (*pulse)(void *arg, struct err *err);
 	void *pulse_arg;
+	struct leftover *leftover; /* of earlier attempts; NULL: none */
 };
 
 /* Says what was chosen, and why something was not. */

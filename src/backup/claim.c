@@ -4,6 +4,7 @@
 #include "backup/claim.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/log.h"
@@ -25,10 +26,11 @@ claim_take(struct claim *c, struct repo *repo, const struct incarnation *inc,
 }
 
 int
-claim_intend(struct claim *c, const char *label, const char *parent,
-    struct err *err)
+claim_intend(struct claim *c, const char *label, uint32_t attempt,
+    const char *parent, struct err *err)
 {
-	return intent_put(c->repo, &c->inc, label, parent, c->intent, err);
+	return intent_put(c->repo, &c->inc, label, attempt, parent,
+	    c->intent, err);
 }
 
 /* Is all there that the commit names, and none of it about to go? */
@@ -123,10 +125,29 @@ claim_look_back(struct claim *c, const struct commit *commit,
 	return err_hint(err, "start the backup again");
 }
 
+static int
+remove_intents_of(const struct claim *c, const char *label, struct err *err)
+{
+	struct intent *list;
+	size_t i, n;
+	int rc;
+
+	rc = intent_list(c->repo, &c->inc, &list, &n, err);
+	for (i = 0; i < n && rc == 0; i++)
+		if (strcmp(list[i].label, label) == 0)
+			rc = intent_remove(c->repo, &c->inc, list[i].id, err);
+	free(list);
+	return rc;
+}
+
 void
-claim_end(struct claim *c)
+claim_end(struct claim *c, const char *label)
 {
 	struct err err = ERR_INIT;
+
+	if (label != NULL && remove_intents_of(c, label, &err) != 0)
+		log_err(LOG_DEBUG, &err);
+	err_clear(&err);
 
 	if (c->intent[0] != '\0' &&
 	    intent_remove(c->repo, &c->inc, c->intent, &err) != 0)

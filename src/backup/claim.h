@@ -7,7 +7,7 @@
  * and a look after the commit.
  *
  *	claim_take(&claim, repo, &inc, lease_ms, err);
- *	claim_intend(&claim, label, parent, err);
+ *	claim_intend(&claim, label, attempt, parent, err);
  *	lease_renew(claim.lease, err);		often
  *	lease_confirm(claim.lease, err); commit_put(...);
  *	claim_look_back(&claim, &commit, err);
@@ -32,8 +32,8 @@ int claim_take(struct claim *c, struct repo *repo,
     const struct incarnation *inc, uint64_t lease_ms, struct err *err) ERR_USE;
 
 /* Before the first reference to the parent's packs; parent "": none. */
-int claim_intend(struct claim *c, const char *label, const char *parent,
-    struct err *err) ERR_USE;
+int claim_intend(struct claim *c, const char *label, uint32_t attempt,
+    const char *parent, struct err *err) ERR_USE;
 
 /*
  * The commit was put: was the lease held until then? If not, a removal may
@@ -44,7 +44,10 @@ int claim_intend(struct claim *c, const char *label, const char *parent,
 int claim_look_back(struct claim *c, const struct commit *commit,
     struct err *err) ERR_USE;
 
-/* Ends intent and lease; also of a zeroed one. */
-void claim_end(struct claim *c);
+/*
+ * Ends intent and lease; also of a zeroed one. label: intents of dead attempts
+ * of this backup, which is committed, go too; NULL: none.
+ */
+void claim_end(struct claim *c, const char *label);
 
 #endif

@@ -11,6 +11,7 @@ libdapk_a_SOURCES += \
 	%D%/entries.c %D%/entries.h \
 	%D%/evidence.c %D%/evidence.h \
 	%D%/gather.c %D%/gather.h \
+	%D%/leftover.c %D%/leftover.h \
 	%D%/packlist.c %D%/packlist.h \
 	%D%/pages.c %D%/pages.h \
 	%D%/parent.c %D%/parent.h \

@@ -218,9 +218,44 @@ open_parent(struct parent *p, const struct parent_params *pp,
 		p->commit.parts, p->commit.n_parts, err) != 0 ||
 	    manifest_reader_check(p->reader, err) != 0)
 		return -1;
+	return 0;
+}
+
+static int
+by_pack_id(const void *a, const void *b)
+{
+	return pack_id_compare(&((const struct commit_pack *)a)->id,
+	    &((const struct commit_pack *)b)->id);
+}
+
+/* What unfinished attempts left stands in the same table. */
+static void
+add_leftover(struct parent *p, struct leftover *l)
+{
+	struct pack_table *t = &p->packs;
+	uint32_t i;
+
+	if (l == NULL)
+		return;
+	t->list = xreallocarray(t->list, t->n + l->n_packs + 1,
+	    sizeof(*t->list));
+	for (i = 0; i < l->n_packs; i++)
+		t->list[t->n++] = l->packs[i];
+	if (t->n > 0)
+		qsort(t->list, t->n, sizeof(*t->list), by_pack_id);
+	for (i = 0; i < l->n_packs; i++)
+		if (!pack_table_find(t, &l->packs[i].id, &l->table[i]))
+			l->table[i] = MAP_PACK_ZEROS; /* cannot be */
+	p->leftover = l;
+}
+
+static int
+prepare(struct parent *p, const struct parent_params *pp, struct err *err)
+{
 	renew_init(&p->renew, pp->start_time, p->commit.start_time,
 	    pp->refresh_age_ms);
 	pack_table_init(&p->packs, &p->commit);
+	add_leftover(p, pp->leftover);
 	if (look_at_packs(p, err) != 0)
 		return -1;
 	p->cache = pack_cache_new_shared(p->repo, pp->inc, CACHE_PACKS,
@@ -243,6 +278,7 @@ parent_free(struct parent *p)
 	pack_table_free(&p->packs);
 	free(p->condemned);
 	free(p->made);
+	free(p->overlay);
 	repo_close(p->repo);
 	commit_free(&p->commit);
 	free(p);
@@ -269,6 +305,28 @@ say_chosen(const struct parent *p)
 	    "is found by content");
 }
 
+/* No parent, but packs of unfinished attempts. */
+static int
+only_leftover(struct parent **out, const struct parent_params *pp,
+    struct err *err)
+{
+	struct parent *p = xcalloc(1, sizeof(*p));
+
+	p->commit.inc = *pp->inc;
+	p->commit.block_size = pp->control->block_size;
+	p->commit.start_time = pp->start_time;
+	p->ended = true;
+	if (repo_clone(pp->repo, &p->repo, err) != 0 ||
+	    packset_new(&p->set, p->repo, pp->inc, err) != 0 ||
+	    packset_see_tombstones(p->set, err) != 0 ||
+	    prepare(p, pp, err) != 0) {
+		parent_free(p);
+		return -1;
+	}
+	*out = p;
+	return 0;
+}
+
 int
 parent_choose(struct parent **out, const struct parent_params *pp,
     struct err *err)
@@ -280,7 +338,7 @@ parent_choose(struct parent **out, const struct parent_params *pp,
 	int ret = -1;
 
 	*out = NULL;
-	if (find_candidates(pp, &cs, err) != 0)
+	if (!pp->full && find_candidates(pp, &cs, err) != 0)
 		goto out;
 	for (i = cs.n; i-- > 0 && *out == NULL;) {
 		if (cancel_check(err) != 0)
@@ -288,7 +346,8 @@ parent_choose(struct parent **out, const struct parent_params *pp,
 		k = &cs.list[i];
 		p = xcalloc(1, sizeof(*p));
 		p->on_history = k->on_history;
-		if (open_parent(p, pp, k->label, err) == 0) {
+		if (open_parent(p, pp, k->label, err) == 0 &&
+		    prepare(p, pp, err) == 0) {
 			*out = p;
 			break;
 		}
@@ -297,11 +356,12 @@ parent_choose(struct parent **out, const struct parent_params *pp,
 		    k->label, err->msg);
 		err_clear(err);
 	}
-	if (*out == NULL)
-		say_none(&cs);
-	else
+	if (*out != NULL)
 		say_chosen(*out);
-	ret = 0;
+	else if (!pp->full)
+		say_none(&cs);
+	ret = *out == NULL && pp->leftover != NULL ?
+	    only_leftover(out, pp, err) : 0;
 out:
 	free(cs.list);
 	return ret;
@@ -344,8 +404,8 @@ lasting(enum err_code code)
 	    code != ERR_UNSUPPORTED;
 }
 
-bool
-parent_find(struct parent *p, const char *path, struct parent_file *out)
+static bool
+find_committed(struct parent *p, const char *path, struct parent_file *out)
 {
 	struct err err = ERR_INIT;
 	const struct manifest_entry *e = &p->entry;
@@ -369,5 +429,25 @@ parent_find(struct parent *p, const char *path, struct parent_file *out)
 	}
 	*out = (struct parent_file){ e->size, e->crc, p->map.runs, p->map.n,
 		p->map.frames, p->map.n_frames };
+	return true;
+}
+
+bool
+parent_find(struct parent *p, const char *path, struct parent_file *out)
+{
+	const struct leftover_run *runs;
+	bool found = find_committed(p, path, out);
+	size_t n;
+
+	if (p->leftover == NULL ||
+	    !leftover_file(p->leftover, path, &runs, &n))
+		return found;
+	if (!found)
+		*out = (struct parent_file){ .size = UINT64_MAX };
+	leftover_overlay(p->leftover, runs, n, out->runs, out->n_runs,
+	    &p->overlay, &p->n_overlay);
+	out->runs = p->overlay;
+	out->n_runs = p->n_overlay;
+	out->n_map = 0; /* it does not say the same any more */
 	return true;
 }

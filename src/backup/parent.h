@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backup/leftover.h"
 #include "backup/renew.h"
 #include "core/err.h"
 #include "pg/control.h"
@@ -47,6 +48,9 @@ struct parent {
 	struct manifest_entry entry;
 	bool has_entry, ended;
 	struct filemap map;
+	const struct leftover *leftover; /* NULL: none */
+	struct map_run *overlay; /* of one file */
+	size_t n_overlay;
 	unsigned complaints;
 };
 
@@ -60,11 +64,15 @@ struct parent_params {
 	pg_lsn start_lsn;
 	int64_t start_time;
 	uint64_t refresh_age_ms;
+	bool full; /* no parent: only what is left over */
+	/* Of earlier attempts of this backup; kept until parent_free(). */
+	struct leftover *leftover; /* NULL: none */
 };
 
 /*
  * *out NULL: there is none that could be used (said why). Fails only when
- * the repository cannot be listed, or when cancelled.
+ * the repository cannot be listed, or when cancelled. With leftovers there is
+ * always one; commit.label is "" when it is nothing but these.
  */
 int parent_choose(struct parent **out, const struct parent_params *p,
     struct err *err) ERR_USE;

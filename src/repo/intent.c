@@ -30,8 +30,8 @@ intent_key(const struct incarnation *inc, const char *id,
 
 int
 intent_put(struct repo *repo, const struct incarnation *inc,
-    const char *label, const char *parent, char id[INTENT_ID_TEXT],
-    struct err *err)
+    const char *label, uint32_t attempt, const char *parent,
+    char id[INTENT_ID_TEXT], struct err *err)
 {
 	char host[INTENT_HOST_MAX], key[STORAGE_KEY_MAX];
 	char now[TIME_TEXT_MAX];
@@ -46,7 +46,8 @@ intent_put(struct repo *repo, const struct incarnation *inc,
 		host[0] = '\0';
 	host[sizeof(host) - 1] = '\0';
 	buf_init(&b, BODY_MAX);
-	buf_printf(&b, "{\n\"id\": \"%s\",\n\"label\": \"%s\",\n", id, label);
+	buf_printf(&b, "{\n\"id\": \"%s\",\n\"label\": \"%s\",\n"
+	    "\"attempt\": %u,\n", id, label, attempt);
 	if (parent[0] == '\0')
 		buf_add_str(&b, "\"parent\": null,\n");
 	else
@@ -108,6 +109,8 @@ decode(const char *json, size_t len, struct intent *i, struct err *err)
 	json_copy_text(&j, j.root, "label", i->label, sizeof(i->label));
 	if (!label_valid(i->label))
 		json_note(&j, "label");
+	i->attempt = (uint32_t)json_get_u64(&j, j.root, "attempt",
+	    UINT32_MAX);
 	(void)snprintf(i->parent, sizeof(i->parent), "%s",
 	    json_get_text_or_null(&j, j.root, "parent"));
 	if (i->parent[0] != '\0' && !label_valid(i->parent))

@@ -6,7 +6,7 @@
  * Intents (FORMAT.md section 3.3): who is about to make a backup that refers
  * to another one's packs says so before it does, so that a removal waits.
  *
- *	intent_put(repo, &inc, label, parent, id, err);
+ *	intent_put(repo, &inc, label, attempt, parent, id, err);
  *	...					the backup
  *	intent_remove(repo, &inc, id, err);
  *
@@ -26,6 +26,7 @@
 struct intent {
 	char id[INTENT_ID_TEXT];
 	char label[FORMAT_LABEL_MAX];
+	uint32_t attempt;
 	char parent[FORMAT_LABEL_MAX]; /* "": none */
 	char host[INTENT_HOST_MAX];
 	int64_t started; /* the maker's clock */
@@ -33,8 +34,8 @@ struct intent {
 };
 
 int intent_put(struct repo *repo, const struct incarnation *inc,
-    const char *label, const char *parent, char id[INTENT_ID_TEXT],
-    struct err *err) ERR_USE;
+    const char *label, uint32_t attempt, const char *parent,
+    char id[INTENT_ID_TEXT], struct err *err) ERR_USE;
 
 /* That it is not there is fine. */
 int intent_remove(struct repo *repo, const struct incarnation *inc,

@@ -457,7 +457,7 @@ an_intent_that_lives_holds_removal_up(void **state)
 	(void)backup(p, -1);
 	expire(p, p->commits[0].label);
 	pass_time(p, GRACE - HOUR);
-	OK(intent_put(p->repo, &p->inc, LABEL_A, p->commits[0].label, id,
+	OK(intent_put(p->repo, &p->inc, LABEL_A, 1, p->commits[0].label, id,
 	    &err));
 	pass_time(p, HOUR);
 	expire(p, NULL);
@@ -471,7 +471,7 @@ an_intent_that_lives_holds_removal_up(void **state)
 	assert_false(committed(p, 0));
 	/* One that ended holds nothing up. */
 	(void)backup(p, -1);
-	OK(intent_put(p->repo, &p->inc, LABEL_A, p->commits[1].label, id,
+	OK(intent_put(p->repo, &p->inc, LABEL_A, 1, p->commits[1].label, id,
 	    &err));
 	expire(p, p->commits[1].label);
 	pass_time(p, GRACE);
@@ -492,7 +492,7 @@ garbage_of_dead_attempts_goes_and_of_living_ones_stays(void **state)
 	pass_time(p, GRACE);
 	young = store(p);
 	(void)dead;
-	OK(intent_put(p->repo, &p->inc, young->label, "", id, &err));
+	OK(intent_put(p->repo, &p->inc, young->label, 1, "", id, &err));
 	expire(p, NULL);
 	pass_time(p, GRACE - HOUR);
 	expire(p, NULL);
