@@ -40,6 +40,9 @@ tree_free(struct tree *t)
 	for (i = 0; i < t->n_links; i++)
 		free(t->links[i]);
 	free(t->links);
+	for (i = 0; i < t->n_mounts; i++)
+		free(t->mounts[i].path);
+	free(t->mounts);
 	free(t->wal);
 	if (t->fd >= 0)
 		(void)close(t->fd); /* a directory: nothing is written by it */
@@ -159,6 +162,25 @@ tree_check(const struct tree *t, const char *path, struct err *err)
 	return 0;
 }
 
+/* What is mounted inside an old directory is synced by itself. */
+static void
+note_mount(struct tree *t, const char *path, const struct stat *st)
+{
+	struct stat own;
+	size_t i;
+
+	if (fstat(t->fd, &own) != 0 || own.st_dev == st->st_dev)
+		return;
+	for (i = 0; i < t->n_mounts; i++)
+		if (t->mounts[i].device == st->st_dev)
+			return;
+	t->mounts = xreallocarray(t->mounts, t->n_mounts + 1,
+	    sizeof(*t->mounts));
+	t->mounts[t->n_mounts].device = st->st_dev;
+	t->mounts[t->n_mounts++].path = xasprintf("%s/%s", t->plan->dir,
+	    path);
+}
+
 int
 tree_dir(struct tree *t, const char *path, uint32_t mode, struct err *err)
 {
@@ -181,6 +203,7 @@ tree_dir(struct tree *t, const char *path, uint32_t mode, struct err *err)
 	/* pg_wal may have been made already, as a link to a directory. */
 	if (errno == EEXIST && fstatat(t->fd, path, &st, 0) == 0 &&
 	    S_ISDIR(st.st_mode)) {
+		note_mount(t, path, &st);
 		if (!t->plan->delta || (st.st_mode & 07777) == mode ||
 		    fchmodat(t->fd, path, mode, 0) == 0)
 			return 0;
@@ -460,12 +483,15 @@ tree_sync(struct tree *t, struct err *err)
 	size_t i;
 	int ret;
 
-	seen.devices = xcalloc(plan->n_tablespaces + 2, sizeof(dev_t));
+	seen.devices = xcalloc(plan->n_tablespaces + t->n_mounts + 2,
+	    sizeof(dev_t));
 	ret = sync_one(&seen, plan->dir, err);
 	for (i = 0; ret == 0 && i < plan->n_tablespaces; i++)
 		ret = sync_one(&seen, plan->tablespaces[i].to, err);
 	if (ret == 0 && t->wal != NULL)
 		ret = sync_one(&seen, t->wal, err);
+	for (i = 0; ret == 0 && i < t->n_mounts; i++)
+		ret = sync_one(&seen, t->mounts[i].path, err);
 	free(seen.devices);
 	return ret;
 }

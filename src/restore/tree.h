@@ -18,6 +18,7 @@
  * One thread.
  */
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "core/err.h"
 #include "restore/plan.h"
@@ -28,6 +29,12 @@ struct tree {
 	char **links; /* that lead out: nothing is written below them */
 	size_t n_links;
 	char *wal; /* directory that pg_wal links to, or NULL */
+	/* a directory of each file system mounted inside (delta) */
+	struct tree_mount {
+		char *path;
+		dev_t device;
+	} *mounts;
+	size_t n_mounts;
 };
 
 void tree_init(struct tree *t, const struct restore_plan *plan);
