@@ -21,6 +21,7 @@ libdapk_a_SOURCES += \
 	%D%/putter.c %D%/putter.h \
 	%D%/renew.c %D%/renew.h \
 	%D%/server.c %D%/server.h \
+	%D%/settings.c %D%/settings.h \
 	%D%/source.c %D%/source.h \
 	%D%/sources.c %D%/sources.h \
 	%D%/stream.c %D%/stream.h \
