@@ -10,6 +10,8 @@
 : "${WAL_SCALE:=50}" "${WAL_SEGS:=200}"            # dataset "wal"
 : "${RESULTS:=$BENCH_DATA/results.jsonl}"
 SOCK=$BENCH_DATA/sock
+GROW_GB="1 4 16"                                   # sizes of the datasets grow1, grow4, grow16
+PORT_grow1=54331 PORT_grow4=54332 PORT_grow16=54333
 PORT_main=54321 PORT_small=54322 PORT_wal=54323
 export BENCH_DATA PGBIN RUNS PROCS RESULTS SOCK BENCH_HOME
 export PATH=$PGBIN:$PATH PGHOST=$SOCK PGUSER=postgres LC_ALL=C.UTF-8

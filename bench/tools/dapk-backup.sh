@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# dapk-backup; DAPK_BACKUP is the binary. The variant names the compression level, and what else is set, joined by '-'.
+# dapk-backup; DAPK_BACKUP is the binary. The variant names the compression level, and what else is set, joined by '-':
+# all (every incremental reads all pages; without it, only what WAL says has changed).
 : "${DAPK_BACKUP:=dapk-backup}"
-variants() { echo zst3 zst1; }
+variants() { echo zst3 zst3-all zst1; }
 conf() { echo "$BENCH_DATA/conf/$TOOL-$VARIANT-$1.conf"; } # CLUSTER
 setup() {
   fresh "$(repo)"
@@ -12,6 +13,7 @@ setup() {
 jobs = $PROCS
 compress-level = ${VARIANT:3:1}
 state-directory = $BENCH_DATA/spool/$TOOL-$VARIANT
+$([[ $VARIANT != *-all* ]] || echo 'full-read-every = 0')
 [cluster $1]
 pgdata = $(pgdata "$1")
 conninfo = host=$SOCK port=$(port "$1") user=postgres dbname=postgres
@@ -23,13 +25,22 @@ C
 }
 dapk() { CMD=("$DAPK_BACKUP" --config "$(conf "$1")" --cluster "$1" "${@:2}"); }
 # A backup waits until its own WAL is stored, so the server must archive for real.
-prepare() { archive_command "$1" "$DAPK_BACKUP --config $(conf "$1") --cluster $1 archive-push %p"; }
+archive_shell() { echo "$DAPK_BACKUP --config $(conf "$1") --cluster $1 archive-push %p"; }
+prepare() { archive_command "$1" "$(archive_shell "$1")"; }
 cleanup() { archive_command "$1" /bin/true; }
-full_backup() { dapk "$1" backup --progress never; }
+full_backup() { dapk "$1" backup --full --progress never; }
+incr_backup() { dapk "$1" backup --verbose --progress never; }
+own_seconds() { # of the line of times: all but the waits for the checkpoint and for WAL
+  sed -n 's/.*debug: seconds: //p' | tail -n 1 | tr ',' '\n' |
+    awk '$1 == "sum" { all = $2 } $1 == "checkpoint" || /wait for WAL/ { wait += $NF } END { if (all) print all - wait }'
+}
+backups_size() { find "$(repo)/clusters" -path '*/backups/*' -type f -printf '%s\n' | awk '{ s += $1 } END { print s + 0 }'; }
 restore() {
   rmdir "$2"
   dapk "$1" restore -D "$2" --target immediate --progress never
 }
+restore_delta() { dapk "$1" restore -D "$2" --delta --target immediate --progress never; }
+verify_repo() { dapk "$1" verify --progress never; }
 archive_push_one() { dapk "$1" --pgdata "$2" archive-push %p; }
 archive_get_one() { dapk "$1" --pgdata "$2" archive-get %f %p; }
 wal_get_reset() { rm -rf "$BENCH_DATA/spool/$TOOL-$VARIANT/spool"; }
