@@ -121,18 +121,25 @@ pg_stop chain
 checksums_hold chain
 rm -rf "$T/chain" "$T/chain.tablespace-$oid"
 
-note "recover.py: a repaired pack counts instead of the damaged one"
-parent=$(find "$REPO/clusters" -name 'pack-*.zst' -size +100k -printf '%T@ %p\n' | sort -n | head -n 1 | cut -d' ' -f2)
-as_user cp "$parent" "${parent%.zst}.g1.zst"
-printf XXXX | dd of="$parent" bs=1 seek=50000 conv=notrunc status=none
+note "recover.py: what verify --repair stored counts instead of what is damaged"
+as_user cp -a "$REPO" "$T/copy"
+pack=$(find "$(backup_dir "$first")" -name 'pack-*.zst' -size +100k | sort | head -n 1)
 manifest=$(backup_dir "$LABEL")/manifest-00.zst
-as_user cp "$manifest" "${manifest%.zst}.g1.zst"
+printf XXXX | dd of="$pack" bs=1 seek=50000 conv=notrunc status=none
 printf XXXX | dd of="$manifest" bs=1 seek=200 conv=notrunc status=none
+recover 1 --output "$T/chain"
+assert_contains "$ERR" "$(basename "$manifest")" "the damage"
+rm -rf "$T/chain" "$T/chain.tablespace-$oid"
+expect 0 dapk verify --repair --repair-from "$T/copy"
+{ [ -e "${pack%.zst}.g1.zst" ] && [ -e "${pack%.zst}.g0.damaged" ]; } || fail "no repaired pack"
+[ -e "${manifest%.zst}.g1.zst" ] || fail "no repaired manifest"
 recover 0 --output "$T/chain"
 assert_lacks "$OUT" DAMAGED "its output"
-as_user mv "${manifest%.zst}.g1.zst" "$manifest"
-rm -rf "$T/chain" "$T/chain.tablespace-$oid"
-as_user mv "${parent%.zst}.g1.zst" "$parent"
+expect 0 dapk export "$LABEL" --output "$T/tar"
+rm -rf "$T/chain" "$T/chain.tablespace-$oid" "$T/tar"
+rm "${pack%.zst}.g1.zst" "${pack%.zst}.g0.damaged" "${manifest%.zst}.g1.zst"
+as_user cp -p "$T/copy/${pack#"$REPO/"}" "$pack"
+as_user cp -p "$T/copy/${manifest#"$REPO/"}" "$manifest"
 
 note "pg_verifybackup after restore --delta into a directory that was used"
 expect 0 dapk restore -D "$T/new" -T "${ts//=/\\=}=$T/moved"

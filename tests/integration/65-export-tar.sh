@@ -157,7 +157,7 @@ expect 5 dapk export "$LABEL" --output "$T/out"
 assert_clear_error "$(basename "$pack")"
 [ ! -e "$T/out" ] || fail "a failed export left $(ls "$T/out")"
 expect 5 dapk export "$LABEL" --output "$T/two.tar"
-[ ! -e "$T/two.tar" ] && [ ! -e "$T/two.tar.tmp" ] || fail "a failed export left a file"
+{ [ ! -e "$T/two.tar" ] && [ ! -e "$T/two.tar.tmp" ]; } || fail "a failed export left a file"
 "${AS_USER[@]}" "$BIN" --config "$CONF" export "$LABEL" --output - >"$T/cut.tar" 2>"$T/cut.err" &&
 	fail "a failed export said 0"
 names=$(tar -tf "$T/cut.tar" 2>/dev/null || :)
