@@ -110,6 +110,7 @@ backup_json(const struct verify_backup *b)
 	set(j, "stop_time", time_json(b->stop_time));
 	set(j, "damaged", json_boolean(!verify_backup_holds(b)));
 	set(j, "proved", json_boolean(b->proved));
+	set(j, "removed", json_boolean(b->removed));
 	set(j, "commit_damaged", json_boolean(b->commit_bad));
 	set(j, "manifest_damaged", json_boolean(b->manifest_bad));
 	set(j, "wal_damaged", json_boolean(b->wal_bad));

@@ -65,7 +65,8 @@ print_bad_backup(const struct verify_backup *b, bool all, FILE *out)
 	    b->commit_bad ? "its commit cannot be read" :
 	    b->manifest_bad ? "its manifest cannot be read" :
 	    b->wal_bad ? "the WAL that makes it consistent is not whole" :
-	    b->bad_files == 0 ? "packs of it are damaged or missing" :
+	    b->bad_files == 0 ? "packs of it are damaged or missing; restore "
+	    "needs --allow-damage" :
 	    "files of it are damaged");
 	if (b->bad_files > 0)
 		(void)fprintf(out, "      %" PRIu64 " of %" PRIu64 " files, %"
@@ -102,7 +103,8 @@ print_next(const struct verify_cluster *cl, const struct config *cfg,
 	size_t i;
 
 	for (i = 0; i < cl->n_backups; i++)
-		if (verify_backup_holds(&cl->backups[i]))
+		if (verify_backup_holds(&cl->backups[i]) &&
+		    !cl->backups[i].removed)
 			good = cl->backups[i].label;
 	if (good != NULL)
 		(void)fprintf(out, "  newest backup without damage: %s\n",

@@ -37,8 +37,8 @@ verify_kind_name(enum verify_kind kind)
 bool
 verify_backup_holds(const struct verify_backup *b)
 {
-	return !b->commit_bad && !b->manifest_bad && !b->wal_bad &&
-	    b->bad_files == 0 && b->bad_packs == 0;
+	return b->removed || (!b->commit_bad && !b->manifest_bad && !b->wal_bad &&
+	    b->bad_files == 0 && b->bad_packs == 0);
 }
 
 size_t
@@ -366,6 +366,75 @@ select_damaged(struct vrun *v)
 	}
 }
 
+static bool
+is_referred(const struct vrun *v, const struct vpack *vp)
+{
+	const struct commit *c;
+	size_t i, k;
+
+	for (i = 0; i < v->cl->n_backups; i++) {
+		c = &v->commits[i];
+		for (k = 0; !v->cl->backups[i].removed && k < c->n_packs; k++)
+			if (pack_id_compare(&c->packs[k].id, &vp->id) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void
+drop_finding(struct verify_cluster *cl, const char *object)
+{
+	size_t i;
+
+	for (i = 0; i < cl->n_findings; i++) {
+		if (strcmp(cl->findings[i].object, object) != 0)
+			continue;
+		free(cl->findings[i].object);
+		free(cl->findings[i].reason);
+		cl->n_findings--;
+		memmove(&cl->findings[i], &cl->findings[i + 1],
+		    (cl->n_findings - i) * sizeof(cl->findings[0]));
+		i--;
+	}
+}
+
+/* What an expiry removed while this ran is not damaged. */
+static int
+forget_removed(struct vrun *v, struct err *err)
+{
+	char key[STORAGE_KEY_MAX], tail[128];
+	struct verify_backup *b;
+	uint64_t size;
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < v->cl->n_backups; i++) {
+		b = &v->cl->backups[i];
+		if (verify_backup_holds(b))
+			continue;
+		(void)snprintf(tail, sizeof(tail), "backups/%s/commit",
+		    b->label);
+		repo_key(&v->inc, tail, key);
+		if (storage_stat(v->p->repo->st, key, &size, NULL, err) == 0)
+			continue;
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(err);
+		verify_backup_clear(b);
+		b->removed = any = true;
+		drop_finding(v->cl, b->label);
+	}
+	for (i = 0; any && i < v->n_packs; i++) {
+		if (v->packs[i].state != STATE_MISSING ||
+		    is_referred(v, &v->packs[i]))
+			continue;
+		repo_pack_key_generation(&v->inc, &v->packs[i].id,
+		    v->packs[i].info.generation, key);
+		drop_finding(v->cl, key);
+	}
+	return 0;
+}
+
 static int
 worker_init(void *worker, void *arg, struct err *err)
 {
@@ -411,7 +480,9 @@ verify_steps(struct vrun *v, struct err *err)
 	select_damaged(v);
 	if (!v->p->wal_only && verify_prove(v, err) != 0)
 		return -1;
-	return verify_check_chains(v, err);
+	if (verify_check_chains(v, err) != 0)
+		return -1;
+	return forget_removed(v, err);
 }
 
 static void

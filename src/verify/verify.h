@@ -117,9 +117,10 @@ struct verify_backup {
 	char label[FORMAT_LABEL_MAX];
 	int64_t stop_time; /* 0: the commit cannot be read */
 	bool commit_bad, manifest_bad, wal_bad, unread;
+	bool removed; /* by someone else, while this ran */
 	bool proved; /* every file, by its CRC */
 	uint64_t files; /* looked at */
-	uint64_t bad_packs; /* with quick: which files only reading tells */
+	uint64_t bad_packs; /* damaged or missing: restore refuses */
 	uint64_t bad_files;
 	uint64_t bad_blocks;
 	struct verify_file *list; /* the first VERIFY_FILES_MAX */

@@ -366,6 +366,21 @@ close_proof(struct proof *p)
 	filemap_free(&p->map);
 }
 
+/* Restore refuses a backup that needs one of these, whatever is left of it. */
+static uint64_t
+count_bad(const struct vrun *v, const struct commit *c)
+{
+	const struct vpack *vp;
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < c->n_packs; i++) {
+		vp = verify_find_pack(v, &c->packs[i].id);
+		n += vp->state == STATE_BAD || vp->state == STATE_MISSING;
+	}
+	return n;
+}
+
 static int
 prove_backup(struct vworker *w, const struct proof_job *job, struct err *err)
 {
@@ -387,10 +402,11 @@ prove_backup(struct vworker *w, const struct proof_job *job, struct err *err)
 		if (rc != 0 && err->code == ERR_CANCELLED)
 			return -1;
 	}
+	b->bad_packs = count_bad(v, job->commit);
 	for (i = 0; i < job->commit->n_parts; i++)
 		verify_count(v, 1, job->commit->parts[i].size);
 	if (rc == 0) {
-		b->proved = p.whole && !p.unknown;
+		b->proved = p.whole && !p.unknown && b->bad_packs == 0;
 		return 0;
 	}
 	if (err->code == ERR_DAMAGED || err->code == ERR_NOT_FOUND ||
@@ -448,10 +464,10 @@ look_at_backup(struct vrun *v, const struct commit *c,
     struct verify_backup *b, struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
-	const struct vpack *vp;
 	uint64_t size;
 	size_t i;
 
+	b->bad_packs = count_bad(v, c);
 	for (i = 0; i < c->n_parts; i++) {
 		if (size_of_part(v, c, i, &size, key, err) != 0)
 			return -1;
@@ -461,11 +477,6 @@ look_at_backup(struct vrun *v, const struct commit *c,
 		b->manifest_bad = true;
 		(void)verify_note(v, VERIFY_MANIFEST, key, size == 0 ?
 		    "is not there" : "has not the size that the commit says");
-	}
-	for (i = 0; i < c->n_packs; i++) {
-		vp = verify_find_pack(v, &c->packs[i].id);
-		if (vp->state == STATE_BAD || vp->state == STATE_MISSING)
-			b->bad_packs++;
 	}
 	return 0;
 }

@@ -317,6 +317,36 @@ headers_and_indexes_are_made_again_from_the_frames(void **state)
 }
 
 static void
+page_sums_are_computed_again(void **state)
+{
+	struct fixture *f = *state;
+	struct verify_cluster *cl;
+	char key[STORAGE_KEY_MAX];
+	struct object_reader r;
+	struct made m;
+	struct buf b;
+
+	make_whole(f, &m);
+	repo_pack_key(&f->inc, &last_pack, key);
+	load(f, key, &b);
+	OK(object_reader_open_bytes(&r, b.data, b.len, key, OBJECT_PACK,
+	    f->repo->id, 0, &err));
+	b.data[r.entries[FILES].offset + r.entries[FILES].length - 6] ^= 1;
+	object_reader_close(&r);
+	fixture_replace(f, key, b.data, b.len);
+	cl = run(f, false, false, false);
+	assert_int_equal(count(cl, VERIFY_PACK), 1);
+	assert_int_equal(cl->backups[0].bad_files, 0);
+	/* Restore refuses a pack that is marked. */
+	assert_false(verify_backup_holds(&cl->backups[0]));
+	assert_false(cl->backups[0].proved);
+	cl = run(f, false, true, false);
+	assert_int_equal(result.repaired, 1);
+	assert_true(cl->backups[0].proved);
+	buf_free(&b);
+}
+
+static void
 a_map_that_names_the_wrong_frame_is_found(void **state)
 {
 	struct fixture *f = *state;
@@ -474,6 +504,7 @@ main(void)
 		VERIFY(a_whole_backup_is_proved_and_one_without_wal_is_not),
 		VERIFY(a_damaged_frame_names_file_and_block_of_each_backup),
 		VERIFY(headers_and_indexes_are_made_again_from_the_frames),
+		VERIFY(page_sums_are_computed_again),
 		VERIFY(a_map_that_names_the_wrong_frame_is_found),
 		VERIFY(a_commit_that_miscounts_is_found),
 		VERIFY(absence_is_damage),
