@@ -20,4 +20,4 @@ libdapk_a_SOURCES += \
 	%D%/verify_json.c \
 	%D%/verify_show.h \
 	%D%/verify_text.c
-unit_tests += tests/unit/test_parse tests/unit/test_progress
+unit_tests += tests/unit/test_info_share tests/unit/test_parse tests/unit/test_progress
