@@ -517,7 +517,8 @@ stream_add_config(struct stream *s, struct entries *entries, struct err *err)
 	pg_result_free(res);
 	if (rc == 0 && denied > 0)
 		log_warning("keep a copy of them yourself, or: GRANT "
-		    "pg_read_server_files TO role");
+		    "pg_read_server_files TO role; GRANT EXECUTE ON FUNCTION "
+		    "pg_read_file(text) TO role");
 	return rc;
 }
 

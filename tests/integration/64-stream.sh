@@ -171,7 +171,7 @@ pg_stop src
 pg_start src
 take_stream
 assert_match "$ERR" 'pg_hba.conf is outside of the data directory and not in'
-sql src "GRANT pg_read_server_files TO streamer"
+sql src "GRANT pg_read_server_files TO streamer; GRANT EXECUTE ON FUNCTION pg_read_file(text) TO streamer"
 take_stream
 assert_lacks "$ERR" 'outside of the data directory'
 restored_equals five "$LABEL"
