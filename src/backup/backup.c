@@ -379,13 +379,13 @@ copy_files(struct run *r, struct err *err)
 	s->plan = r->plan;
 	s->pgdata = r->server.pgdata;
 	s->pgdata_fd = r->server.pgdata_fd;
-	s->block_size = r->commit->block_size;
+	s->piece.block_size = r->commit->block_size;
 	s->segment_blocks = r->commit->relation_segment_blocks;
 	s->checksums = r->commit->data_checksums;
-	s->fingerprint_seed = r->params->repo->fingerprint_seed;
-	s->compress_level = r->params->compress_level;
-	s->pack = &r->packs;
-	s->parent = r->basis.parent;
+	s->piece.fingerprint_seed = r->params->repo->fingerprint_seed;
+	s->piece.compress_level = r->params->compress_level;
+	s->piece.pack = &r->packs;
+	s->piece.parent = r->basis.parent;
 	s->done_bytes = &r->params->progress->done_bytes;
 	return dispatch_run(&d, err);
 }

@@ -19,7 +19,6 @@
 #include "backup/entries.h"
 #include "backup/pages.h"
 #include "core/cancel.h"
-#include "core/crc32c.h"
 #include "core/io.h"
 #include "core/mem.h"
 #include "core/time.h"
@@ -38,36 +37,17 @@ struct source {
 	int fd;
 	uint64_t off, end; /* what is left to read */
 	const struct copy_parent *parent; /* NULL: it has nothing of it */
-	const struct map_run *run, *run_end; /* the parent's */
-	uint64_t run_block; /* of the file, where *run begins */
+	struct piece_file piece;
 	uint8_t *bits;	    /* of the task's blocks: which are read */
 	uint64_t first_block; /* of the task */
 	struct pages_file pages;
 };
-
-/* Many a backup has nothing to renew: its writer is made when needed. */
-static int
-open_kind(struct copy_worker *w, enum copy_kind kind, struct err *err)
-{
-	const struct copy_shared *s = w->shared;
-
-	if (w->writers[kind] != NULL)
-		return 0;
-	if (pack_writer_new(&w->writers[kind], s->pack, s->compress_level,
-	    err) != 0)
-		return -1;
-	if (s->parent != NULL)
-		gather_init(&w->gathers[kind], w->writers[kind], kind,
-		    s->block_size);
-	return 0;
-}
 
 int
 copy_worker_init(void *worker, void *shared, struct err *err)
 {
 	struct copy_worker *w = worker;
 	const struct copy_shared *s = shared;
-	const size_t blocks = FORMAT_FRAME_PLAIN_MAX / s->block_size + 1;
 	void *p = NULL;
 
 	w->shared = shared;
@@ -76,51 +56,27 @@ copy_worker_init(void *worker, void *shared, struct err *err)
 	if (posix_memalign(&p, ALIGN, FORMAT_FRAME_PLAIN_MAX) != 0)
 		return err_set(err, ERR_IO, "no memory for a worker");
 	w->data = p;
-	w->sums = xcalloc(blocks, sizeof(*w->sums));
-	w->block_shift = crc32c_shift(s->block_size);
-	if (open_kind(w, COPY_NEW, err) != 0)
-		return -1;
-	if (s->parent == NULL)
-		return 0;
-	w->kept = xcalloc(blocks, sizeof(*w->kept));
-	w->due = xcalloc(blocks, sizeof(*w->due));
-	memset(w->data, 0, s->block_size);
-	(void)page_sums(w->data, s->block_size, s->block_size,
-	    s->fingerprint_seed, &w->zeros);
-	return compare_open(&w->compare, s->parent, err);
+	return piece_writer_init(&w->out, &s->piece, err);
 }
 
 void
 copy_worker_fini(void *worker)
 {
 	struct copy_worker *w = worker;
-	unsigned kind;
 
-	compare_close(&w->compare);
-	for (kind = 0; kind < COPY_KINDS; kind++) {
-		gather_free(&w->gathers[kind]);
-		pack_writer_free(w->writers[kind]);
-	}
+	piece_writer_fini(&w->out);
 	if (w->dir_fd >= 0)
 		(void)close(w->dir_fd); /* only read */
 	buf_free(&w->path);
 	free(w->data);
-	free(w->sums);
-	free(w->kept);
-	free(w->due);
 }
 
 int
 copy_worker_flush(void *worker, void *arg, struct err *err)
 {
 	struct copy_worker *w = worker;
-	unsigned kind;
 
-	for (kind = 0; kind < COPY_KINDS; kind++)
-		if (w->writers[kind] != NULL &&
-		    pack_writer_flush(w->writers[kind], err) != 0)
-			return -1;
-	return 0;
+	return piece_writer_flush(&w->out, err);
 }
 
 static bool
@@ -259,7 +215,7 @@ copy_untouched(struct copy_worker *w, struct source *src, struct err *err)
 		return rc;
 	runs_begin(&t->runs);
 	for (i = 0; i < src->parent->n_runs; i++) {
-		run = src->run[i];
+		run = src->piece.run[i];
 		if (run.pack != MAP_PACK_ZEROS)
 			run.pack += ENTRIES_FOREIGN;
 		runs_add(&t->runs, &run);
@@ -277,7 +233,7 @@ source_bounds(const struct copy_worker *w, struct source *src,
     const struct stat *st)
 {
 	const struct copy_task *t = src->task;
-	uint64_t bs = w->shared->block_size, size = (uint64_t)st->st_size;
+	uint64_t bs = w->shared->piece.block_size, size = (uint64_t)st->st_size;
 
 	src->off = t->is_range ? t->offset : 0;
 	src->end = t->is_range ? t->offset + t->length : src->item.size;
@@ -313,188 +269,21 @@ read_piece(struct copy_worker *w, struct source *src, size_t most,
 	return 0;
 }
 
-/* The file's CRC so far, from the blocks' own: the bytes are not read again. */
-static uint32_t
-add_crcs(const struct copy_worker *w, uint32_t crc, size_t len)
-{
-	size_t bs = w->shared->block_size, i;
-
-	for (i = 0; (i + 1) * bs <= len; i++)
-		crc = crc32c_combine_shift(crc, w->sums[i].crc,
-		    w->block_shift);
-	if (len % bs != 0)
-		crc = crc32c_combine(crc, w->sums[i].crc, len % bs);
-	return crc;
-}
-
-/* A MiB of a file of which the parent has nothing. */
-static int
-store_whole(struct copy_worker *w, struct source *src, enum copy_kind kind,
-    size_t got, size_t blocks, struct err *err)
-{
-	struct frame_ref ref;
-
-	if (open_kind(w, kind, err) != 0 ||
-	    pack_writer_add(w->writers[kind], buf_str(&w->path),
-	    src->off / w->shared->block_size, w->data, got, w->sums, &ref,
-	    err) != 0)
-		return -1;
-	src->out->changed = true;
-	runs_add(&src->task->runs,
-	    &(struct map_run){ blocks, ref.pack, ref.frame, 0 });
-	return 0;
-}
-
-/* The parent's run that has this block; *skip: blocks of it before. */
-static const struct map_run *
-parent_run(struct source *src, uint64_t block, uint64_t *skip)
-{
-	while (src->run != src->run_end &&
-	    block - src->run_block >= src->run->blocks) {
-		src->run_block += src->run->blocks;
-		src->run++;
-	}
-	*skip = block - src->run_block;
-	return src->run == src->run_end ? NULL : src->run;
-}
-
-static bool
-same(const struct page_sum *a, const struct page_sum *b)
-{
-	return a->fingerprint == b->fingerprint && a->crc == b->crc;
-}
-
-/*
- * Which of n blocks, from the i-th at hand on, are the parent's, by their
- * fingerprint and CRC: those of this run, from `skip` on. Returns how many.
- */
-static int
-compare_run(struct copy_worker *w, const struct source *src,
-    const struct map_run *run, uint64_t skip, size_t i, size_t n,
-    size_t *equal, struct err *err)
-{
-	const struct parent *p = w->shared->parent;
-	const struct page_sum *sums = NULL;
-	const bool zeros = run->pack == MAP_PACK_ZEROS;
-	size_t k;
-
-	if (!zeros && (p->condemned[run->pack] ||
-	    p->made[run->pack] < src->parent->before)) {
-		memset(w->due + i, true, n * sizeof(*w->due));
-		return 0;
-	}
-	if (!zeros && compare_sums(&w->compare, run, &sums, err) != 0)
-		return -1;
-	if (!zeros && sums == NULL)
-		return 0;
-	for (k = 0; k < n; k++) {
-		if (!same(zeros ? &w->zeros : &sums[skip + k],
-		    &w->sums[i + k]))
-			continue;
-		w->kept[i + k] = (struct map_run){ 1, zeros ? run->pack :
-			ENTRIES_FOREIGN + run->pack, run->frame,
-			zeros ? 0 : run->block + (uint32_t)(skip + k) };
-		(*equal)++;
-	}
-	return 0;
-}
-
-/*
- * Fill w->kept: of each block at hand where the parent has it, or nothing; and
- * w->due.
- */
-static int
-compare_piece(struct copy_worker *w, struct source *src, size_t blocks,
-    size_t *equal, struct err *err)
-{
-	const uint64_t first = src->off / w->shared->block_size;
-	const struct map_run *run;
-	uint64_t skip;
-	size_t i, n;
-
-	*equal = 0;
-	memset(w->kept, 0, blocks * sizeof(*w->kept));
-	memset(w->due, 0, blocks * sizeof(*w->due));
-	for (i = 0; i < blocks; i += n) {
-		run = parent_run(src, first + i, &skip);
-		n = blocks - i;
-		if (run == NULL)
-			break;
-		if (n > run->blocks - skip)
-			n = (size_t)(run->blocks - skip);
-		if (compare_run(w, src, run, skip, i, n, equal, err) != 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Nothing of the piece at hand is kept, and nothing waits before it. */
-static bool
-stands_alone(const struct copy_worker *w, size_t blocks)
-{
-	const enum copy_kind kind = w->due[0] ? COPY_RENEWED : COPY_NEW;
-	size_t i;
-
-	for (i = 1; i < blocks; i++)
-		if (w->due[i] != w->due[0])
-			return false;
-	return w->gathers[kind].n == 0;
-}
-
-static int
-store_changes(struct copy_worker *w, struct source *src, size_t got,
-    size_t blocks, struct err *err)
-{
-	const uint32_t bs = w->shared->block_size;
-	struct run_list *runs = &src->task->runs;
-	enum copy_kind kind;
-	size_t i, equal, len;
-
-	if (compare_piece(w, src, blocks, &equal, err) != 0)
-		return -1;
-	if (equal == 0 && stands_alone(w, blocks))
-		return store_whole(w, src, w->due[0] ? COPY_RENEWED :
-			COPY_NEW, got, blocks, err);
-	for (i = 0; i < blocks; i++) {
-		if (w->kept[i].blocks > 0) {
-			runs_add(runs, &w->kept[i]);
-			continue;
-		}
-		len = got - i * bs < bs ? got - i * bs : bs;
-		kind = w->due[i] ? COPY_RENEWED : COPY_NEW;
-		if (open_kind(w, kind, err) != 0 ||
-		    gather_add(&w->gathers[kind], buf_str(&w->path), runs,
-			src->off / bs + i, w->data + i * bs, len,
-			&w->sums[i], err) != 0)
-			return -1;
-		src->out->changed = true;
-	}
-	return 0;
-}
-
 /* Read, compare and store what comes next. *got 0: there is no more. */
 static int
 copy_piece(struct copy_worker *w, struct source *src, size_t most,
     size_t *got, struct err *err)
 {
-	const struct copy_shared *s = w->shared;
-	struct copy_file *out = src->out;
-	size_t blocks;
-
 	if (read_piece(w, src, most, got, err) != 0)
 		return -1;
 	if (*got == 0)
 		return 0;
-	blocks = page_sums(w->data, *got, s->block_size, s->fingerprint_seed,
-	    w->sums);
-	if ((src->parent != NULL ?
-		store_changes(w, src, *got, blocks, err) :
-		store_whole(w, src, COPY_NEW, *got, blocks, err)) != 0)
+	if (piece_store(&w->out, &src->piece, src->off, w->data, *got,
+	    err) != 0)
 		return -1;
-	out->crc = add_crcs(w, out->crc, *got);
-	out->size += *got;
+	src->out->size += *got;
 	src->off += *got;
-	(void)atomic_fetch_add(s->done_bytes, *got);
+	(void)atomic_fetch_add(w->shared->done_bytes, *got);
 	return 0;
 }
 
@@ -529,43 +318,27 @@ stretch(const struct source *src, uint64_t n, uint64_t max)
 }
 
 /*
- * Blocks that WAL says did not change: the parent's run goes on. Where their
- * page sums, which the file's CRC needs, cannot be had, they get read.
+ * Blocks that WAL says did not change. Where their page sums, which the file's
+ * CRC needs, cannot be had, they get read.
  */
 static int
 keep_blocks(struct copy_worker *w, struct source *src, uint64_t n,
     struct err *err)
 {
-	const struct copy_shared *s = w->shared;
-	const uint64_t block = src->off / s->block_size;
-	const struct page_sum *sums = NULL;
-	const struct map_run *run;
-	struct copy_file *out = src->out;
-	uint64_t skip, i, at = block - src->first_block;
-	bool zeros;
+	const uint64_t bs = w->shared->piece.block_size;
+	uint64_t i, at = src->off / bs - src->first_block;
+	int rc = piece_keep(&w->out, &src->piece, src->off, &n, err);
 
-	run = parent_run(src, block, &skip);
-	zeros = run != NULL && run->pack == MAP_PACK_ZEROS;
-	if (run != NULL && n > run->blocks - skip)
-		n = run->blocks - skip;
-	if (run != NULL && !zeros &&
-	    compare_sums(&w->compare, run, &sums, err) != 0)
+	if (rc < 0)
 		return -1;
-	if (!zeros && sums == NULL) {
+	if (rc == 0) {
 		for (i = at; i < at + n; i++)
 			src->bits[i / 8] |= (uint8_t)(1u << i % 8);
 		return 0;
 	}
-	for (i = 0; i < n; i++)
-		out->crc = crc32c_combine_shift(out->crc,
-		    zeros ? w->zeros.crc : sums[skip + i].crc,
-		    w->block_shift);
-	runs_add(&src->task->runs, &(struct map_run){ n, zeros ? run->pack :
-	    ENTRIES_FOREIGN + run->pack, run->frame,
-	    zeros ? 0 : run->block + (uint32_t)skip });
-	out->size += n * s->block_size;
-	src->off += n * s->block_size;
-	(void)atomic_fetch_add(s->done_bytes, n * s->block_size);
+	src->out->size += n * bs;
+	src->off += n * bs;
+	(void)atomic_fetch_add(w->shared->done_bytes, n * bs);
 	return 0;
 }
 
@@ -573,7 +346,7 @@ keep_blocks(struct copy_worker *w, struct source *src, uint64_t n,
 static void
 read_ahead(const struct copy_worker *w, const struct source *src)
 {
-	const uint64_t bs = w->shared->block_size;
+	const uint64_t bs = w->shared->piece.block_size;
 	const uint64_t end = (src->end - src->off) / bs;
 	uint64_t i, n;
 
@@ -590,7 +363,7 @@ read_ahead(const struct copy_worker *w, const struct source *src)
 static int
 copy_some(struct copy_worker *w, struct source *src, struct err *err)
 {
-	const uint64_t bs = w->shared->block_size;
+	const uint64_t bs = w->shared->piece.block_size;
 	uint64_t at, left, n;
 	size_t got = 1, most;
 
@@ -620,17 +393,13 @@ copy_some(struct copy_worker *w, struct source *src, struct err *err)
 static int
 copy_pieces(struct copy_worker *w, struct source *src, struct err *err)
 {
-	unsigned kind;
+	const bool some = src->parent != NULL && src->parent->some;
 
-	if (src->parent == NULL)
-		return copy_all(w, src, err);
-	if ((src->parent->some ? copy_some : copy_all)(w, src, err) != 0)
+	if ((some ? copy_some : copy_all)(w, src, err) != 0)
 		return -1;
-	for (kind = 0; kind < COPY_KINDS; kind++)
-		if (gather_flush(&w->gathers[kind], buf_str(&w->path),
-		    &src->task->runs, err) != 0)
-			return -1;
-	return 0;
+	src->out->crc = src->piece.crc;
+	src->out->changed = src->piece.changed;
+	return piece_end(&w->out, &src->piece, err);
 }
 
 static void
@@ -643,8 +412,10 @@ source_parent(struct source *src)
 		return;
 	p = &t->parents[src->index - t->first];
 	src->parent = p;
-	src->run = t->parent_runs.list + p->first_run;
-	src->run_end = src->run + p->n_runs;
+	src->piece.has_parent = true;
+	src->piece.before = p->before;
+	src->piece.run = t->parent_runs.list + p->first_run;
+	src->piece.run_end = src->piece.run + p->n_runs;
 }
 
 static int
@@ -657,9 +428,11 @@ copy_opened(struct copy_worker *w, struct source *src, const struct stat *st,
 
 	fill_times(src->out, st);
 	source_bounds(w, src, st);
-	src->run_block = src->off / s->block_size;
+	src->piece.path = buf_str(&w->path);
+	src->piece.runs = &t->runs;
+	src->piece.run_block = src->off / s->piece.block_size;
 	src->pages = (struct pages_file){ src->fd, buf_str(&w->path),
-		s->block_size, src->df.segment * s->segment_blocks,
+		s->piece.block_size, src->df.segment * s->segment_blocks,
 		s->checksums, 0 };
 	/* Only advice: it may fail. */
 	if (t->is_range && (src->parent == NULL || !src->parent->some))

@@ -26,9 +26,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backup/compare.h"
 #include "backup/gather.h"
-#include "backup/parent.h"
+#include "backup/piece.h"
 #include "backup/plan.h"
 #include "pipe/rate.h"
 #include "core/err.h"
@@ -44,13 +43,9 @@ struct copy_shared {
 	const struct plan *plan;
 	const char *pgdata;
 	int pgdata_fd;
-	uint32_t block_size;
+	struct piece_shared piece;
 	uint32_t segment_blocks; /* blocks in a relation's file */
 	bool checksums;
-	uint64_t fingerprint_seed;
-	int compress_level;
-	struct pack_shared *pack;
-	const struct parent *parent; /* NULL: all is new */
 	struct rate rate;
 	atomic_ullong *done_bytes;
 	atomic_bool stop; /* set by the owner: end at the next MiB */
@@ -110,23 +105,10 @@ struct copy_task {
 	uint64_t damaged_count;
 };
 
-/*
- * Where a block is stored: what is stored anew without having changed has
- * packs of its own, in which it will stay (backup/renew.h).
- */
-enum copy_kind { COPY_NEW, COPY_RENEWED, COPY_KINDS };
-
 struct copy_worker {
 	struct copy_shared *shared;
 	uint8_t *data; /* 1 MiB */
-	struct page_sum *sums;
-	struct map_run *kept; /* of each block at hand: what the parent has */
-	bool *due; /* of each: the parent's pack is not to be referred to */
-	struct page_sum zeros; /* of a block of zeros */
-	uint32_t block_shift; /* crc32c_shift() of a block */
-	struct pack_writer *writers[COPY_KINDS]; /* NULL: not needed yet */
-	struct gather gathers[COPY_KINDS];
-	struct compare compare;
+	struct piece_writer out;
 	int dir_fd;
 	uint32_t dir;
 	bool dir_known;

@@ -306,7 +306,7 @@ dispatch_run(const struct dispatch *d, struct err *err)
 	s.ring = xcalloc(s.window, sizeof(struct copy_task *));
 	buf_init(&s.path, FORMAT_PATH_MAX);
 	attach_init(&s.attach, d->shared->plan, d->parent, d->evidence,
-	    d->shared->block_size, d->shared->segment_blocks);
+	    d->shared->piece.block_size, d->shared->segment_blocks);
 	rc = pool_new(&s.pool, d->jobs, s.window, sizeof(struct copy_worker),
 	    copy_worker_init, copy_worker_fini, d->shared, err);
 	if (rc == 0)

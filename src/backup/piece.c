@@ -249,6 +249,34 @@ piece_store(struct piece_writer *w, struct piece_file *f, uint64_t off,
 }
 
 int
+piece_keep(struct piece_writer *w, struct piece_file *f, uint64_t off,
+    uint64_t *n, struct err *err)
+{
+	const struct page_sum *sums = NULL;
+	const struct map_run *run;
+	uint64_t skip, i;
+	bool zeros;
+
+	run = parent_run(f, off / w->shared->block_size, &skip);
+	if (run == NULL)
+		return 0;
+	if (*n > run->blocks - skip)
+		*n = run->blocks - skip;
+	zeros = run->pack == MAP_PACK_ZEROS;
+	if (!zeros && compare_sums(&w->compare, run, &sums, err) != 0)
+		return -1;
+	if (!zeros && sums == NULL)
+		return 0;
+	for (i = 0; i < *n; i++)
+		f->crc = crc32c_combine_shift(f->crc, zeros ? w->zeros.crc :
+		    sums[skip + i].crc, w->block_shift);
+	runs_add(f->runs, &(struct map_run){ *n, zeros ? run->pack :
+	    ENTRIES_FOREIGN + run->pack, run->frame,
+	    zeros ? 0 : run->block + (uint32_t)skip });
+	return 1;
+}
+
+int
 piece_store_block(struct piece_writer *w, struct piece_file *f,
     uint64_t block, const uint8_t *data, uint32_t *crc, struct err *err)
 {

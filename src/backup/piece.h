@@ -70,6 +70,15 @@ int piece_writer_flush(struct piece_writer *w, struct err *err) ERR_USE;
 int piece_store(struct piece_writer *w, struct piece_file *f, uint64_t off,
     const uint8_t *data, size_t len, struct err *err) ERR_USE;
 
+/*
+ * Up to *n blocks at `off` that the parent has and that did not change, which
+ * only the caller can know: its run goes on. 1: so it is; 0: they have to be
+ * read, as the parent has nothing there or nothing that holds. *n becomes how
+ * many of them that is about.
+ */
+int piece_keep(struct piece_writer *w, struct piece_file *f, uint64_t off,
+    uint64_t *n, struct err *err) ERR_USE;
+
 /* One block of a file, and its sum: stored as it is. */
 int piece_store_block(struct piece_writer *w, struct piece_file *f,
     uint64_t block, const uint8_t *data, uint32_t *crc,

@@ -203,12 +203,12 @@ try_copy(unsigned jobs, struct err *err)
 	shared.plan = plan;
 	shared.pgdata = pgdata;
 	shared.pgdata_fd = open(pgdata, O_RDONLY | O_DIRECTORY);
-	shared.block_size = BLOCK;
+	shared.piece.block_size = BLOCK;
 	shared.segment_blocks = SEGMENT_BLOCKS;
 	shared.checksums = with_checksums;
-	shared.fingerprint_seed = repo->fingerprint_seed;
-	shared.compress_level = 1;
-	shared.pack = &packs;
+	shared.piece.fingerprint_seed = repo->fingerprint_seed;
+	shared.piece.compress_level = 1;
+	shared.piece.pack = &packs;
 	shared.done_bytes = &done;
 	rc = putter_new(&putter, repo, &inc, err);
 	packs.put_arg = putter;
