@@ -47,6 +47,8 @@ EXTRA_DIST += \
 	%D%/integration/62-verify-wal.sh \
 	%D%/integration/63-standard-evidence.sh \
 	%D%/integration/65-export-tar.sh \
+	%D%/integration/67-new-tablespace.sh \
+	%D%/integration/65-delta-chain.sh \
 	%D%/integration/64-stream.sh \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh \

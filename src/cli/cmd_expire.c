@@ -115,6 +115,7 @@ remove_and_mark(const struct expire *e, struct removal_params *rp,
     struct err *err)
 {
 	const char *label = e->label;
+	struct removal_params mark = *rp;
 	struct removal_report report;
 	char again[FORMAT_LABEL_MAX];
 
@@ -129,10 +130,10 @@ remove_and_mark(const struct expire *e, struct removal_params *rp,
 			err_clear(err); /* it has just gone */
 			return 0;
 		}
-		rp->labels = &label;
-		rp->n_labels = 1;
+		mark.labels = &label;
+		mark.n_labels = 1;
 	}
-	if (removal_mark(rp, &report, err) != 0)
+	if (removal_mark(&mark, &report, err) != 0)
 		return -1;
 	print_mark(e, &report);
 	return 0;
