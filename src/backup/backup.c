@@ -549,9 +549,7 @@ finish(struct run *r, struct err *err)
 	c->original_bytes = r->entries.bytes;
 	if (cancel_check(err) != 0 || lease_confirm(r->claim.lease, err) != 0)
 		return -1;
-	if (c->attempt > 1)
-		log_info("attempt %u: %llu bytes that earlier ones stored are "
-		    "used", c->attempt, (unsigned long long)leftover_used(c));
+	leftover_say_used(c);
 	if (commit_put(r->params->repo, c, err) != 0)
 		return -1;
 	return claim_look_back(&r->claim, c, err);
@@ -671,10 +669,6 @@ run_all(struct run *r, struct err *err)
 	return 0;
 }
 
-/*
- * A cancelled backup leaves nothing; nor does one for which there was no
- * room, since archiving needs it. What another one stored serves the next.
- */
 static void
 remove_or_keep(struct run *r, const struct err *why)
 {
@@ -686,12 +680,8 @@ remove_or_keep(struct run *r, const struct err *why)
 		log_err(LOG_DEBUG, &err);
 		return;
 	}
-	if (!r->params->stream && !cancel_requested() &&
-	    why->sys_errno != ENOSPC && why->sys_errno != EDQUOT) {
-		log_warning("what this backup has stored is kept: the next "
-		    "backup goes on with it");
+	if (!r->params->stream && leftover_may_stay(why))
 		return;
-	}
 	if (leftover_remove(r->params->repo, &r->commit->inc,
 	    r->commit->label, &err) != 0) {
 		log_warning("could not remove the unfinished backup %s, which "

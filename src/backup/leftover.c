@@ -3,11 +3,14 @@
 
 #include "backup/leftover.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/cancel.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "repo/intent.h"
@@ -574,8 +577,19 @@ leftover_overlay(const struct leftover *l, const struct leftover_run *runs,
 	free(places);
 }
 
-uint64_t
-leftover_used(const struct commit *c)
+bool
+leftover_may_stay(const struct err *why)
+{
+	if (cancel_requested() || why->sys_errno == ENOSPC ||
+	    why->sys_errno == EDQUOT)
+		return false;
+	log_warning("what this backup has stored is kept: the next backup "
+	    "goes on with it");
+	return true;
+}
+
+void
+leftover_say_used(const struct commit *c)
 {
 	uint64_t used = 0;
 	size_t i;
@@ -584,7 +598,9 @@ leftover_used(const struct commit *c)
 		if (strcmp(c->packs[i].id.label, c->label) == 0 &&
 		    c->packs[i].id.attempt < c->attempt)
 			used += c->packs[i].live;
-	return used;
+	if (c->attempt > 1)
+		log_info("attempt %u: %" PRIu64 " bytes that earlier ones "
+		    "stored are used", c->attempt, used);
 }
 
 int

@@ -74,8 +74,15 @@ void leftover_overlay(const struct leftover *l,
     const struct leftover_run *runs, size_t n, const struct map_run *old,
     size_t n_old, struct map_run **out, size_t *n_out);
 
-/* Plain bytes of earlier attempts' packs that the commit refers to. */
-uint64_t leftover_used(const struct commit *c);
+/* How much of earlier attempts' packs the commit refers to, into the log. */
+void leftover_say_used(const struct commit *c);
+
+/*
+ * May what a backup that failed has stored stay for the next one (said so)?
+ * A cancelled one leaves nothing; nor does one for which there was no room,
+ * since archiving needs it.
+ */
+bool leftover_may_stay(const struct err *why);
 
 /*
  * Remove all objects in the folder of a backup without a commit, or whose

@@ -111,29 +111,23 @@ print_mark(const struct expire *e, const struct removal_report *r)
 }
 
 static int
-remove_and_mark(const struct expire *e, struct removal_params *rp,
+remove_and_mark(const struct expire *e, const struct removal_params *rp,
     struct err *err)
 {
-	const char *label = e->label;
-	struct removal_params mark = *rp;
 	struct removal_report report;
 	char again[FORMAT_LABEL_MAX];
 
 	if (removal_run(rp, &report, err) != 0)
 		return -1;
 	print_run(&report, rp->dry_run);
-	if (label[0] != '\0') {
-		if (report.backups > 0 && catalogue_find(e->repo, rp->inc,
-		    label, again, err) != 0) {
-			if (err->code != ERR_NOT_FOUND)
-				return -1;
-			err_clear(err); /* it has just gone */
-			return 0;
-		}
-		mark.labels = &label;
-		mark.n_labels = 1;
+	if (rp->n_labels > 0 && report.backups > 0 &&
+	    catalogue_find(e->repo, rp->inc, e->label, again, err) != 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(err); /* it has just gone */
+		return 0;
 	}
-	if (removal_mark(&mark, &report, err) != 0)
+	if (removal_mark(rp, &report, err) != 0)
 		return -1;
 	print_mark(e, &report);
 	return 0;
@@ -146,7 +140,9 @@ expire_one(const struct expire *e, const struct incarnation *inc,
 	const struct config *cfg = e->cfg;
 	struct lease_params lp = { .name = LEASE_BACKUPS,
 		.purpose = "expire", .valid_ms = cfg->lease_ms };
+	const char *const label = e->label;
 	struct removal_params rp = { .repo = e->repo, .inc = inc,
+		.labels = &label, .n_labels = label[0] != '\0',
 		.grace_us = (int64_t)cfg->grace_ms * 1000,
 		.force = cfg->force, .dry_run = cfg->dry_run };
 	int rc;

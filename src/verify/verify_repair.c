@@ -602,7 +602,7 @@ find_part(struct vworker *w, struct repo *repo, const struct commit *c,
 		const bool absent = err->code == ERR_NOT_FOUND;
 
 		err_clear(err);
-		if (absent && g > 0)
+		if (absent && g >= c->attempt) /* its own is one less */
 			break;
 	}
 	*end = g;
