@@ -33,7 +33,8 @@ libdapk_a_SOURCES += \
 	%D%/timing.c %D%/timing.h \
 	%D%/wait.c %D%/wait.h \
 	%D%/walcollect.c %D%/walcollect.h
-unit_tests += tests/unit/test_parent tests/unit/test_plan tests/unit/test_copy \
+unit_tests += tests/unit/test_leftover \
+	tests/unit/test_parent tests/unit/test_plan tests/unit/test_copy \
 	tests/unit/test_renew \
 	tests/unit/test_sources \
 	tests/unit/test_evidence \
