@@ -192,13 +192,19 @@ compare_piece(struct piece_writer *w, struct piece_file *f, uint64_t first,
 	return 0;
 }
 
-/* Nothing of the piece at hand is kept, and nothing waits before it. */
+/*
+ * A whole frame of which nothing is kept, and nothing waits before it. Less
+ * than a frame is gathered: where WAL says what has changed, pieces are as
+ * small as single blocks.
+ */
 static bool
-stands_alone(const struct piece_writer *w, size_t blocks)
+stands_alone(const struct piece_writer *w, size_t got, size_t blocks)
 {
 	const enum piece_kind kind = w->due[0] ? PIECE_RENEWED : PIECE_NEW;
 	size_t i;
 
+	if (got < FORMAT_FRAME_PLAIN_MAX)
+		return false;
 	for (i = 1; i < blocks; i++)
 		if (w->due[i] != w->due[0])
 			return false;
@@ -215,7 +221,7 @@ store_changes(struct piece_writer *w, struct piece_file *f, uint64_t off,
 
 	if (compare_piece(w, f, off / bs, blocks, &equal, err) != 0)
 		return -1;
-	if (equal == 0 && stands_alone(w, blocks))
+	if (equal == 0 && stands_alone(w, got, blocks))
 		return store_whole(w, f, w->due[0] ? PIECE_RENEWED :
 		    PIECE_NEW, off, data, got, blocks, err);
 	for (i = 0; i < blocks; i++) {
