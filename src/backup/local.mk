@@ -36,6 +36,7 @@ libdapk_a_SOURCES += \
 unit_tests += tests/unit/test_leftover \
 	tests/unit/test_parent tests/unit/test_plan tests/unit/test_copy \
 	tests/unit/test_renew \
+	tests/unit/test_stream \
 	tests/unit/test_sources \
 	tests/unit/test_evidence \
 	tests/unit/test_walcollect
