@@ -17,6 +17,7 @@
 #include "repo/object.h"
 #include "repo/pack.h"
 #include "repo/packset.h"
+#include "repo/tombstone.h"
 
 #define RESUME_AGE_US (INT64_C(7) * 86400 * 1000000)
 #define COMPLAINTS_MAX 3
@@ -75,10 +76,87 @@ label_in(const char *name, int64_t now, char out[FORMAT_LABEL_MAX])
 	return label_valid(out) && strcmp(out, oldest) >= 0;
 }
 
-/* The newest label whose folder has no commit. */
+/*
+ * Folders without a commit that no interrupted backup left: of a removed
+ * backup whose packs other backups refer to, or that is being removed. Who
+ * went on under such a label would mix its objects with those of others.
+ */
+struct taken {
+	char (*labels)[FORMAT_LABEL_MAX];
+	size_t n;
+	struct tombstone_set stones;
+};
+
+static void
+taken_free(struct taken *t)
+{
+	free(t->labels);
+	tombstone_list_free(&t->stones);
+}
+
+static bool
+is_referred(const struct taken *t, const char *label)
+{
+	size_t i;
+
+	for (i = t->n; i > 0; i--) /* packs of one backup follow each other */
+		if (strcmp(t->labels[i - 1], label) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_taken(const struct taken *t, const char *label)
+{
+	char prefix[64 + FORMAT_LABEL_MAX];
+	size_t i;
+
+	(void)snprintf(prefix, sizeof(prefix), "backups/%s/", label);
+	for (i = 0; i < t->stones.n_names; i++)
+		if (strncmp(t->stones.names[i], prefix, strlen(prefix)) == 0)
+			return true;
+	return is_referred(t, label);
+}
+
+/* *known false: a commit cannot be read, and may refer to anything. */
+static int
+taken_find(struct taken *t, struct repo *repo, const struct incarnation *inc,
+    bool *known, struct err *err)
+{
+	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	struct commit c;
+	size_t i, k, n;
+
+	*known = true;
+	if (tombstone_list(repo, inc, &t->stones, err) != 0 ||
+	    catalogue_backups(repo, inc, &labels, &n, NULL, err) != 0)
+		return -1;
+	for (i = 0; i < n && *known; i++) {
+		if (commit_get(repo, inc, labels[i], &c, err) != 0) {
+			log_info("an interrupted backup is not gone on with: "
+			    "%s", err->msg);
+			err_clear(err);
+			*known = false;
+			break;
+		}
+		for (k = 0; k < c.n_packs; k++) {
+			if (is_referred(t, c.packs[k].id.label))
+				continue;
+			t->labels = xreallocarray(t->labels, t->n + 1,
+			    sizeof(*t->labels));
+			memcpy(t->labels[t->n++], c.packs[k].id.label,
+			    sizeof(*t->labels));
+		}
+		commit_free(&c);
+	}
+	free(labels);
+	return 0;
+}
+
+/* The newest label whose folder has no commit, and is not taken. */
 static int
 newest_open(struct repo *repo, const struct incarnation *inc, int64_t now,
-    char out[FORMAT_LABEL_MAX], struct err *err)
+    const struct taken *taken, char out[FORMAT_LABEL_MAX], struct err *err)
 {
 	struct names l = { NULL, 0 };
 	char key[STORAGE_KEY_MAX], label[FORMAT_LABEL_MAX];
@@ -91,7 +169,7 @@ newest_open(struct repo *repo, const struct incarnation *inc, int64_t now,
 	rc = storage_list(repo->st, key, true, note_name, &l, err);
 	for (i = 0; i < l.n && rc == 0; i++) {
 		if (!label_in(l.list[i], now, label) ||
-		    strcmp(label, out) <= 0)
+		    strcmp(label, out) <= 0 || is_taken(taken, label))
 			continue;
 		folder_key(inc, label, "commit", key);
 		if (storage_stat(repo->st, key, &size, NULL, err) == 0)
@@ -102,6 +180,26 @@ newest_open(struct repo *repo, const struct incarnation *inc, int64_t now,
 		err_clear(err);
 	}
 	free_names(&l);
+	return rc;
+}
+
+static int
+find_open(struct repo *repo, const struct incarnation *inc, int64_t now,
+    char out[FORMAT_LABEL_MAX], struct err *err)
+{
+	struct taken taken = { NULL, 0, { .list = NULL } };
+	bool known;
+	int rc;
+
+	/* Mostly there is none, and no commit has to be read. */
+	rc = newest_open(repo, inc, now, &taken, out, err);
+	if (rc != 0 || out[0] == '\0')
+		return rc;
+	out[0] = '\0';
+	rc = taken_find(&taken, repo, inc, &known, err);
+	if (rc == 0 && known)
+		rc = newest_open(repo, inc, now, &taken, out, err);
+	taken_free(&taken);
 	return rc;
 }
 
@@ -140,7 +238,7 @@ leftover_find(struct repo *repo, const struct incarnation *inc, int64_t now,
 	size_t i, n;
 
 	memset(out, 0, sizeof(*out));
-	if (newest_open(repo, inc, now, out->label, err) != 0)
+	if (find_open(repo, inc, now, out->label, err) != 0)
 		return err_wrap(err, "look for an interrupted backup");
 	if (out->label[0] == '\0')
 		return 0;

@@ -7,7 +7,9 @@
  * next backup goes on under the same label, as the next attempt, and takes
  * those packs for one more source of blocks that may be known. Nothing of
  * them is taken on trust: blocks are compared by fingerprint and CRC, as the
- * parent's are. So it does not matter what else stands in the folder.
+ * parent's are. So it does not matter what else stands in the folder. But a
+ * folder that a commit refers to, or a tombstone names, is no such thing: its
+ * backup was removed, and its packs may be other backups' only copy.
  *
  *	leftover_find(repo, &inc, now, &found, err);
  *	leftover_read(&left, repo, &inc, label, block_size, pulse, arg, err);

@@ -66,11 +66,24 @@ commit=$(commit_of "${labels[-1]}")
 jq -e '[.packs[] | select(.live > .plain or .live == 0)] == []' <<<"$commit" >/dev/null ||
 	fail "live bytes: $(jq -c '.packs' <<<"$commit")"
 # Only commits go: packs stay while another one refers to them.
-rm "$(backup_dir "${labels[-2]}")/commit" "$(backup_dir "${labels[1]}")/commit"
+rm "$(backup_dir "${labels[-2]}")/commit" "$(backup_dir "${labels[2]}")/commit"
+assert_restores_truth "${labels[-1]}" $((${#labels[@]} - 1))
+
+note "the folder of a removed backup is not an interrupted one's: others need its packs"
+for i in 1 2; do
+	"${AS_USER[@]}" "$BIN" --config "$CONF" backup --max-rate 1MB --full-read-every 0 >"$T/cancelled.log" 2>&1 &
+	pid=$!
+	wait_for 60 "the copy" grep -q "parent is backup" "$T/cancelled.log"
+	stop_pid "$pid" INT
+	exited "$pid"
+	assert_ne "$RC" 0 "the exit code of a cancelled backup"
+	assert_lacks "$(<"$T/cancelled.log")" "interrupted: going on" "the message"
+done
 assert_restores_truth "${labels[-1]}" $((${#labels[@]} - 1))
 
 note "--full refers to none"
 take_backup --full
+[[ " ${labels[*]} " != *" $LABEL "* ]] || fail "label $LABEL is used twice"
 assert_eq "$(commit_of "$LABEL" | jq -r .parent)" null "the parent"
 assert_eq "$(commit_of "$LABEL" | jq -r '[.packs[].label] | unique[]')" "$LABEL" "packs"
 assert_restores_truth "$LABEL" $((${#labels[@]} - 1))
