@@ -8,7 +8,7 @@
 # The cluster needs max_prepared_transactions; a data directory that lives in
 # $T/NAME. Tablespaces are $T/NAME.ts*.
 CHURN_OPS=(update delete_tail freeze copy_in recreate index reindex truncate
-	cluster full full_catalog unlogged sequence file_copy wal_log drop_db
+	cluster full full_catalog unlogged sequence file_copy wal_log drop_db same_oid
 	tablespace move_table move_db prepared rolled_back toast analyze checkpoint)
 CHURN_N=0
 
@@ -128,6 +128,13 @@ churn_drop_db() {
 	db=$(sql "$1" "SELECT datname FROM pg_database WHERE datname ~ '^(copied|logged)' ORDER BY oid LIMIT 1")
 	[ -z "$db" ] || sql "$1" "DROP DATABASE $db"
 }
+# The same files under the same names, copied without a word about their blocks.
+churn_same_oid() {
+	[ "${MAJOR[$1]}" -ge 15 ] || return 0
+	sql "$1" "DROP DATABASE IF EXISTS same"
+	sql "$1" "CREATE DATABASE same OID 900000 TEMPLATE other STRATEGY file_copy"
+	[ $((RANDOM % 2)) = 0 ] || sql "$1" "UPDATE o SET id = -id WHERE id < 100" same
+}
 churn_tablespace() {
 	as_user mkdir "$T/$1.ts_$CHURN_N"
 	sql "$1" "CREATE TABLESPACE ts_$CHURN_N LOCATION '$T/$1.ts_$CHURN_N'"
@@ -144,7 +151,8 @@ churn_move_db() {
 	local where
 	where=$(sql "$1" "SELECT CASE WHEN spcname = 'ts1' THEN 'pg_default' ELSE 'ts1' END
 		FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE datname = 'moving'")
-	sql "$1" "UPDATE m SET id = id + 1 WHERE id % 11 = 0" moving
+	# Few pages, so that what was changed at one place is old at the other.
+	sql "$1" "UPDATE m SET id = -id WHERE id BETWEEN $((RANDOM % 4000)) AND $((RANDOM % 4000))" moving
 	sql "$1" "ALTER DATABASE moving SET TABLESPACE $where"
 }
 churn_prepared() {
