@@ -59,11 +59,13 @@ for major in ${DAPK_TEST_MAJORS:-$MAIN}; do
 	case $major in
 	15 | 17 | 18) waldump_blocks "$src" "$from" "$to" >"$T/theirs" ;;
 	16) inspect_blocks "$src" "$from" "$to" >"$T/theirs" ;;
-	*) cp "$T/ours" "$T/theirs" ;; # no tool of this major at hand
+	*) rm -f "$T/theirs" ;; # no tool of 13 and 14 at hand: page LSNs below
 	esac
-	cmp -s "$T/ours" "$T/theirs" ||
-		fail "PostgreSQL $major: $(diff "$T/ours" "$T/theirs" | head -n 10)"
-	note "PostgreSQL $major: $(wc -l <"$T/ours") blocks as its tools say"
+	if [ -e "$T/theirs" ]; then
+		cmp -s "$T/ours" "$T/theirs" ||
+			fail "PostgreSQL $major: $(diff "$T/ours" "$T/theirs" | head -n 10)"
+		note "PostgreSQL $major: $(wc -l <"$T/ours") blocks as its tools say"
+	fi
 
 	if [ "$major" -ge 17 ]; then
 		wait_for 60 "the summary up to $to" sql_true "$src" \
