@@ -141,7 +141,7 @@ sed -i "s|^conninfo = .*|conninfo = host=127.0.0.1 port=${PORT[src]} user=stream
 note "nothing is left when the connection is cut"
 count_commits() { find "$REPO" -name commit | wc -l; }
 before=$(count_commits)
-how=exec stream --max-rate=2MB --full >"$T/cut.out" 2>"$T/cut.err" &
+how="exec" stream --max-rate=2MB --full >"$T/cut.out" 2>"$T/cut.err" &
 pid=$!
 walsender() { sql src "SELECT pid FROM pg_stat_progress_basebackup WHERE phase LIKE 'streaming%'"; }
 there() { [ -n "$(walsender)" ]; }
@@ -155,7 +155,7 @@ assert_match "$ERR" 'receive the backup|terminat'
 assert_eq "$(count_commits)" "$before" "commits"
 
 note "a cancel ends the server's backup"
-how=exec stream --max-rate=2MB --full >"$T/cut.out" 2>"$T/cut.err" &
+how="exec" stream --max-rate=2MB --full >"$T/cut.out" 2>"$T/cut.err" &
 pid=$!
 wait_for 30 "the walsender" there
 stop_pid "$pid"
