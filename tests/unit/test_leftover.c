@@ -5,8 +5,10 @@
 
 #include "backup/leftover.h"
 #include "core/time.h"
+#include "repo/commit.h"
 #include "repo/intent.h"
 #include "repo/pack.h"
+#include "repo/tombstone.h"
 
 #define FOLDER "clusters/main/15-7312345678901234567/backups/"
 #define BLOCK 8192
@@ -61,6 +63,62 @@ label_now(int64_t age, uint64_t random, char out[FORMAT_LABEL_MAX])
 	label_make(time_now() - age, random, out);
 }
 
+/* A commit of `label` that refers to a pack of `refers`. */
+static void
+store_commit(struct fixture *f, const char *label, const char *refers)
+{
+	static char local[] = "local", program[] = "test", host[] = "here";
+	struct manifest_part part = { .size = 1 };
+	struct commit_pack pack = { .id = { "", 1, 0 }, .size = 1 };
+	struct commit c = { .inc = f->inc, .method = local,
+		.program = program, .host = host, .attempt = 1,
+		.timeline = 1, .read_all = true,
+		.wal_first = "000000010000000000000001",
+		.wal_last = "000000010000000000000001",
+		.block_size = BLOCK, .wal_segment_size = 16 << 20,
+		.parts = &part, .n_parts = 1, .packs = &pack, .n_packs = 1 };
+
+	(void)snprintf(c.label, sizeof(c.label), "%s", label);
+	(void)snprintf(pack.id.label, sizeof(pack.id.label), "%s", refers);
+	OK(commit_put(f->repo, &c, &err));
+}
+
+static void
+a_removed_backups_folder_is_not_gone_on_with(void **state)
+{
+	struct fixture *f = *state;
+	struct leftover_found found;
+	char removed[FORMAT_LABEL_MAX], other[FORMAT_LABEL_MAX];
+	char open[FORMAT_LABEL_MAX], *name, *key;
+
+	label_now(9000000, 4, open);
+	label_now(6000000, 5, removed);
+	label_now(3000000, 6, other);
+	store_pack(f, removed, 1, 1);
+	store_pack(f, other, 1, 1);
+	store_commit(f, other, removed); /* its only copy may be there */
+	OK(leftover_find(f->repo, &f->inc, time_now(), &found, &err));
+	assert_string_equal(found.label, "");
+	/* One that is older, but nobody's. */
+	store_pack(f, open, 1, 1);
+	OK(leftover_find(f->repo, &f->inc, time_now(), &found, &err));
+	assert_string_equal(found.label, open);
+	/* A commit that cannot be read may refer to anything. */
+	label_now(0, 7, removed);
+	key = xasprintf(FOLDER "%s/commit", removed);
+	OK(storage_put(f->st, key, "x", 1, &err));
+	OK(leftover_find(f->repo, &f->inc, time_now(), &found, &err));
+	assert_string_equal(found.label, "");
+	OK(storage_remove(f->st, key, &err));
+	free(key);
+	/* What a tombstone names is on its way out. */
+	name = xasprintf("backups/%s/commit", open);
+	OK(tombstone_put(f->repo, &f->inc, &name, 1, false, &err));
+	free(name);
+	OK(leftover_find(f->repo, &f->inc, time_now(), &found, &err));
+	assert_string_equal(found.label, "");
+}
+
 static void
 the_newest_open_folder_is_found_with_a_free_number(void **state)
 {
@@ -79,9 +137,7 @@ the_newest_open_folder_is_found_with_a_free_number(void **state)
 	assert_string_equal(found.label, ""); /* too old */
 	store_pack(f, label, 1, 1);
 	store_pack(f, done, 1, 1);
-	key = xasprintf(FOLDER "%s/commit", done);
-	OK(storage_put(f->st, key, "x", 1, &err));
-	free(key);
+	store_commit(f, done, done);
 	OK(leftover_find(f->repo, &f->inc, time_now(), &found, &err));
 	assert_string_equal(found.label, label);
 	assert_int_equal(found.attempts, 1);
@@ -220,6 +276,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_removed_backups_folder_is_not_gone_on_with),
 		TEST(the_newest_open_folder_is_found_with_a_free_number),
 		TEST(what_is_left_is_read_and_packs_that_do_not_hold_are_not),
 		TEST(a_store_that_fails_is_an_error),
