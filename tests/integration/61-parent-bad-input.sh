@@ -38,7 +38,7 @@ change 1
 take_backup
 
 note "a pack that is missing"
-pack=$(in_repo "$(foreign_packs "$LABEL" | head -n 1)")
+pack=$(in_repo "$(foreign_packs "$LABEL" | sed -n 1p)")
 rm "$pack"
 change 2
 take_backup
@@ -47,7 +47,7 @@ assert_lacks "$(foreign_packs "$LABEL")" "${pack##*/backups/}" "the packs referr
 healed "missing"
 
 note "a pack of a wrong size"
-pack=$(in_repo "$(foreign_packs "$LABEL" | head -n 1)")
+pack=$(in_repo "$(foreign_packs "$LABEL" | sed -n 1p)")
 truncate -s -100 "$pack"
 change 3
 take_backup
@@ -56,7 +56,7 @@ assert_lacks "$(foreign_packs "$LABEL")" "${pack##*/backups/}" "the packs referr
 healed "wrong size"
 
 note "a pack that is marked damaged"
-pack=$(in_repo "$(foreign_packs "$LABEL" | head -n 1)")
+pack=$(in_repo "$(foreign_packs "$LABEL" | sed -n 1p)")
 as_user touch "${pack%.zst}.g0.damaged"
 change 4
 take_backup
@@ -65,7 +65,7 @@ assert_lacks "$(foreign_packs "$LABEL")" "${pack##*/backups/}" "the packs referr
 healed "marked damaged"
 
 note "a pack whose page sums do not hold: what cannot be compared is stored anew"
-pack=$(in_repo "$(foreign_packs "$LABEL" | head -n 1)")
+pack=$(in_repo "$(foreign_packs "$LABEL" | sed -n 1p)")
 size=$(stat -c %s "$pack")
 index=$(od -An -tu4 -j $((size - 16)) -N 4 "$pack" | tr -d ' ')
 spoil "$pack" $((index - 20)) # the last frame before the index
