@@ -243,6 +243,8 @@ source_bounds(const struct copy_worker *w, struct source *src,
 		src->end = size; /* TRAPS T34: not cut at the size listed */
 	if (src->end > size)
 		src->end = size;
+	if (src->end < src->off)
+		src->end = src->off; /* it became shorter: nothing is left */
 }
 
 /* Read up to `most` bytes and check them; *got 0 at the end. */

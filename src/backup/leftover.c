@@ -325,7 +325,7 @@ add_frame(struct reading *r, uint32_t pack, uint32_t frame,
 		run.block = r->blocks[i];
 		run.blocks = (uint32_t)k;
 		run.in_frame = (uint32_t)i;
-		if (run.block + k <= OVERLAY_BLOCKS_MAX)
+		if (run.block <= OVERLAY_BLOCKS_MAX - k)
 			add_run(r, &run);
 	}
 	return 0;

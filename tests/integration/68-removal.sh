@@ -78,6 +78,19 @@ expect 1 dapk expire --backup "${LABELS[0]}"
 assert_clear_error 'no backup of cluster'
 assert_hint info
 
+note "what a removed backup leaves for others is no interrupted backup's: a cancelled one leaves it"
+kept=$(find "$(backup_dir "${LABELS[0]}")" -name 'pack-*.zst' | sort)
+[ -n "$kept" ] || fail "nothing of ${LABELS[0]} is in use"
+change 7
+"${AS_USER[@]}" "$BIN" --config "$CONF" backup --max-rate 3MB >"$T/slow.out.log" 2>"$T/slow.err.log" &
+slow=$!
+wait_for 30 "the copying to begin" grep -q "starts at" "$T/slow.err.log"
+assert_lacks "$(cat "$T/slow.err.log")" "interrupted" "what the backup said"
+kill -s TERM "$slow"
+exited "$slow"
+assert_eq "$(find "$(backup_dir "${LABELS[0]}")" -name 'pack-*.zst' | sort)" "$kept" "packs of ${LABELS[0]}"
+for label in "${LABELS[@]:1}"; do restores "$label"; done
+
 note "in any order"
 order=(3 1 4 2)
 for i in "${order[@]}"; do

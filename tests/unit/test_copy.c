@@ -643,6 +643,55 @@ a_repository_that_cannot_be_written_ends_the_copy(void **state)
 	free(place);
 }
 
+/* A range of which the parent has all, and that is not there any more. */
+static void
+a_file_may_end_before_a_range_of_it_begins(void **state)
+{
+	struct pack_shared packs = { .repo = repo, .inc = inc, .attempt = 1,
+		.block_size = BLOCK, .target = (size_t)1 << 20 };
+	struct err err = ERR_INIT;
+	struct copy_shared shared;
+	struct copy_worker worker;
+	struct plan_item item;
+	struct copy_task *task;
+	atomic_ullong done = 0;
+	char *path = in_pgdata(REL);
+	uint32_t i = 0;
+
+	memset(&worker, 0, sizeof(worker));
+	write_at(REL, "", 1, COPY_RANGE + (8 << 20) - 1);
+	list_files();
+	assert_int_equal(truncate(path, 1 << 20), 0);
+	free(path);
+	do
+		plan_get(plan, i++, &item);
+	while (item.type != PLAN_FILE || item.size <= COPY_RANGE);
+	copy_shared_init(&shared, 0);
+	shared.plan = plan;
+	shared.pgdata = pgdata;
+	shared.pgdata_fd = open(pgdata, O_RDONLY | O_DIRECTORY);
+	shared.piece.block_size = BLOCK;
+	shared.piece.pack = &packs;
+	shared.segment_blocks = SEGMENT_BLOCKS;
+	shared.done_bytes = &done;
+	task = copy_task_new_range(&shared, i - 1, COPY_RANGE, 8 << 20, true);
+	task->parents = xcalloc(1, sizeof(*task->parents));
+	task->parents[0] = (struct copy_parent){ .found = true, .some = true,
+		.size = item.size, .n_bits = (8 << 20) / BLOCK };
+	task->bits = xcalloc(1, (8 << 20) / BLOCK / 8);
+	assert_int_equal(copy_worker_init(&worker, &shared, &err), 0);
+	(void)alarm(30);
+	assert_int_equal(copy_task_run(&worker, task, false, &err), 0);
+	(void)alarm(0);
+	assert_true(copy_task_done(task, 0));
+	assert_int_equal(task->files[0].size, 0);
+	assert_int_equal(task->files[0].n_runs, 0);
+	copy_worker_fini(&worker);
+	copy_task_free(task);
+	copy_shared_free(&shared);
+	assert_int_equal(close(shared.pgdata_fd), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -665,6 +714,7 @@ main(void)
 		TEST(a_relation_that_grows_is_cut_at_its_size_when_listed),
 		TEST(another_file_that_grows_is_read_to_its_end),
 		TEST(a_piece_of_a_page_at_the_end_is_taken_as_it_is),
+		TEST(a_file_may_end_before_a_range_of_it_begins),
 		TEST(the_owners_error_ends_the_copy),
 		TEST(a_repository_that_cannot_be_written_ends_the_copy),
 	};
