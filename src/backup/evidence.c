@@ -62,8 +62,8 @@ check_parent(struct evidence *ev, const struct evidence_params *p)
 		read_all(ev, "there is no backup to begin from");
 	else if (parent->source[0] == '\0' || p->source[0] == '\0' ||
 	    strcmp(parent->source, p->source) != 0)
-		read_all(ev, "backup %s was read from another data directory",
-		    parent->label);
+		read_all(ev, "backup %s was read from another data directory "
+		    "or with another --method", parent->label);
 	else if (parent->inc.major != p->major ||
 	    parent->inc.system_id != ctl->system_id ||
 	    parent->block_size != ctl->block_size ||

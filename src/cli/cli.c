@@ -89,8 +89,8 @@ const struct command command_table[] = {
 	    examples_get, cmd_archive_get },
 	{ "backup", COMMAND_BACKUP, "", 0, 0, "back up a running server",
 	    "Copies the data directory of the running server into the "
-	    "repository and waits\nuntil the WAL that the backup needs is "
-	    "there too.",
+	    "repository, pages\nthat an earlier backup has by reference, and "
+	    "waits until the WAL that the backup\nneeds is there too.",
 	    examples_backup, cmd_backup },
 	{ "restore", COMMAND_RESTORE, "", 0, 0,
 	    "restore a backup and recover to a point in time",

@@ -16,9 +16,15 @@ static void
 print_finding(const struct verify_finding *f, FILE *out)
 {
 	char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
+	const char *reason = f->reason;
+	size_t n = strlen(f->object);
 
+	/* Many a reason begins with the object's name. */
+	if (strncmp(reason, f->object, n) == 0 &&
+	    strncmp(reason + n, ": ", 2) == 0)
+		reason += n + 2;
 	(void)fprintf(out, "  %s %s: %s\n", verify_kind_name(f->kind),
-	    f->object, f->reason);
+	    f->object, reason);
 	if (f->kind == VERIFY_GAP && f->to != 0)
 		(void)fprintf(out, "    times after %s cannot be recovered "
 		    "to, until %s\n", time_format_local(f->from, from),

@@ -324,6 +324,10 @@ export_backup(const struct export_params *params, struct commit *commit,
 	fileread_free(j.files);
 	buf_free(&j.control);
 	output_free(&j.out);
+	if (ret != 0 && err->code == ERR_DAMAGED)
+		err_hint(err, "dapk-backup verify --quick names the newest "
+		    "backup that is whole; dapk-backup verify --repair mends "
+		    "what can be");
 	return ret == 0 ? 0 : err_wrap(err, "export of backup %s",
 	    commit->label);
 }

@@ -161,8 +161,12 @@ slot_get(struct fileread *fr, uint32_t pack, uint32_t frame,
 		fr->last = slot_take(fr);
 		s = &fr->slots[fr->last];
 		/* Opened with its size, which is then checked too. */
-		if (pack_cache_open(fr->cache, &p->id, p->size, &r, err) != 0)
+		if (pack_cache_open(fr->cache, &p->id, p->size, &r, err) != 0) {
+			/* The commit names it: its absence is damage. */
+			if (err->code == ERR_NOT_FOUND)
+				err->code = ERR_DAMAGED;
 			return -1;
+		}
 		if (pack_cache_frame(fr->cache, &p->id, frame, &h, &s->plain,
 			err) != 0 || slot_fill(fr, s, &h, err) != 0) {
 			buf_clear(&s->plain);

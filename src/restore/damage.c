@@ -58,6 +58,16 @@ damage_free(struct damage *d)
 	free(d);
 }
 
+static void
+log_lost(const char *path, uint64_t block, uint64_t n, const struct err *why)
+{
+	if (block == DAMAGE_UNKNOWN_BLOCK)
+		log_warning("lost: %s: %s", path, why->msg);
+	else
+		log_warning("lost: %s: %" PRIu64 " block%s from %" PRIu64
+		    " on: %s", path, n, n == 1 ? "" : "s", block, why->msg);
+}
+
 void
 damage_add(struct damage *d, const char *path, uint64_t block, uint64_t n,
     const struct err *why)
@@ -80,7 +90,9 @@ damage_add(struct damage *d, const char *path, uint64_t block, uint64_t n,
 	d->lines++;
 	d->blocks += n;
 	if (d->lines <= LOGGED_MAX)
-		log_warning("lost: %s", why->msg);
+		log_lost(buf_str(&name), block, n, why);
+	if (d->lines == LOGGED_MAX + 1)
+		log_warning("more is lost: " DAMAGE_LIST " has all");
 	(void)pthread_mutex_unlock(&d->lock);
 	buf_free(&name);
 	buf_free(&line);

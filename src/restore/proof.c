@@ -66,11 +66,12 @@ prove_pack(const struct restore_plan *plan, struct packset *set,
 static void
 note_lost(struct restore_plan *plan, size_t n)
 {
-	plan_note(plan, "%zu packs of backup %s are missing or damaged: what "
+	plan_note(plan, "%zu pack%s of backup %s missing or damaged: what "
 	    "they hold is lost, and will be zeros (--allow-damage)", n,
+	    n == 1 ? "" : "s", plan->backup.label);
+	log_warning("%zu pack%s of backup %s missing or damaged: what they "
+	    "hold becomes zeros", n, n == 1 ? "" : "s",
 	    plan->backup.label);
-	log_warning("%zu packs of backup %s are missing or damaged: what they "
-	    "hold becomes zeros", n, plan->backup.label);
 }
 
 /* All of them, so that one run tells how much is lost. */
@@ -109,7 +110,8 @@ prove_packs(struct restore_plan *plan, struct err *err)
 		if (lost > 1)
 			err_wrap(err, "%zu packs are lost, the first", lost);
 		err_hint(err, "choose another backup: --backup LABEL "
-		    "(dapk-backup info lists them); or restore what is left: "
+		    "(dapk-backup verify --quick names the newest that "
+		    "is whole); or restore what is left: "
 		    "--allow-damage");
 	}
 out:
