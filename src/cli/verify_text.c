@@ -105,16 +105,19 @@ static void
 print_next(const struct verify_cluster *cl, const struct config *cfg,
     FILE *out)
 {
-	const char *good = NULL;
+	const struct verify_backup *b, *good = NULL;
 	size_t i;
 
-	for (i = 0; i < cl->n_backups; i++)
-		if (verify_backup_holds(&cl->backups[i]) &&
-		    !cl->backups[i].removed)
-			good = cl->backups[i].label;
+	/* By time: a resumed backup is newer than its label. */
+	for (i = 0; i < cl->n_backups; i++) {
+		b = &cl->backups[i];
+		if (verify_backup_holds(b) && !b->removed &&
+		    (good == NULL || b->stop_time > good->stop_time))
+			good = b;
+	}
 	if (good != NULL)
 		(void)fprintf(out, "  newest backup without damage: %s\n",
-		    good);
+		    good->label);
 	else if (cl->n_backups > 0)
 		(void)fprintf(out, "  NO BACKUP IS WITHOUT DAMAGE\n");
 	if (cfg->verify_quick) {
