@@ -236,7 +236,8 @@ take_wal(struct evidence *ev, const struct evidence_params *p,
 {
 	struct walcollect w = { .repo = p->repo, .inc = &p->parent->inc,
 		.pgdata = p->pgdata, .control = p->control, .path = path,
-		.from = from, .to = p->start_lsn, .jobs = p->jobs,
+		.from = from, .to = p->start_lsn,
+		.stored_to = p->parent->stop_lsn, .jobs = p->jobs,
 		.pulse = p->pulse, .pulse_arg = p->pulse_arg };
 
 	if (walcollect(&w, ev->set, err) != 0)

@@ -312,11 +312,13 @@ segment_name(const struct walcollect *w, uint64_t segno,
 static void
 read_segment(struct scan *s, uint64_t segno)
 {
+	const struct walcollect *w = s->w->c->w;
 	char name[WAL_SEGMENT_NAME_LEN + 1];
 	bool found;
 
-	segment_name(s->w->c->w, segno, name);
-	if (s->local_first)
+	segment_name(w, segno, name);
+	if (s->local_first && wal_segment_start(segno,
+	    w->control->wal_segment_size) >= w->stored_to)
 		found = read_local(s, segno, name) ||
 		    read_stored(s, segno, name);
 	else

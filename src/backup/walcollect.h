@@ -23,6 +23,13 @@ struct walcollect {
 	const struct control *control;
 	const struct history *path; /* that `to` is on */
 	pg_lsn from, to; /* both begin a record, or end one; from < to */
+	/*
+	 * The repository goes before pg_wal up to here: what the parent
+	 * needed is stored for certain, and a data directory that was set
+	 * back (a snapshot of its disk) has other WAL in the same place,
+	 * which then does not go on from what is stored.
+	 */
+	pg_lsn stored_to;
 	unsigned jobs;
 	int (*pulse)(void *arg, struct err *err);
 	void *pulse_arg;

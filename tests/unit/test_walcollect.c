@@ -37,17 +37,24 @@ remove_local(const struct place *p, const char *name)
 }
 
 static struct walcollect
-collect(struct place *p, const struct history *path, uint64_t from,
-    uint64_t to, unsigned jobs, struct blockset *set)
+collect_stored(struct place *p, const struct history *path, uint64_t from,
+    uint64_t to, uint64_t stored_to, unsigned jobs, struct blockset *set)
 {
 	struct control ctl;
 	struct walcollect w = { .repo = p->repo, .inc = &p->inc,
 		.pgdata = p->pgdata, .control = &ctl, .path = path,
-		.from = from, .to = to, .jobs = jobs };
+		.from = from, .to = to, .stored_to = stored_to, .jobs = jobs };
 
 	OK(control_read(p->pgdata, &ctl, NULL, &err));
 	OK(walcollect(&w, set, &err));
 	return w;
+}
+
+static struct walcollect
+collect(struct place *p, const struct history *path, uint64_t from,
+    uint64_t to, unsigned jobs, struct blockset *set)
+{
+	return collect_stored(p, path, from, to, 0, jobs, set);
 }
 
 /* Just the records that begin in from <= i < to. */
@@ -257,6 +264,47 @@ another_servers_wal_does_not_join(void **state)
 	made_free(&two.w);
 }
 
+/*
+ * The data directory was set back to before the parent, and the server wrote
+ * other WAL in the same place: what is stored is the parent's.
+ */
+static void
+wal_of_a_server_that_was_set_back_is_no_evidence(void **state)
+{
+	struct place *p = *state;
+	static struct story before, after;
+	struct blockset *set = blockset_new(1 << 20);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct history path;
+	struct walcollect w;
+	uint64_t s, stored_to, from, to;
+
+	srand(5);
+	before.w = made_new(p->segment_size, 1, 3, 6);
+	tell(&before, 6 * (uint64_t)p->segment_size, 9000);
+	after.w = made_new(p->segment_size, 1, 3, 6);
+	tell(&after, 6 * (uint64_t)p->segment_size, 8000);
+	for (s = 3; s < 6; s++) {
+		place_segment(p, &before.w, s, name);
+		place_push(p, name);
+	}
+	for (s = 3; s < 9; s++)
+		place_segment(p, &after.w, s, name);
+	history_single(1, &path);
+	from = after.lsn[0];
+	to = after.lsn[after.n - 1];
+	stored_to = wal_segment_start(6, p->segment_size);
+	w = collect_stored(p, &path, from, to, stored_to, 3, set);
+	assert_string_not_equal(w.reason, "");
+	/* The test would see nothing if pg_wal alone did not pass. */
+	w = collect(p, &path, from, to, 3, set);
+	assert_string_equal(w.reason, "");
+	history_free(&path);
+	blockset_free(set);
+	made_free(&before.w);
+	made_free(&after.w);
+}
+
 static void
 what_is_not_understood_stops_it(void **state)
 {
@@ -343,6 +391,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    another_servers_wal_does_not_join, place_setup,
 		    place_teardown),
+		cmocka_unit_test_setup_teardown(
+		    wal_of_a_server_that_was_set_back_is_no_evidence,
+		    place_setup, place_teardown),
 		cmocka_unit_test_setup_teardown(
 		    what_is_not_understood_stops_it, place_setup,
 		    place_teardown),
