@@ -23,6 +23,8 @@
 #define COMPLAINTS_MAX 3
 #define OVERLAY_BLOCKS_MAX (UINT64_C(1) << 24)
 #define HEADER_FIRST 512 /* most headers are no longer */
+/* 64 MiB of memory: what more there is gets stored anew. */
+#define RUNS_MAX (((size_t)64 << 20) / sizeof(struct leftover_run))
 
 struct names {
 	char **list;
@@ -516,6 +518,12 @@ read_all(struct reading *r, const struct pack_names *names,
 	for (i = 0; i < names->n; i++) {
 		if (pulse(arg, err) != 0)
 			return -1;
+		if (r->l->n_runs >= RUNS_MAX) {
+			log_warning("the interrupted backup left more than is "
+			    "kept in mind: %zu of its %zu packs are not used",
+			    names->n - i, names->n);
+			break;
+		}
 		if (add_pack(r, &names->list[i].id, names->list[i].size,
 			err) == 0)
 			continue;
