@@ -32,15 +32,27 @@ goes_on(const struct err *err)
 	    err->code == ERR_NOT_FOUND || err->code == ERR_REFUSED;
 }
 
+/* A backup that was resumed began after the time in its label. */
+static int64_t
+began(const struct info_backup *b)
+{
+	int64_t t = 0;
+
+	if (b->commit.start_time != 0)
+		return b->commit.start_time;
+	(void)label_time(b->label, &t);
+	return t;
+}
+
 /* By time; the labels of one second are in no order. */
 static int
 compare_backups(const void *a, const void *b)
 {
 	const struct info_backup *x = a, *y = b;
-	int order = strncmp(x->label, y->label, LABEL_TIME);
+	const int64_t at = began(x), bt = began(y);
 
-	if (order != 0)
-		return order;
+	if (at != bt)
+		return at < bt ? -1 : 1;
 	if (x->commit.start_lsn != y->commit.start_lsn)
 		return x->commit.start_lsn < y->commit.start_lsn ? -1 : 1;
 	return strcmp(x->label, y->label);
