@@ -49,7 +49,7 @@ check_packs(struct packset *set, const struct commit *commit,
 		p = &commit->packs[i];
 		if (packset_find(set, &p->id, &info, err) != 0)
 			return -1;
-		if (!packset_usable(&info, p->size))
+		if (!packset_usable(set, p, &info))
 			return err_set(err, ERR_LOCKED, "pack %u of attempt "
 			    "%u of backup %s has been removed, or is about to "
 			    "be", p->id.number, p->id.attempt, p->id.label);

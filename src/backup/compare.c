@@ -50,8 +50,8 @@ hold(struct compare *c, size_t slot, uint32_t pack, struct err *err)
 	int rc;
 
 	let_go(c, slot);
-	rc = sums_cache_get(c->parent->sums, c->packs, &p->id, p->size,
-	    &c->held[slot].sums, err);
+	rc = sums_cache_get(c->parent->sums, c->packs, &p->id,
+	    commit_pack_first_size(p), &c->held[slot].sums, err);
 	if (rc != 0 && err->code != ERR_DAMAGED &&
 	    err->code != ERR_NOT_FOUND && err->code != ERR_UNSUPPORTED)
 		return -1;

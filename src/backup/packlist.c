@@ -80,7 +80,7 @@ add_foreign(const struct packlist_params *p, struct commit *c,
 		pack->live = live;
 		if (packset_find(p->parent->set, &pack->id, &info, err) != 0)
 			return -1;
-		if (!packset_usable(&info, pack->size)) {
+		if (!packset_usable(p->parent->set, pack, &info)) {
 			err_set(err, ERR_DAMAGED, "pack %u of attempt %u of "
 			    "backup %s, which this backup refers to, is %s",
 			    pack->id.number, pack->id.attempt, pack->id.label,
@@ -90,6 +90,7 @@ add_foreign(const struct packlist_params *p, struct commit *c,
 			    "store those pages anew");
 		}
 		pack->size = info.size;
+		pack->generation = info.generation;
 		if (p->pulse(p->pulse_arg, err) != 0)
 			return -1;
 	}

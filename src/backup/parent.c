@@ -176,17 +176,19 @@ look_at_packs(struct parent *p, struct err *err)
 		pack = &p->packs.list[i];
 		if (packset_find(p->set, &pack->id, &info, err) != 0)
 			return -1;
-		usable = packset_usable(&info, pack->size);
-		if (usable)
+		usable = packset_usable(p->set, pack, &info);
+		if (usable) {
 			pack->size = info.size;
-		else if (info.leaving)
+			pack->generation = info.generation;
+		} else if (info.leaving) {
 			going++; /* removed soon, and no fault of anyone's */
-		else if (bad++ < COMPLAINTS_MAX)
+		} else if (bad++ < COMPLAINTS_MAX) {
 			log_warning("pack %" PRIu32 " of attempt %" PRIu32
 			    " of backup %s is %s: its pages are stored anew",
 			    pack->id.number, pack->id.attempt, pack->id.label,
 			    !info.exists ? "missing" : info.damaged ?
-			    "marked damaged" : "of a wrong size");
+			    "marked damaged" : "not whole");
+		}
 		p->condemned[i] = renew_pack_condemned(&p->renew, &pack->id,
 		    pack->plain, pack->live, usable);
 		worn += usable && p->condemned[i];

@@ -77,7 +77,7 @@ all_packs_there(struct parent *p)
 	for (i = 0; i < p->packs.n; i++)
 		if (packset_find(p->set, &p->packs.list[i].id, &info,
 		    &err) != 0 ||
-		    !packset_usable(&info, p->packs.list[i].size))
+		    !packset_usable(p->set, &p->packs.list[i], &info))
 			return false;
 	return true;
 }

@@ -41,6 +41,12 @@ commit_free(struct commit *c)
 	memset(c, 0, sizeof(*c));
 }
 
+uint64_t
+commit_pack_first_size(const struct commit_pack *p)
+{
+	return p->generation == 0 ? p->size : 0;
+}
+
 static void
 add_text(struct buf *b, const char *name, const char *value)
 {
@@ -113,10 +119,13 @@ add_objects(struct buf *b, const struct commit *c)
 	for (i = 0; i < c->n_packs; i++) {
 		p = &c->packs[i];
 		buf_printf(b, "%s\n  {\"label\": \"%s\", \"attempt\": %u, "
-		    "\"number\": %u, \"size\": %" PRIu64 ", \"plain\": %" PRIu64
-		    ", \"live\": %" PRIu64 "}", i == 0 ? "" : ",",
-		    p->id.label, p->id.attempt, p->id.number, p->size,
-		    p->plain, p->live);
+		    "\"number\": %u, \"size\": %" PRIu64, i == 0 ? "" : ",",
+		    p->id.label, p->id.attempt, p->id.number, p->size);
+		if (p->generation > 0)
+			buf_printf(b, ", \"generation\": %u",
+			    p->generation);
+		buf_printf(b, ", \"plain\": %" PRIu64 ", \"live\": %" PRIu64
+		    "}", p->plain, p->live);
 	}
 	buf_add_str(b, "],\n");
 }
@@ -280,6 +289,9 @@ get_packs(struct json_reader *j, struct commit *c)
 		p->id.number = (uint32_t)json_get_u64(j, item, "number",
 		    UINT32_MAX);
 		p->size = json_get_u64(j, item, "size", STORAGE_OBJECT_MAX);
+		if (json_object_get(item, "generation") != NULL)
+			p->generation = (uint32_t)json_get_u64(j, item,
+			    "generation", UINT32_MAX);
 		if (json_object_get(item, "plain") != NULL)
 			p->plain = json_get_u64(j, item, "plain", INT64_MAX);
 		p->live = json_get_u64(j, item, "live", INT64_MAX);

@@ -23,7 +23,8 @@ struct damaged_page {
 
 struct commit_pack {
 	struct pack_id id;
-	uint64_t size;
+	uint64_t size;	     /* of this generation */
+	uint32_t generation; /* that was there when the commit was made */
 	uint64_t plain; /* of files' content in it; 0: not known */
 	uint64_t live; /* plain bytes referred to */
 };
@@ -70,6 +71,9 @@ int commit_put(struct repo *repo, const struct commit *c,
     struct err *err) ERR_USE;
 int commit_get(struct repo *repo, const struct incarnation *inc,
     const char *label, struct commit *out, struct err *err) ERR_USE;
+
+/* The size of the pack's first generation; 0: not known. */
+uint64_t commit_pack_first_size(const struct commit_pack *p);
 
 /* JSON text of a commit, and back (pure). */
 void commit_encode(const struct commit *c, const struct repo *repo,

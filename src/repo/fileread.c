@@ -161,7 +161,8 @@ slot_get(struct fileread *fr, uint32_t pack, uint32_t frame,
 		fr->last = slot_take(fr);
 		s = &fr->slots[fr->last];
 		/* Opened with its size, which is then checked too. */
-		if (pack_cache_open(fr->cache, &p->id, p->size, &r, err) != 0) {
+		if (pack_cache_open(fr->cache, &p->id,
+			commit_pack_first_size(p), &r, err) != 0) {
 			/* The commit names it: its absence is damage. */
 			if (err->code == ERR_NOT_FOUND)
 				err->code = ERR_DAMAGED;

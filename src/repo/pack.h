@@ -112,8 +112,9 @@ struct pack_cache *pack_cache_new(struct repo *repo,
 void pack_cache_free(struct pack_cache *c);
 
 /*
- * The pack's open reader; valid until the next call. size: the commit's, 0
- * when it is not known; a first generation of another size is ERR_DAMAGED.
+ * The pack's open reader; valid until the next call. size: of the first
+ * generation, by the commit (commit_pack_first_size()), 0 when it is not
+ * known; a first generation of another size is ERR_DAMAGED.
  */
 int pack_cache_open(struct pack_cache *c, const struct pack_id *id,
     uint64_t size, struct object_reader **out, struct err *err) ERR_USE;

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/mem.h"
+#include "repo/commit.h"
+#include "repo/object.h"
 #include "repo/tombstone.h"
 
 #define NAME_MAX_LEN 64
@@ -296,9 +299,44 @@ packset_forget(struct packset *ps, const char *label)
 	(void)pthread_mutex_unlock(&ps->lock);
 }
 
-bool
-packset_usable(const struct packset_info *info, uint64_t size)
+int
+packset_prove(const struct repo *repo, const struct incarnation *inc,
+    const struct pack_id *id, uint32_t generation, uint64_t size,
+    struct err *err)
 {
-	return info->exists && !info->leaving && !info->damaged &&
-	    (size == 0 || info->generation > 0 || info->size == size);
+	struct object_reader r = { .st = NULL };
+	const struct object_header *h = &r.header;
+	char key[STORAGE_KEY_MAX];
+	int rc;
+
+	repo_pack_key_generation(inc, id, generation, key);
+	if (size == 0)
+		return err_set(err, ERR_DAMAGED, "%s is empty", key);
+	rc = object_reader_open(&r, repo->st, key, size, OBJECT_PACK,
+	    repo->id, inc->system_id, err);
+	if (rc == 0 && (!h->has_pack || h->attempt != id->attempt ||
+	    h->number != id->number || strcmp(h->name, id->label) != 0))
+		rc = err_set(err, ERR_DAMAGED, "%s holds another pack", key);
+	object_reader_close(&r);
+	return rc;
+}
+
+bool
+packset_usable(struct packset *ps, const struct commit_pack *pack,
+    const struct packset_info *info)
+{
+	struct err err = ERR_INIT;
+	int rc;
+
+	if (!info->exists || info->leaving || info->damaged)
+		return false;
+	if (info->generation == pack->generation)
+		return info->size == pack->size;
+	(void)pthread_mutex_lock(&ps->lock);
+	rc = packset_prove(ps->repo, &ps->inc, &pack->id, info->generation,
+	    info->size, &err);
+	(void)pthread_mutex_unlock(&ps->lock);
+	if (rc != 0)
+		log_warning("a repaired pack is not used: %s", err.msg);
+	return rc == 0;
 }

@@ -58,9 +58,20 @@ bool packset_parse_name(const char *name, uint32_t *attempt,
 int packset_see_tombstones(struct packset *ps, struct err *err) ERR_USE;
 
 /*
- * May a new backup refer to it? It is there, not about to go, not damaged, and if the
- * generation is the first it has the size that a commit gives (0: unknown).
+ * May a new backup refer to it? It is there, not about to go, not damaged,
+ * and has the size that the commit gives for its generation. The commit does
+ * not know the size of another generation (a repaired one): it is opened.
  */
-bool packset_usable(const struct packset_info *info, uint64_t size);
+struct commit_pack;
+bool packset_usable(struct packset *ps, const struct commit_pack *pack,
+    const struct packset_info *info);
+
+/*
+ * Can header and index of this generation be read? Then nothing is cut off.
+ * Any thread that repo is of.
+ */
+int packset_prove(const struct repo *repo, const struct incarnation *inc,
+    const struct pack_id *id, uint32_t generation, uint64_t size,
+    struct err *err) ERR_USE;
 
 #endif

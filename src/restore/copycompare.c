@@ -63,8 +63,8 @@ get_sums(struct copyworker *w, uint32_t pack, struct err *err)
 	if (w->sums != NULL)
 		sums_cache_put(w->cb->sums, w->sums);
 	w->sums = NULL;
-	if (sums_cache_get(w->cb->sums, w->cache, &p->id, p->size, &w->sums,
-		err) != 0) {
+	if (sums_cache_get(w->cb->sums, w->cache, &p->id,
+		commit_pack_first_size(p), &w->sums, err) != 0) {
 		w->sums = NULL;
 		if (err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
 			return -1;

@@ -401,7 +401,8 @@ copy_group(struct copyworker *w, const struct piece *p, size_t n,
 	struct object_reader *r = NULL;
 	size_t i, k;
 
-	if (pack_cache_open(w->cache, &pack->id, pack->size, &r, err) != 0) {
+	if (pack_cache_open(w->cache, &pack->id, commit_pack_first_size(pack),
+		&r, err) != 0) {
 		*done = same_pack(p, n);
 		return lose(w, p, *done, err);
 	}

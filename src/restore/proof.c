@@ -55,7 +55,8 @@ prove_pack(const struct restore_plan *plan, struct packset *set,
 	if (info.damaged)
 		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
 		    "was found to be damaged", plan->backup.label, key);
-	if (info.generation == 0 && info.size != pack->size)
+	if (info.generation == 0 && pack->generation == 0 &&
+	    info.size != pack->size)
 		return err_set(err, ERR_DAMAGED, "%s of backup %s has %llu "
 		    "bytes instead of %llu", key, plan->backup.label,
 		    (unsigned long long)info.size,

@@ -121,17 +121,33 @@ leaves_by_mark(void *arg, const char *label)
 	    tombstone_names_backup(&s->stones, label);
 }
 
-/* A usable backup that stays; NULL: none. */
-static const struct survey_backup *
-usable(const struct survey *s)
+/*
+ * Does a usable backup stay? Where none is without damaged pages, those that
+ * go included, nothing better is lost, and the newest whole one counts: else
+ * one bad page of the cluster would keep everything for ever.
+ */
+static bool
+usable_stays(const struct survey *s)
 {
+	const struct survey_backup *b, *newest = NULL;
+	bool undamaged = false;
 	size_t i;
 
-	for (i = s->n_backups; i > 0; i--)
-		if (s->backups[i - 1].committed && !s->backups[i - 1].leaving &&
-		    s->backups[i - 1].usable)
-			return &s->backups[i - 1];
-	return NULL;
+	for (i = 0; i < s->n_backups; i++) {
+		b = &s->backups[i];
+		if (!b->committed)
+			continue;
+		if (b->usable && !b->leaving)
+			return true;
+		undamaged = undamaged || b->usable;
+		if (b->whole)
+			newest = b;
+	}
+	if (undamaged || newest == NULL || newest->leaving)
+		return false;
+	log_warning("no backup is without damaged pages: %s, the newest whole "
+	    "one, counts as usable", newest->label);
+	return true;
 }
 
 static int
@@ -151,7 +167,7 @@ check_labels(const struct removal *s, struct err *err)
 		}
 		new = new || !tombstone_names_backup(&s->stones, p->labels[i]);
 	}
-	if (!new || p->force || usable(&s->survey) != NULL)
+	if (!new || p->force || usable_stays(&s->survey))
 		return 0;
 	err_set(err, ERR_REFUSED, "no usable backup of cluster %s would be "
 	    "left", p->inc->cluster);
@@ -381,7 +397,7 @@ remove_commits(struct removal *s, struct err *err)
 	if (survey_read(&s->survey, p->repo, p->inc, leaves_by_run, pulse, s,
 	    err) != 0)
 		return -1;
-	if (usable(&s->survey) == NULL && !t->forced) {
+	if (!usable_stays(&s->survey) && !t->forced) {
 		log_warning("tombstone %s waits: without the backups that it "
 		    "names no usable one would be left", t->id);
 		return 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/mem.h"
 #include "repo/packset.h"
 #include "repo/walstore.h"
@@ -161,34 +162,63 @@ has(const struct range *r, enum survey_kind kind, uint32_t generation)
 	return false;
 }
 
+/* Whom to ask about objects. */
+struct place {
+	const struct repo *repo;
+	const struct incarnation *inc;
+};
+
+/*
+ * Does this generation hold, as far as can be told without reading it all? A
+ * commit knows the size of one generation; others are opened, each once.
+ */
+static bool
+holds(struct survey_object *o, const struct commit_pack *p,
+    const struct place *at)
+{
+	struct err err = ERR_INIT;
+
+	if (o->generation == p->generation) {
+		if (o->size != p->size && o->generation > 0)
+			o->bad = true;
+		return o->size == p->size;
+	}
+	if (!o->proved && !o->bad && packset_prove(at->repo, at->inc, &o->id,
+	    o->generation, o->size, &err) != 0) {
+		log_warning("pack does not count as whole: %s", err.msg);
+		o->bad = true;
+	}
+	o->proved = !o->bad;
+	return o->proved;
+}
+
 /* Is a generation of the pack there that may be read? */
 static bool
-pack_there(const struct survey *s, const struct commit_pack *p)
+pack_there(struct survey *s, const struct commit_pack *p,
+    const struct place *at)
 {
 	struct range r = objects_of(s, &p->id);
+	bool found = false;
 	size_t i;
 
 	for (i = 0; i < r.n; i++) {
-		const struct survey_object *o = &r.list[i];
+		struct survey_object *o = &s->objects[r.list - s->objects + i];
 
 		if (o->kind == SURVEY_PACK &&
-		    !has(&r, SURVEY_MARK, o->generation) &&
-		    (o->generation > 0 || o->size == p->size))
-			return true;
+		    !has(&r, SURVEY_MARK, o->generation) && holds(o, p, at))
+			found = true;
 	}
-	return false;
+	return found;
 }
 
 static bool
-whole(const struct survey *s, const struct commit *c)
+whole(struct survey *s, const struct commit *c, const struct place *at)
 {
 	char name[FORMAT_LABEL_MAX + 64];
 	size_t i;
 
-	if (c->damaged_count > 0)
-		return false;
 	for (i = 0; i < c->n_packs; i++)
-		if (!pack_there(s, &c->packs[i]))
+		if (!pack_there(s, &c->packs[i], at))
 			return false;
 	for (i = 0; i < c->n_parts; i++) {
 		(void)snprintf(name, sizeof(name),
@@ -224,16 +254,24 @@ static int
 read_commit(struct survey *s, struct survey_backup *b, struct repo *repo,
     const struct incarnation *inc, struct err *err)
 {
+	const struct place at = { repo, inc };
 	struct commit c;
 
 	if (commit_get(repo, inc, b->label, &c, err) != 0) {
+		if (b->leaving && err->code != ERR_STORAGE &&
+		    err->code != ERR_CANCELLED) {
+			err_clear(err); /* it goes, and counts for nothing */
+			return 0;
+		}
 		err_wrap(err, "nothing is removed, since what backup %s "
 		    "refers to is not known", b->label);
 		return err_hint(err, "if it is damaged for good, remove it: "
 		    "dapk-backup expire --backup=%s", b->label);
 	}
-	add_refs(s, &c);
-	b->usable = whole(s, &c);
+	if (!b->leaving)
+		add_refs(s, &c);
+	b->whole = whole(s, &c, &at);
+	b->usable = b->whole && c.damaged_count == 0;
 	b->n_parts = (uint32_t)c.n_parts;
 	b->timeline = c.timeline;
 	memcpy(b->wal_first, c.wal_first, sizeof(b->wal_first));
@@ -263,8 +301,7 @@ survey_read(struct survey *out, struct repo *repo,
 		if (!b->committed)
 			continue;
 		b->leaving = leaving != NULL && leaving(arg, b->label);
-		if (!b->leaving)
-			rc = read_commit(out, b, repo, inc, err);
+		rc = read_commit(out, b, repo, inc, err);
 		if (rc == 0)
 			rc = pulse(arg, err);
 	}
@@ -328,7 +365,7 @@ referred_to(const struct survey *s, const struct pack_id *id)
 	    sizeof(*s->refs), by_pack) != NULL;
 }
 
-/* Is the generation marked, and a later one there that is not? */
+/* Is the generation marked, and a later one there that holds? */
 static bool
 superseded(const struct survey *s, const struct survey_object *o)
 {
@@ -337,7 +374,7 @@ superseded(const struct survey *s, const struct survey_object *o)
 
 	for (i = 0; i < r.n; i++)
 		if (r.list[i].kind == SURVEY_PACK &&
-		    r.list[i].generation > o->generation &&
+		    r.list[i].generation > o->generation && !r.list[i].bad &&
 		    !has(&r, SURVEY_MARK, r.list[i].generation))
 			return has(&r, SURVEY_MARK, o->generation);
 	return false;

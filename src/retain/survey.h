@@ -36,12 +36,15 @@ struct survey_object {
 	struct pack_id id;   /* the label always; pack and mark: all of it */
 	uint64_t size;
 	int64_t mtime;
+	bool proved; /* pack: its index was read */
+	bool bad;    /* pack: what is there does not hold */
 };
 
 struct survey_backup {
 	char label[FORMAT_LABEL_MAX];
 	bool committed;
 	bool leaving; /* committed, and does not count any more */
+	bool whole;   /* all that it refers to is there */
 	bool usable;  /* whole and without damaged pages */
 	uint32_t n_parts;
 	uint32_t timeline;

@@ -249,7 +249,7 @@ gather_packs(struct vrun *v, struct err *err)
 		for (k = 0; k < c->n_packs; k++) {
 			vp = &v->packs[v->n_packs++];
 			vp->id = c->packs[k].id;
-			vp->size = c->packs[k].size;
+			vp->size = commit_pack_first_size(&c->packs[k]);
 			vp->block_size = c->block_size;
 			vp->deep = is_selected(v, c->label) &&
 			    !v->p->wal_only;
@@ -265,6 +265,8 @@ gather_packs(struct vrun *v, struct err *err)
 			v->packs[kept++] = *vp;
 			continue;
 		}
+		if (v->packs[kept - 1].size == 0)
+			v->packs[kept - 1].size = vp->size;
 		v->packs[kept - 1].deep |= vp->deep;
 		v->packs[kept - 1].light |= vp->light;
 	}

@@ -235,7 +235,7 @@ verify_read_packs(struct vrun *v, struct err *err)
 			    "is not there");
 		} else if (v->p->quick) {
 			verify_count(v, 1, 0);
-			if (vp->info.generation == 0 &&
+			if (vp->info.generation == 0 && vp->size != 0 &&
 			    vp->info.size != vp->size) {
 				vp->state = STATE_BAD;
 				finding = verify_note(v, VERIFY_PACK, key,

@@ -30,7 +30,7 @@ enum verify_state {
 
 struct vpack {
 	struct pack_id id;
-	uint64_t size; /* the newest commit's */
+	uint64_t size; /* of the first generation; 0: not known */
 	uint32_t block_size;
 	struct packset_info info;
 	enum verify_state state;

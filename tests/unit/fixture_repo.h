@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "repo/object.h"
 #include "repo/repo.h"
 #include "storage/storage_ops.h"
 
@@ -91,6 +92,21 @@ fixture_replace(struct fixture *f, const char *key, const void *data,
 {
 	OK(storage_remove(f->st, key, &err));
 	OK(storage_put(f->st, key, data, len, &err));
+}
+
+/* An object that is a pack without frames; the caller frees w. */
+static inline void
+fixture_empty_pack(struct object_writer *w, const struct repo *repo,
+    const struct incarnation *inc, const struct pack_id *id)
+{
+	struct object_header h = { .type = OBJECT_PACK, .has_pack = true,
+		.system_id = inc->system_id, .attempt = id->attempt,
+		.number = id->number };
+
+	memcpy(h.repository_id, repo->id, sizeof(h.repository_id));
+	(void)snprintf(h.name, sizeof(h.name), "%s", id->label);
+	object_writer_init(w, 1 << 16, &h);
+	OK(object_writer_finish(w, &err));
 }
 
 #define TEST(f)                                                               \

@@ -63,6 +63,7 @@ sample(const struct fixture *f, const char *label)
 	c.n_packs = 1;
 	c.packs[0].id = (struct pack_id){ LABEL_B, 1, 42 };
 	c.packs[0].size = 8 << 20;
+	c.packs[0].generation = 2;
 	c.packs[0].plain = 16 << 20;
 	c.packs[0].live = 4096;
 	return c;

@@ -77,8 +77,8 @@ add_line(struct made *x, const char *path, uint64_t size,
 static void
 made_open(struct made *x)
 {
-	static struct commit_pack packs[] = { { { LABEL_A, 1, 0 }, 0, 0, 0 },
-		{ { LABEL_B, 1, 4 }, 0, 0, 0 } };
+	static struct commit_pack packs[] = { { { LABEL_A, 1, 0 }, 0, 0, 0, 0 },
+		{ { LABEL_B, 1, 4 }, 0, 0, 0, 0 } };
 	const struct manifest_part *parts;
 	struct commit c = { .packs = packs, .n_packs = 2 };
 	struct manifest_entry e;

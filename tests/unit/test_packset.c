@@ -3,6 +3,7 @@
 
 #include "fixture_repo.h"
 
+#include "repo/commit.h"
 #include "repo/packset.h"
 
 #define FOLDER "clusters/main/15-7312345678901234567/backups/" LABEL_A "/"
@@ -101,17 +102,49 @@ a_folder_is_listed_once_until_it_is_forgotten(void **state)
 static void
 only_what_is_whole_is_usable(void **state)
 {
+	struct fixture *f = *state;
+	struct commit_pack pack = { .id = { LABEL_A, 1, 0 }, .size = 10 };
 	struct packset_info i = { .exists = true, .size = 10 };
+	struct object_writer w;
+	struct packset *ps;
+	char key[STORAGE_KEY_MAX];
+	size_t len;
 
-	assert_true(packset_usable(&i, 10));
-	assert_true(packset_usable(&i, 0));
-	assert_false(packset_usable(&i, 11));
-	i.generation = 1; /* repaired: a commit knows the first one's size */
-	assert_true(packset_usable(&i, 11));
+	OK(packset_new(&ps, f->repo, &f->inc, &err));
+	assert_true(packset_usable(ps, &pack, &i));
+	pack.size = 11;
+	assert_false(packset_usable(ps, &pack, &i));
+	/* Repaired: the commit knows the first one's size, so it is opened. */
+	fixture_empty_pack(&w, f->repo, &f->inc, &pack.id);
+	repo_pack_key_generation(&f->inc, &pack.id, 1, key);
+	for (len = 0; len <= w.bytes.len; len++) {
+		OK(storage_put(f->st, key, w.bytes.data, len, &err));
+		packset_forget(ps, NULL);
+		OK(packset_find(ps, &pack.id, &i, &err));
+		assert_int_equal(i.generation, 1);
+		assert_int_equal(packset_usable(ps, &pack, &i),
+		    len == w.bytes.len);
+		/* A later commit knows the size of the second one. */
+		pack.generation = 1;
+		pack.size = w.bytes.len;
+		assert_int_equal(packset_usable(ps, &pack, &i),
+		    len == w.bytes.len);
+		pack.generation = 0;
+		pack.size = 11;
+		OK(storage_remove(f->st, key, &err));
+	}
+	i.size = 11;
+	i.generation = 0;
+	assert_true(packset_usable(ps, &pack, &i));
+	i.leaving = true;
+	assert_false(packset_usable(ps, &pack, &i));
+	i.leaving = false;
 	i.damaged = true;
-	assert_false(packset_usable(&i, 10));
+	assert_false(packset_usable(ps, &pack, &i));
 	i.damaged = i.exists = false;
-	assert_false(packset_usable(&i, 10));
+	assert_false(packset_usable(ps, &pack, &i));
+	object_writer_free(&w);
+	packset_free(ps);
 }
 
 int

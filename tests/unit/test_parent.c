@@ -213,6 +213,33 @@ files_are_found_beside_the_plan(void **state)
 	parent_free(p);
 }
 
+static void
+a_repaired_pack_that_is_cut_off_is_condemned(void **state)
+{
+	struct fixture *f = *state;
+	struct pack_id id = { LABEL_1, 1, 0 };
+	struct object_writer w;
+	struct parent *p;
+	char key[STORAGE_KEY_MAX];
+
+	make(f, &(struct made){ LABEL_1, 1, 1000, BLOCK });
+	repo_damage_key(&f->inc, &id, 0, key);
+	OK(storage_put(f->st, key, "x", 1, &err));
+	fixture_empty_pack(&w, f->repo, &f->inc, &id);
+	repo_pack_key_generation(&f->inc, &id, 1, key);
+	OK(storage_put(f->st, key, w.bytes.data, w.bytes.len, &err));
+	p = choose_on(f, 1, 9000, -1);
+	assert_int_equal(p->packs.list[0].generation, 1);
+	assert_int_equal(p->packs.list[0].size, w.bytes.len);
+	assert_false(p->condemned[0]);
+	parent_free(p);
+	fixture_replace(f, key, w.bytes.data, w.bytes.len - 1);
+	p = choose_on(f, 1, 9000, -1);
+	assert_true(p->condemned[0]);
+	parent_free(p);
+	object_writer_free(&w);
+}
+
 int
 main(void)
 {
@@ -222,6 +249,7 @@ main(void)
 		TEST(backups_from_before_a_fork_are_its_past_those_behind_it_are_not),
 		TEST(what_cannot_be_read_is_passed_over),
 		TEST(files_are_found_beside_the_plan),
+		TEST(a_repaired_pack_that_is_cut_off_is_condemned),
 	};
 
 	log_init(LOG_ERROR, LOG_TEXT, NULL);

@@ -373,6 +373,19 @@ what_others_refer_to_stays_until_they_go(void **state)
 	all_commits_restore(p);
 }
 
+/* The second generation of a pack, without its last `less` bytes. */
+static void
+put_repaired(struct place *p, const struct pack_id *id, size_t less)
+{
+	char key[STORAGE_KEY_MAX];
+	struct object_writer w;
+
+	fixture_empty_pack(&w, p->repo, &p->inc, id);
+	repo_pack_key_generation(&p->inc, id, 1, key);
+	OK(storage_put(p->mem, key, w.bytes.data, w.bytes.len - less, &err));
+	object_writer_free(&w);
+}
+
 static void
 the_last_usable_backup_is_refused(void **state)
 {
@@ -389,9 +402,14 @@ the_last_usable_backup_is_refused(void **state)
 	    &marked), ERR_REFUSED);
 	assert_true(err.hint[0] != '\0');
 	assert_int_equal(count(p).stones, 0);
+	/* Repaired, but cut off: no size is known to hold it against. */
+	put_repaired(p, &p->commits[1].packs[2].id, 1);
+	FAILS(try_expire(p, p->commits[0].label, false, false, &did,
+	    &marked), ERR_REFUSED);
 	/* Repaired: the new generation holds. */
 	repo_pack_key_generation(&p->inc, &p->commits[1].packs[2].id, 1, key);
-	put_bytes(p, key, 102);
+	OK(storage_remove(p->mem, key, &err));
+	put_repaired(p, &p->commits[1].packs[2].id, 0);
 	expire(p, p->commits[0].label);
 	FAILS(try_expire(p, p->commits[1].label, false, false, &did,
 	    &marked), ERR_REFUSED);
@@ -402,6 +420,43 @@ the_last_usable_backup_is_refused(void **state)
 	pass_time(p, GRACE);
 	expire(p, NULL);
 	assert_int_equal(count(p).packs, 0);
+}
+
+static struct commit *
+backup_with_damaged_page(struct place *p)
+{
+	struct commit *c = store(p);
+
+	c->damaged_count = 1;
+	OK(commit_put(p->repo, c, &err));
+	return c;
+}
+
+static void
+damaged_pages_in_all_backups_do_not_keep_all_for_ever(void **state)
+{
+	struct place *p = *state;
+	struct removal_report did, marked;
+
+	(void)backup(p, -1);
+	(void)backup_with_damaged_page(p);
+	/* The first is better than the second. */
+	FAILS(try_expire(p, p->commits[0].label, false, false, &did,
+	    &marked), ERR_REFUSED);
+	OK(try_expire(p, p->commits[0].label, true, false, &did, &marked));
+	pass_time(p, GRACE);
+	expire(p, NULL);
+	assert_false(committed(p, 0));
+	(void)backup_with_damaged_page(p);
+	(void)backup_with_damaged_page(p);
+	/* None is without: the newest counts, and stays. */
+	FAILS(try_expire(p, p->commits[3].label, false, false, &did,
+	    &marked), ERR_REFUSED);
+	expire(p, p->commits[1].label);
+	pass_time(p, GRACE);
+	expire(p, NULL);
+	assert_false(committed(p, 1));
+	assert_true(committed(p, 3));
 }
 
 static void
@@ -525,7 +580,15 @@ superseded_generations_and_marks_of_nothing_go(void **state)
 	repo_damage_key(&p->inc, &c->packs[2].id, 0, lone);
 	put_bytes(p, mark, 1);
 	put_bytes(p, lone, 1);
-	put_bytes(p, new, 101);
+	/* What is cut off replaces nothing. */
+	put_repaired(p, &c->packs[1].id, 1);
+	for (i = 0; i < 4; i++) {
+		expire(p, NULL);
+		pass_time(p, GRACE);
+	}
+	assert_true(exists(p, old));
+	OK(storage_remove(p->mem, new, &err));
+	put_repaired(p, &c->packs[1].id, 0);
 	for (i = 0; i < 4; i++) {
 		expire(p, NULL);
 		pass_time(p, GRACE);
@@ -756,6 +819,8 @@ main(void)
 		REMOVAL_TEST(nothing_goes_before_its_time_and_all_of_it_after),
 		REMOVAL_TEST(what_others_refer_to_stays_until_they_go),
 		REMOVAL_TEST(the_last_usable_backup_is_refused),
+		REMOVAL_TEST(
+		    damaged_pages_in_all_backups_do_not_keep_all_for_ever),
 		REMOVAL_TEST(damage_after_the_mark_keeps_the_last_usable_one),
 		REMOVAL_TEST(
 		    a_backup_that_commits_between_the_steps_rescues_its_packs),

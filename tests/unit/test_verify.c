@@ -31,6 +31,8 @@ put_pack(void *arg, const struct pack_id *id, struct object_writer *object,
 	    why);
 }
 
+static uint32_t last_generation; /* that commits name */
+
 struct made {
 	uint32_t crc[FILES];
 	struct frame_ref ref[FILES];
@@ -85,6 +87,7 @@ make_backup(struct fixture *f, const char *label, const struct made *m,
 {
 	char text[] = "local";
 	struct commit_pack pack = { .id = last_pack, .size = last_size,
+		.generation = last_generation,
 		.plain = m->plain, .live = live };
 	struct commit c = { .inc = f->inc, .timeline = 1,
 		.start_lsn = 0x1000028, .stop_lsn = 0x1000100,
@@ -373,6 +376,43 @@ a_commit_that_miscounts_is_found(void **state)
 	    VERIFY_ACCOUNTS), 1);
 }
 
+/* A commit made after a repair knows the size of the repaired pack. */
+static void
+each_generation_is_held_against_its_own_size(void **state)
+{
+	struct fixture *f = *state;
+	struct verify_cluster *cl;
+	char key[STORAGE_KEY_MAX];
+	unsigned older;
+	struct made m;
+	size_t i;
+
+	make_pack(f, &m);
+	last_generation = 1;
+	last_size += 100;
+	make_backup(f, LABEL_A, &m, false, m.plain);
+	last_generation = 0;
+	last_size -= 100;
+	for (older = 0; older < 2; older++) {
+		if (older)
+			make_backup(f, LABEL_B, &m, false, m.plain);
+		cl = run(f, false, false, true);
+		assert_int_equal(count(cl, VERIFY_PACK), 0);
+		cl = run(f, true, false, true);
+		assert_int_equal(count(cl, VERIFY_PACK), 0);
+	}
+	/* The repaired one does not hold: only it is named. */
+	repo_pack_key_generation(&f->inc, &last_pack, 1, key);
+	OK(storage_put(f->st, key, "rubbish", 7, &err));
+	cl = run(f, false, false, true);
+	assert_int_equal(count(cl, VERIFY_PACK), 1);
+	for (i = 0; i < cl->n_findings; i++)
+		if (cl->findings[i].kind == VERIFY_PACK) {
+			assert_string_equal(cl->findings[i].object, key);
+			assert_true(cl->findings[i].spare);
+		}
+}
+
 static void
 absence_is_damage(void **state)
 {
@@ -507,6 +547,7 @@ main(void)
 		VERIFY(page_sums_are_computed_again),
 		VERIFY(a_map_that_names_the_wrong_frame_is_found),
 		VERIFY(a_commit_that_miscounts_is_found),
+		VERIFY(each_generation_is_held_against_its_own_size),
 		VERIFY(absence_is_damage),
 		VERIFY(flipped_bytes_of_manifest_and_commit_are_found),
 		VERIFY(an_error_of_the_storage_is_no_damage),
