@@ -34,7 +34,7 @@ own_seconds() { # of the line of times: all but the waits for the checkpoint and
   sed -n 's/.*debug: seconds: //p' | tail -n 1 | tr ',' '\n' |
     awk '$1 == "sum" { all = $2 } $1 == "checkpoint" || /wait for WAL/ { wait += $NF } END { if (all) print all - wait }'
 }
-backups_size() { find "$(repo)/clusters" -path '*/backups/*' -type f -printf '%s\n' | awk '{ s += $1 } END { print s + 0 }'; }
+backups_size() { find "$(repo)/clusters" -path '*/backups/*' -type f -printf '%s\n' | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
 restore() {
   rmdir "$2"
   dapk "$1" restore -D "$2" --target immediate --progress never

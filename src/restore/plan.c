@@ -505,26 +505,73 @@ plan_recovery_timeline(const struct restore_plan *plan)
 	    plan->reach.end_timeline : plan->path.timeline;
 }
 
+/* The plan's backup and path become this candidate's, if all of it is there. */
+static int
+take(struct restore_plan *plan, struct candidate *ca, struct err *err)
+{
+	if (commit_get(plan->params.repo, &plan->inc, ca->c.label,
+		&plan->backup, err) != 0)
+		return -1;
+	plan->path = ca->path;
+	ca->has_path = false; /* now the plan's */
+	if (proof_backup(plan, err) == 0)
+		return 0;
+	history_free(&plan->path);
+	memset(&plan->path, 0, sizeof(plan->path));
+	return -1;
+}
+
+/*
+ * The newest that holds and is all there: one that lost packs is passed over
+ * for an older one, unless it was asked for by name or with what is left.
+ */
+static int
+choose_whole(struct restore_plan *plan, struct candidates *cs,
+    struct err *err)
+{
+	const bool only = plan->config->backup != NULL ||
+	    plan->config->allow_damage;
+	struct candidate *chosen = NULL;
+	struct err first = ERR_INIT, e = ERR_INIT;
+
+	for (;;) {
+		if (choose(plan, cs, &chosen, &e) != 0) {
+			*err = first.code != ERR_NONE ? first : e;
+			return -1;
+		}
+		if (take(plan, chosen, &e) == 0)
+			break;
+		if (only || e.code != ERR_DAMAGED) {
+			*err = e;
+			return -1;
+		}
+		plan_note(plan, "backup %s is passed over: %s",
+		    chosen->c.label, e.msg);
+		log_warning("backup %s is passed over: %s", chosen->c.label,
+		    e.msg);
+		if (first.code == ERR_NONE)
+			first = e;
+		err_clear(&e);
+		commit_free(&plan->backup);
+		memset(&plan->backup, 0, sizeof(plan->backup));
+	}
+	note_backup(plan, cs);
+	return 0;
+}
+
 int
 plan_choose(struct restore_plan *plan, struct err *err)
 {
 	struct candidates cs = { 0 };
-	struct candidate *chosen = NULL;
 	int ret = -1;
 
 	if (plan_target_parse(plan, err) != 0)
 		return -1;
 	if (load_candidates(plan, &cs, err) != 0 ||
 	    find_paths(plan, &cs, err) != 0 ||
-	    choose(plan, &cs, &chosen, err) != 0)
+	    choose_whole(plan, &cs, err) != 0)
 		goto out;
-	if (commit_get(plan->params.repo, &plan->inc, chosen->c.label,
-		&plan->backup, err) != 0)
-		goto out;
-	plan->path = chosen->path;
-	chosen->has_path = false; /* now the plan's */
-	note_backup(plan, &cs);
-	ret = proof_make(plan, err);
+	ret = proof_recovery(plan, err);
 	if (ret != 0)
 		history_free(&plan->path);
 out:

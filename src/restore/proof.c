@@ -120,8 +120,8 @@ out:
 	return ret;
 }
 
-static int
-prove_backup(struct restore_plan *plan, struct err *err)
+int
+proof_backup(struct restore_plan *plan, struct err *err)
 {
 	const struct commit *c = &plan->backup;
 	struct manifest_stored stored[MANIFEST_GENERATIONS_MAX];
@@ -195,9 +195,9 @@ prove_histories(const struct restore_plan *plan, struct err *err)
 }
 
 int
-proof_make(struct restore_plan *plan, struct err *err)
+proof_recovery(struct restore_plan *plan, struct err *err)
 {
-	if (prove_histories(plan, err) != 0 || prove_backup(plan, err) != 0)
+	if (prove_histories(plan, err) != 0)
 		return -1;
 	return prove_wal(plan, err);
 }

@@ -13,6 +13,10 @@
  */
 #include "restore/plan.h"
 
-int proof_make(struct restore_plan *plan, struct err *err) ERR_USE;
+/* The packs and manifest parts. ERR_DAMAGED: another backup may hold. */
+int proof_backup(struct restore_plan *plan, struct err *err) ERR_USE;
+
+/* All the rest. */
+int proof_recovery(struct restore_plan *plan, struct err *err) ERR_USE;
 
 #endif

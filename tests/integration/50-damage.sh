@@ -79,7 +79,9 @@ note "the other backup restores while its sister is damaged"
 object=$(find "$(backup_dir "$second")" -name 'pack-*' | sort | head -n 1)
 cp -p "$object" "$T/saved"
 truncate -s 100 "$object"
-restored new "$MAIN" --backup "$first"
+expect 0 dapk restore -D "$T/new" --dry-run
+assert_match "$OUT$ERR" "${second:0:16}.* is passed over: .*$(basename "$object")" "what the plan says"
+restored new "$MAIN" # without being told which
 assert_eq "$(sql new "SELECT md5(string_agg(t::text, '' ORDER BY n, v)) FROM t")" "$sum" "the rows"
 drop new
 cp -p "$T/saved" "$object"

@@ -453,6 +453,7 @@ latest_does_not_run_past_the_fork_of_a_timeline_that_is_lost(void **state)
 static void
 what_a_commit_names_is_looked_for_before_anything_is_written(void **state)
 {
+	static char b[] = BACKUP_B;
 	struct pack_id id = { .attempt = 1 };
 	char key[STORAGE_KEY_MAX];
 	struct world x;
@@ -461,9 +462,23 @@ what_a_commit_names_is_looked_for_before_anything_is_written(void **state)
 	(void)snprintf(id.label, sizeof(id.label), BACKUP_B);
 	repo_pack_key(&x.p->inc, &id, key);
 	OK(storage_remove(x.p->repo->st, key, &err));
+	x.cfg.backup = b;
 	FAILS(choose(&x), ERR_DAMAGED);
 	SAYS("pack-01-000000");
+	/* Not asked for by name: the one before holds, and is said to. */
+	x.cfg.backup = NULL;
+	OK(choose(&x));
+	assert_string_equal(x.plan->backup.label, BACKUP_A);
+	assert_non_null(strstr(buf_str(&x.plan->notes), "is passed over"));
 	OK(storage_put(x.p->repo->st, key, "short", 5, &err));
+	x.cfg.backup = b;
+	FAILS(choose(&x), ERR_DAMAGED);
+	SAYS("5 bytes");
+	/* When none holds, the newest one's loss is told. */
+	x.cfg.backup = NULL;
+	(void)snprintf(id.label, sizeof(id.label), BACKUP_A);
+	repo_pack_key(&x.p->inc, &id, key);
+	OK(storage_remove(x.p->repo->st, key, &err));
 	FAILS(choose(&x), ERR_DAMAGED);
 	SAYS("5 bytes");
 	done(&x);
