@@ -51,7 +51,7 @@ pack=$(in_repo "$(foreign_packs "$LABEL" | sed -n 1p)")
 truncate -s -100 "$pack"
 change 3
 take_backup
-assert_contains "$ERR" "of a wrong size: its pages are stored anew" "the message"
+assert_contains "$ERR" "is not whole: its pages are stored anew" "the message"
 assert_lacks "$(foreign_packs "$LABEL")" "${pack##*/backups/}" "the packs referred to"
 healed "wrong size"
 
