@@ -120,10 +120,8 @@ write_conf two
 archive_with two "$BIN --config $CONF archive-push %p"
 pg_conf two "archive_mode = on"
 pg_start two
-as_user mkdir -p "$REPO/clusters/main/$MAIN-$(as_user "${PGBIN[two]}/pg_controldata" "$T/two" |
-	sed -n 's/^Database system identifier: *//p')/backups"
-strange=$(echo "$REPO/clusters/main/$MAIN-$(as_user "${PGBIN[two]}/pg_controldata" "$T/two" |
-	sed -n 's/^Database system identifier: *//p')/backups")
+strange=$REPO/clusters/main/$MAIN-$(sql two "SELECT system_identifier FROM pg_control_system()")/backups
+as_user mkdir -p "$strange"
 cp -a "$folder/$LABEL" "$strange/"
 parent=$LABEL
 take_backup
