@@ -8,6 +8,7 @@
 
 #include "core/cancel.h"
 #include "core/mem.h"
+#include "repo/packset.h"
 
 #define LABEL_TIME 16 /* characters of a label that are its time */
 
@@ -237,15 +238,31 @@ reach_of(struct info_incarnation *inc, struct info_backup *b,
 	    lsn_format(b->commit.stop_lsn, lsn));
 }
 
+/* Are its packs all there? What was lost cannot be recovered from. */
+static bool
+has_packs(struct packset *set, struct info_backup *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->commit.n_packs; i++)
+		if (packset_check(set, &b->commit.packs[i], b->label,
+			&b->unusable) != 0)
+			return false;
+	return true;
+}
+
 static int
 collect_windows(struct info *info, struct info_incarnation *inc,
     struct repo *repo, struct err *err)
 {
 	struct history path = { 0 }, next;
 	struct wal_reach reach;
+	struct packset *set = NULL;
 	size_t i;
 	int ret = -1;
 
+	if (packset_new(&set, repo, &inc->inc, err) != 0)
+		return -1;
 	inc->windows = xcalloc(inc->n_backups + 1, sizeof(*inc->windows));
 	for (i = 0; i < inc->n_backups; i++) {
 		struct info_backup *b = &inc->backups[i];
@@ -254,14 +271,15 @@ collect_windows(struct info *info, struct info_incarnation *inc,
 			continue;
 		if (cancel_check(err) != 0)
 			goto out;
-		if (inc->n_windows > 0 && covers(
+		memset(&next, 0, sizeof(next));
+		if (has_packs(set, b) && inc->n_windows > 0 && covers(
 		    &inc->windows[inc->n_windows - 1], &path, &b->commit)) {
 			b->usable = true;
 			continue;
 		}
-		memset(&next, 0, sizeof(next));
 		memset(&reach, 0, sizeof(reach));
-		if (reach_of(inc, b, repo, &next, &reach, &b->unusable) !=
+		if (b->unusable.code != ERR_NONE ||
+		    reach_of(inc, b, repo, &next, &reach, &b->unusable) !=
 		    0) {
 			history_free(&next);
 			if (!goes_on(&b->unusable)) {
@@ -281,6 +299,7 @@ collect_windows(struct info *info, struct info_incarnation *inc,
 	}
 	ret = 0;
 out:
+	packset_free(set);
 	history_free(&path);
 	return ret;
 }

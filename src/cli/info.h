@@ -31,7 +31,7 @@ struct info_backup {
 	char label[FORMAT_LABEL_MAX];
 	struct err problem; /* ERR_NONE, or why the commit cannot be read */
 	struct commit commit;
-	bool usable; /* its own WAL is whole: it can be restored */
+	bool usable; /* its own WAL is whole, its packs are there */
 	struct err unusable; /* why not */
 	struct info_share share;
 };

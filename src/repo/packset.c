@@ -340,3 +340,28 @@ packset_usable(struct packset *ps, const struct commit_pack *pack,
 		log_warning("a repaired pack is not used: %s", err.msg);
 	return rc == 0;
 }
+
+int
+packset_check(struct packset *ps, const struct commit_pack *pack,
+    const char *label, struct err *err)
+{
+	struct packset_info info;
+	char key[STORAGE_KEY_MAX];
+
+	if (packset_find(ps, &pack->id, &info, err) != 0)
+		return -1;
+	repo_pack_key_generation(&ps->inc, &pack->id, info.generation, key);
+	if (!info.exists)
+		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
+		    "is not there", label, key);
+	if (info.damaged)
+		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
+		    "was found to be damaged", label, key);
+	if (info.generation == 0 && pack->generation == 0 &&
+	    info.size != pack->size)
+		return err_set(err, ERR_DAMAGED, "%s of backup %s has %llu "
+		    "bytes instead of %llu", key, label,
+		    (unsigned long long)info.size,
+		    (unsigned long long)pack->size);
+	return 0;
+}

@@ -67,6 +67,14 @@ bool packset_usable(struct packset *ps, const struct commit_pack *pack,
     const struct packset_info *info);
 
 /*
+ * Can the backup `label`, whose commit names the pack so, be restored from
+ * it, as far as listing the folder tells? ERR_DAMAGED: absent, marked, or of
+ * another size.
+ */
+int packset_check(struct packset *ps, const struct commit_pack *pack,
+    const char *label, struct err *err) ERR_USE;
+
+/*
  * Can header and index of this generation be read? Then nothing is cut off.
  * Any thread that repo is of.
  */

@@ -39,31 +39,6 @@ prove_object(const struct restore_plan *plan, const char *key, uint64_t size,
 }
 
 /* 0: some generation of the pack is there and not known to be damaged. */
-static int
-prove_pack(const struct restore_plan *plan, struct packset *set,
-    const struct commit_pack *pack, struct err *err)
-{
-	struct packset_info info;
-	char key[STORAGE_KEY_MAX];
-
-	if (packset_find(set, &pack->id, &info, err) != 0)
-		return -1;
-	repo_pack_key_generation(&plan->inc, &pack->id, info.generation, key);
-	if (!info.exists)
-		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
-		    "is not there", plan->backup.label, key);
-	if (info.damaged)
-		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
-		    "was found to be damaged", plan->backup.label, key);
-	if (info.generation == 0 && pack->generation == 0 &&
-	    info.size != pack->size)
-		return err_set(err, ERR_DAMAGED, "%s of backup %s has %llu "
-		    "bytes instead of %llu", key, plan->backup.label,
-		    (unsigned long long)info.size,
-		    (unsigned long long)pack->size);
-	return 0;
-}
-
 static void
 note_lost(struct restore_plan *plan, size_t n)
 {
@@ -90,7 +65,7 @@ prove_packs(struct restore_plan *plan, struct err *err)
 	for (i = 0; i < c->n_packs; i++) {
 		if (cancel_check(err) != 0)
 			goto out;
-		if (prove_pack(plan, set, &c->packs[i], &e) == 0)
+		if (packset_check(set, &c->packs[i], c->label, &e) == 0)
 			continue;
 		if (e.code != ERR_DAMAGED) {
 			*err = e;

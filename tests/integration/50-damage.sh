@@ -79,6 +79,10 @@ note "the other backup restores while its sister is damaged"
 object=$(find "$(backup_dir "$second")" -name 'pack-*' | sort | head -n 1)
 cp -p "$object" "$T/saved"
 truncate -s 100 "$object"
+expect 5 dapk info # no window may rest on what is lost
+assert_match "$OUT" "unusable .*${second:0:16}.* has 100 bytes instead of" "info"
+expect 5 dapk info --json
+assert_eq "$(jq -c '[.incarnations[].backups[].usable]' <<<"$OUT")" '[true,false]' "usable in info --json"
 expect 0 dapk restore -D "$T/new" --dry-run
 assert_match "$OUT$ERR" "${second:0:16}.* is passed over: .*$(basename "$object")" "what the plan says"
 restored new "$MAIN" # without being told which
