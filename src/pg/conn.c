@@ -9,6 +9,7 @@
 #include "pg/conn.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -318,14 +319,12 @@ collect_params(struct pg_conn *c, const char *conninfo, const char *app_name,
 	for (i = 0; i < N_FIXED; i++)
 		param_set(p, fixed_params[i].keyword, fixed_params[i].value);
 	param_set(p, "application_name", app_name);
-	p->keywords[p->n] = NULL;
-	p->values[p->n] = NULL;
 	return 0;
 }
 
 static int
-open_conn(struct pg_conn **out, const char *conninfo, const char *command,
-    bool replication, struct err *err)
+open_conn(struct pg_conn **out, const char *conninfo, const char *database,
+    const char *command, bool replication, struct err *err)
 {
 	struct pg_conn *c = xcalloc(1, sizeof(*c));
 	const struct libpq *pq = NULL;
@@ -340,11 +339,12 @@ open_conn(struct pg_conn **out, const char *conninfo, const char *command,
 	if (collect_params(c, conninfo != NULL ? conninfo : "", app_name,
 	    &params, &opts, err) != 0)
 		goto out;
-	if (replication) {
+	if (replication)
 		param_set(&params, "replication", "true");
-		params.keywords[params.n] = NULL;
-		params.values[params.n] = NULL;
-	}
+	if (database != NULL)
+		param_set(&params, "dbname", database);
+	params.keywords[params.n] = NULL;
+	params.values[params.n] = NULL;
 	c->conn = c->pq->PQconnectStartParams(params.keywords, params.values,
 	    0);
 	if (c->conn == NULL) {
@@ -374,14 +374,29 @@ int
 pg_connect(struct pg_conn **out, const char *conninfo, const char *command,
     struct err *err)
 {
-	return open_conn(out, conninfo, command, false, err);
+	return open_conn(out, conninfo, NULL, command, false, err);
+}
+
+int
+pg_connect_database(struct pg_conn **out, const char *conninfo,
+    const char *database, const char *command, struct err *err)
+{
+	return open_conn(out, conninfo, database, command, false, err);
 }
 
 int
 conn_open_replication(struct pg_conn **out, const char *conninfo,
     const char *command, struct err *err)
 {
-	return open_conn(out, conninfo, command, true, err);
+	return open_conn(out, conninfo, NULL, command, true, err);
+}
+
+static void
+conn_drop_message(struct pg_conn *c)
+{
+	if (c->message != NULL)
+		c->pq->PQfreemem(c->message);
+	c->message = NULL;
 }
 
 void
@@ -389,6 +404,7 @@ pg_disconnect(struct pg_conn *conn)
 {
 	if (conn == NULL)
 		return;
+	conn_drop_message(conn);
 	if (conn->conn != NULL)
 		conn->pq->PQfinish(conn->conn);
 	free(conn);
@@ -401,7 +417,7 @@ pg_server_version(const struct pg_conn *conn)
 }
 
 int
-conn_error(const struct pg_conn *c, const PGresult *res, struct err *err)
+conn_error(struct pg_conn *c, const PGresult *res, struct err *err)
 {
 	const char *primary = NULL, *state = NULL, *detail = NULL;
 	const char *hint = NULL;
@@ -417,6 +433,8 @@ conn_error(const struct pg_conn *c, const PGresult *res, struct err *err)
 	}
 	if (primary == NULL)
 		primary = c->pq->PQerrorMessage(c->conn);
+	(void)snprintf(c->sqlstate, sizeof(c->sqlstate), "%s",
+	    state != NULL ? state : "");
 	buf_init(&b, CONN_TEXT_MAX);
 	one_line(&b, primary);
 	if (b.len == 0)
@@ -434,8 +452,8 @@ conn_error(const struct pg_conn *c, const PGresult *res, struct err *err)
 	return -1;
 }
 
-static void
-send_cancel(const struct pg_conn *c)
+void
+conn_send_cancel(const struct pg_conn *c)
 {
 	PGcancel *cancel = c->pq->PQgetCancel(c->conn);
 	char text[256];
@@ -454,7 +472,7 @@ conn_wait_result(struct pg_conn *c, int64_t cancel_after, int64_t *cancelled_at,
 	while (c->pq->PQisBusy(c->conn)) {
 		if (cancel_requested() && *cancelled_at == 0 &&
 		    time_monotonic() >= cancel_after) {
-			send_cancel(c);
+			conn_send_cancel(c);
 			*cancelled_at = time_monotonic();
 		}
 		if (*cancelled_at != 0 &&
@@ -467,6 +485,42 @@ conn_wait_result(struct pg_conn *c, int64_t cancel_after, int64_t *cancelled_at,
 			return conn_error(c, NULL, err);
 	}
 	return 0;
+}
+
+int
+conn_copy_next(struct pg_conn *c, size_t *len, struct err *err)
+{
+	int n;
+
+	conn_drop_message(c);
+	for (;;) {
+		if (cancel_check(err) != 0)
+			return -1;
+		n = c->pq->PQgetCopyData(c->conn, &c->message, 1);
+		if (n > 0) {
+			*len = (size_t)n;
+			return 1;
+		}
+		if (n == -1)
+			return 0;
+		if (n < -1)
+			return conn_error(c, NULL, err);
+		conn_wait_readable(c->pq->PQsocket(c->conn));
+		if (!c->pq->PQconsumeInput(c->conn))
+			return conn_error(c, NULL, err);
+	}
+}
+
+const char *
+pg_sqlstate(const struct pg_conn *conn)
+{
+	return conn->sqlstate;
+}
+
+void
+pg_cancel(struct pg_conn *conn)
+{
+	conn_send_cancel(conn);
 }
 
 void

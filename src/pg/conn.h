@@ -33,7 +33,21 @@ struct pg_result;
  */
 int pg_connect(struct pg_conn **out, const char *conninfo,
     const char *command, struct err *err) ERR_USE;
+
+/* The same server and user, and this database, whatever conninfo names. */
+int pg_connect_database(struct pg_conn **out, const char *conninfo,
+    const char *database, const char *command, struct err *err) ERR_USE;
+
 void pg_disconnect(struct pg_conn *conn); /* NULL is fine */
+
+/*
+ * Ask the server to give up what it does for this connection, which goes
+ * unanswered. From the connection's own thread.
+ */
+void pg_cancel(struct pg_conn *conn);
+
+/* The SQLSTATE of the connection's last error, "" when there was none. */
+const char *pg_sqlstate(const struct pg_conn *conn);
 
 /* server_version_num, such as 150020; major is that / 10000. */
 int pg_server_version(const struct pg_conn *conn);

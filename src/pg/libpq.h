@@ -46,6 +46,9 @@
 	X(PQgetCopyData)         \
 	X(PQputCopyData)         \
 	X(PQputCopyEnd)          \
+	X(PQcmdTuples)           \
+	X(PQsetnonblocking)      \
+	X(PQflush)               \
 	X(PQclear)
 
 struct libpq {

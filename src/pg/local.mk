@@ -4,10 +4,12 @@ libdapk_a_SOURCES += \
 	%D%/conn.c %D%/conn.h %D%/conn_private.h \
 	%D%/conninfo.c %D%/conninfo.h \
 	%D%/control.c %D%/control.h \
+	%D%/copy.c %D%/copy.h \
 	%D%/datafile.c %D%/datafile.h \
 	%D%/history.c %D%/history.h \
 	%D%/libpq.c %D%/libpq.h \
 	%D%/page.c %D%/page.h \
+	%D%/quote.c %D%/quote.h \
 	%D%/walblocks.c %D%/walblocks.h \
 	%D%/running.c %D%/running.h \
 	%D%/replication.c %D%/replication.h \
@@ -24,6 +26,7 @@ unit_tests += \
 	tests/unit/test_datafile \
 	tests/unit/test_history \
 	tests/unit/test_page \
+	tests/unit/test_quote \
 	tests/unit/test_walblocks \
 	tests/unit/test_walname \
 	tests/unit/test_walread

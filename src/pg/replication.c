@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "pg/conn_private.h"
+#include "pg/quote.h"
 
 #define OPTIONS_MAJOR 15 /* options in parentheses, one COPY for all */
 #define COMMAND_MAX 4096
@@ -23,7 +24,6 @@ struct replication {
 	struct pg_conn *conn;
 	int major;
 	const struct base_backup_begin *begin;
-	char *message; /* of COPY, libpq's memory */
 	bool in_copy;
 	size_t n_copies; /* that have begun */
 	PGresult *next;	 /* looked at, not used yet */
@@ -50,20 +50,11 @@ replication_open(struct replication **out, const char *conninfo,
 	return 0;
 }
 
-static void
-drop_message(struct replication *r)
-{
-	if (r->message != NULL)
-		r->conn->pq->PQfreemem(r->message);
-	r->message = NULL;
-}
-
 void
 replication_close(struct replication *r)
 {
 	if (r == NULL)
 		return;
-	drop_message(r);
 	if (r->next != NULL)
 		r->conn->pq->PQclear(r->next);
 	pg_disconnect(r->conn);
@@ -175,18 +166,6 @@ replication_identify(struct replication *r, struct replication_system *out,
 	return rc;
 }
 
-static void
-add_quoted(struct buf *b, const char *s)
-{
-	buf_add_byte(b, '\'');
-	for (; *s != '\0'; s++) {
-		if (*s == '\'')
-			buf_add_byte(b, '\'');
-		buf_add_byte(b, (uint8_t)*s);
-	}
-	buf_add_byte(b, '\'');
-}
-
 /* Slower than the server can is done by who reads. */
 static uint64_t
 rate_kb(uint64_t max_rate)
@@ -206,7 +185,7 @@ make_command(const struct replication *r, const struct base_backup_params *p,
 
 	if (r->major >= OPTIONS_MAJOR) {
 		buf_add_str(b, "BASE_BACKUP (LABEL ");
-		add_quoted(b, p->label);
+		pg_quote_literal(b, p->label); /* no backslash in it */
 		buf_printf(b, ", PROGRESS true, CHECKPOINT '%s', WAIT false, "
 		    "TABLESPACE_MAP true, MANIFEST 'yes', "
 		    "MANIFEST_CHECKSUMS 'CRC32C'",
@@ -219,7 +198,7 @@ make_command(const struct replication *r, const struct base_backup_params *p,
 		return;
 	}
 	buf_add_str(b, "BASE_BACKUP LABEL ");
-	add_quoted(b, p->label);
+	pg_quote_literal(b, p->label);
 	buf_printf(b, " PROGRESS%s NOWAIT", p->fast ? " FAST" : "");
 	if (kb > 0)
 		buf_printf(b, " MAX_RATE %llu", (unsigned long long)kb);
@@ -318,32 +297,6 @@ base_backup_begin_free(struct base_backup_begin *b)
 	memset(b, 0, sizeof(*b));
 }
 
-/* The next message of a COPY. 1: there is one, 0: the COPY has ended. */
-static int
-next_message(struct replication *r, size_t *len, struct err *err)
-{
-	const struct libpq *pq = r->conn->pq;
-	int n;
-
-	drop_message(r);
-	for (;;) {
-		n = pq->PQgetCopyData(r->conn->conn, &r->message, 1);
-		if (n > 0) {
-			*len = (size_t)n;
-			return 1;
-		}
-		if (n == -1)
-			return 0;
-		if (n < -1)
-			return conn_error(r->conn, NULL, err);
-		if (cancel_check(err) != 0)
-			return -1;
-		conn_wait_readable(pq->PQsocket(r->conn->conn));
-		if (!pq->PQconsumeInput(r->conn->conn))
-			return conn_error(r->conn, NULL, err);
-	}
-}
-
 /* Does a COPY follow? 0: no, what follows is the end. */
 static int
 enter_copy(struct replication *r, struct err *err)
@@ -403,15 +356,15 @@ static int
 typed_message(struct replication *r, size_t len, struct base_backup_event *ev,
     struct err *err)
 {
-	switch (r->message[0]) {
+	switch (r->conn->message[0]) {
 	case 'd':
 		ev->type = BASE_BACKUP_DATA;
-		ev->data = (const uint8_t *)r->message + 1;
+		ev->data = (const uint8_t *)r->conn->message + 1;
 		ev->len = len - 1;
 		return 1;
 	case 'n':
 		ev->type = BASE_BACKUP_ARCHIVE;
-		return find_archive(r, r->message, len, &ev->tablespace,
+		return find_archive(r, r->conn->message, len, &ev->tablespace,
 		    err) != 0 ? -1 : 1;
 	case 'm':
 		ev->type = BASE_BACKUP_MANIFEST;
@@ -421,7 +374,7 @@ typed_message(struct replication *r, size_t len, struct base_backup_event *ev,
 	default:
 		return err_set(err, ERR_POSTGRES, "the server sent a message "
 		    "of kind 0x%02x, which is not known",
-		    (unsigned)(uint8_t)r->message[0]);
+		    (unsigned)(uint8_t)r->conn->message[0]);
 	}
 }
 
@@ -449,7 +402,7 @@ base_backup_next(struct replication *r, struct base_backup_event *ev,
 			if (!typed)
 				return 0;
 		}
-		rc = next_message(r, &len, err);
+		rc = conn_copy_next(r->conn, &len, err);
 		if (rc < 0)
 			return err_wrap(err, "receive the backup");
 		if (rc == 0) {
@@ -458,7 +411,7 @@ base_backup_next(struct replication *r, struct base_backup_event *ev,
 		}
 		if (!typed) {
 			ev->type = BASE_BACKUP_DATA;
-			ev->data = (const uint8_t *)r->message;
+			ev->data = (const uint8_t *)r->conn->message;
 			ev->len = len;
 			return 0;
 		}
