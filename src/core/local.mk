@@ -8,6 +8,7 @@ libdapk_a_SOURCES += \
 	%D%/libarchive.c %D%/libarchive.h \
 	%D%/log.c %D%/log.h \
 	%D%/mem.c %D%/mem.h \
+	%D%/process.c %D%/process.h \
 	%D%/random.c %D%/random.h \
 	%D%/text.c %D%/text.h \
 	%D%/time.c %D%/time.h
@@ -16,5 +17,6 @@ unit_tests += \
 	tests/unit/test_crc32c \
 	tests/unit/test_err \
 	tests/unit/test_io \
+	tests/unit/test_process \
 	tests/unit/test_text \
 	tests/unit/test_time
