@@ -62,6 +62,7 @@ struct config {
 	char *repository_url;
 	char *repository_id; /* expected id (restore writes it), or NULL */
 	char *state_directory;
+	char *pg_bin_dir; /* of pg_dump and friends; NULL: look for them */
 
 	/* how */
 	unsigned jobs; /* never 0 after loading */

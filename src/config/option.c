@@ -86,6 +86,12 @@ const struct option option_table[] = {
 	    AT(state_directory), .default_value = CONFIG_STATE_DEFAULT,
 	    .help = "keep WAL that was fetched ahead here; "
 		    "may be lost at any time" },
+	{ .name = "pg-bin-dir", .type = OPTION_PATH,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_CHECK,
+	    .env = "DAPK_BACKUP_PG_BIN_DIR", .value = "DIR", AT(pg_bin_dir),
+	    .help = "directory of pg_dump, pg_dumpall, pg_restore and psql; "
+		    "without this they are looked for, the server's version "
+		    "or a newer one" },
 
 	/* how it is done */
 	{ .name = "jobs", .short_name = 'j', .type = OPTION_JOBS,

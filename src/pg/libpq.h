@@ -24,9 +24,11 @@
 	X(PQerrorMessage)        \
 	X(PQserverVersion)       \
 	X(PQhost)                \
+	X(PQhostaddr)            \
 	X(PQport)                \
 	X(PQuser)                \
 	X(PQdb)                  \
+	X(PQbackendPID)          \
 	X(PQsetNoticeReceiver)   \
 	X(PQsendQuery)           \
 	X(PQsendQueryParams)     \

@@ -12,6 +12,7 @@ libdapk_a_SOURCES += \
 	%D%/quote.c %D%/quote.h \
 	%D%/walblocks.c %D%/walblocks.h \
 	%D%/running.c %D%/running.h \
+	%D%/pgtools.c %D%/pgtools.h \
 	%D%/replication.c %D%/replication.h \
 	%D%/walevent.c %D%/walevent.h \
 	%D%/walname.c %D%/walname.h \
@@ -26,6 +27,7 @@ unit_tests += \
 	tests/unit/test_datafile \
 	tests/unit/test_history \
 	tests/unit/test_page \
+	tests/unit/test_pgtools \
 	tests/unit/test_quote \
 	tests/unit/test_walblocks \
 	tests/unit/test_walname \
