@@ -1,4 +1,5 @@
 libdapk_a_SOURCES += \
+	%D%/archive.h %D%/archive_private.h %D%/archive_read.c %D%/archive_write.c \
 	%D%/backupapi.c %D%/backupapi.h \
 	%D%/blockset.c %D%/blockset.h \
 	%D%/conn.c %D%/conn.h %D%/conn_private.h \
@@ -22,6 +23,7 @@ libdapk_a_SOURCES += \
 	%D%/walsummary.c
 
 unit_tests += \
+	tests/unit/test_archive \
 	tests/unit/test_blockset \
 	tests/unit/test_control \
 	tests/unit/test_datafile \
