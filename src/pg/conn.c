@@ -674,6 +674,12 @@ out:
 	return ret;
 }
 
+bool
+pg_in_transaction(const struct pg_conn *conn)
+{
+	return conn->pq->PQtransactionStatus(conn->conn) != PQTRANS_IDLE;
+}
+
 int
 pg_ping(struct pg_conn *conn, struct err *err)
 {

@@ -77,6 +77,9 @@ const char *pg_value(const struct pg_result *res, int row, int column);
 bool pg_is_null(const struct pg_result *res, int row, int column);
 void pg_result_free(struct pg_result *res); /* NULL is fine */
 
+/* Is a transaction open (also one that failed)? */
+bool pg_in_transaction(const struct pg_conn *conn);
+
 /* One value of one row, as a new string (caller frees); NULL for SQL NULL. */
 int pg_query_value(struct pg_conn *conn, const char *sql, char **out,
     struct err *err) ERR_USE;

@@ -49,6 +49,7 @@
 	X(PQputCopyData)         \
 	X(PQputCopyEnd)          \
 	X(PQcmdTuples)           \
+	X(PQtransactionStatus)   \
 	X(PQsetnonblocking)      \
 	X(PQflush)               \
 	X(PQclear)
