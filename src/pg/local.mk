@@ -14,6 +14,7 @@ libdapk_a_SOURCES += \
 	%D%/walblocks.c %D%/walblocks.h \
 	%D%/running.c %D%/running.h \
 	%D%/pgtools.c %D%/pgtools.h \
+	%D%/pooler.c %D%/pooler.h \
 	%D%/replication.c %D%/replication.h \
 	%D%/walevent.c %D%/walevent.h \
 	%D%/walname.c %D%/walname.h \
