@@ -23,7 +23,7 @@ fi
 export DAPK_TEST_CACHE=$CACHE
 
 BUILD_PACKAGES=(autoconf automake pkg-config gcc make libc6-dev xz-utils
-	libpq-dev libzstd-dev libssl-dev libxxhash-dev libjansson-dev libinih-dev
+	libpq-dev libzstd-dev zlib1g-dev libssl-dev libxxhash-dev libjansson-dev libinih-dev
 	libarchive-dev)
 SERVER_PACKAGES=(postgresql-15 postgresql-client-15)
 

@@ -174,13 +174,22 @@ int archive_head_encode(const struct archive_head *h,
 
 /*
  * The name that the table of contents has for an entry's data ("3412.dat",
- * "blobs.toc", "blobs_3399.toc"); files of a directory have the compression's
- * suffix behind it, but for the lists of large objects.
+ * "blobs.toc", "blobs_3399.toc"), "" and false for none. Files of a directory
+ * have the compression's suffix behind it, but for the lists of large
+ * objects. In a tar archive's table of contents a list goes by the entry's id
+ * ("3399.dat"), though the member has the list's name.
  */
 #define ARCHIVE_NAME_MAX 40
 bool archive_data_name(const struct archive_head *h,
     const struct archive_entry *e, enum archive_format format,
     char out[ARCHIVE_NAME_MAX]);
+
+/* The list of an entry's large objects, a large object, its line in a list. */
+#define ARCHIVE_LINE_MAX 60
+void archive_list_name(const struct archive_head *h,
+    const struct archive_entry *e, char out[ARCHIVE_NAME_MAX]);
+void archive_object_name(uint32_t oid, char out[ARCHIVE_NAME_MAX]);
+void archive_object_line(uint32_t oid, char out[ARCHIVE_LINE_MAX]);
 
 /* "", ".gz", ".lz4", ".zst". */
 const char *archive_suffix(enum archive_compression c);

@@ -52,11 +52,6 @@ archive_suffix(enum archive_compression c)
 	return "";
 }
 
-/*
- * The table of contents has the names without the compression's suffix.
- * Before 1.16 an archive has one entry of large objects, and a tar archive
- * names its list in no entry: it is found by reading on.
- */
 bool
 archive_data_name(const struct archive_head *h, const struct archive_entry *e,
     enum archive_format format, char out[ARCHIVE_NAME_MAX])
@@ -64,14 +59,39 @@ archive_data_name(const struct archive_head *h, const struct archive_entry *e,
 	out[0] = '\0';
 	if (!e->had_dumper || format == ARCHIVE_CUSTOM)
 		return false;
-	if (!archive_entry_is_large_objects(e))
-		(void)snprintf(out, ARCHIVE_NAME_MAX, "%d.dat", (int)e->dump_id);
-	else if (h->version >= ARCHIVE_MANY_BLOBS)
+	if (archive_entry_is_large_objects(e) && format != ARCHIVE_TAR)
+		archive_list_name(h, e, out);
+	else
+		(void)snprintf(out, ARCHIVE_NAME_MAX, "%d.dat",
+		    (int)e->dump_id);
+	return true;
+}
+
+/* Before 1.16 an archive has one entry of large objects. */
+void
+archive_list_name(const struct archive_head *h, const struct archive_entry *e,
+    char out[ARCHIVE_NAME_MAX])
+{
+	if (h->version >= ARCHIVE_MANY_BLOBS)
 		(void)snprintf(out, ARCHIVE_NAME_MAX, "blobs_%d.toc",
 		    (int)e->dump_id);
 	else
 		(void)snprintf(out, ARCHIVE_NAME_MAX, "blobs.toc");
-	return true;
+}
+
+void
+archive_object_name(uint32_t oid, char out[ARCHIVE_NAME_MAX])
+{
+	(void)snprintf(out, ARCHIVE_NAME_MAX, "blob_%u.dat", (unsigned)oid);
+}
+
+void
+archive_object_line(uint32_t oid, char out[ARCHIVE_LINE_MAX])
+{
+	char name[ARCHIVE_NAME_MAX];
+
+	archive_object_name(oid, name);
+	(void)snprintf(out, ARCHIVE_LINE_MAX, "%u %s\n", (unsigned)oid, name);
 }
 
 static void

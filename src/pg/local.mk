@@ -1,5 +1,10 @@
 libdapk_a_SOURCES += \
-	%D%/archive.h %D%/archive_private.h %D%/archive_read.c %D%/archive_write.c \
+	%D%/archive.h %D%/archive_private.h \
+	%D%/archive_custom.c %D%/archive_custom.h \
+	%D%/archive_dir.c %D%/archive_dir.h \
+	%D%/archive_pack.c %D%/archive_pack.h \
+	%D%/archive_read.c %D%/archive_tar.c %D%/archive_tar.h \
+	%D%/archive_write.c \
 	%D%/backupapi.c %D%/backupapi.h \
 	%D%/blockset.c %D%/blockset.h \
 	%D%/conn.c %D%/conn.h %D%/conn_private.h \
