@@ -34,7 +34,7 @@ intent_put(struct repo *repo, const struct incarnation *inc,
     char id[INTENT_ID_TEXT], struct err *err)
 {
 	char host[INTENT_HOST_MAX], key[STORAGE_KEY_MAX];
-	char now[TIME_TEXT_MAX];
+	char now[TIME_TEXT_MAX], process[LEASE_PROCESS_MAX];
 	uint8_t random[8];
 	struct buf b;
 	int rc;
@@ -54,7 +54,9 @@ intent_put(struct repo *repo, const struct incarnation *inc,
 		buf_printf(&b, "\"parent\": \"%s\",\n", parent);
 	buf_add_str(&b, "\"host\": \"");
 	text_escape(&b, host, strlen(host));
-	buf_printf(&b, "\",\n\"started\": \"%s\"\n}",
+	lease_process(process);
+	buf_printf(&b, "\",\n\"pid\": %ld,\n\"process\": \"%s\",\n"
+	    "\"started\": \"%s\"\n}", (long)getpid(), process,
 	    time_format(time_now(), now));
 	intent_key(inc, id, key);
 	rc = buf_check(&b, key, err);
@@ -62,6 +64,15 @@ intent_put(struct repo *repo, const struct incarnation *inc,
 		rc = repo_put_text(repo, key, KIND, buf_str(&b), b.len, err);
 	buf_free(&b);
 	return rc;
+}
+
+bool
+intent_process_dead(const struct intent *i, const char *process)
+{
+	struct lease_info holder = { .pid = i->pid };
+
+	memcpy(holder.process, i->process, sizeof(holder.process));
+	return lease_process_dead(&holder, process);
 }
 
 int
@@ -118,6 +129,11 @@ decode(const char *json, size_t len, struct intent *i, struct err *err)
 	host = json_get_escaped(&j, j.root, "host");
 	(void)snprintf(i->host, sizeof(i->host), "%s", host);
 	free(host);
+	if (json_object_get(j.root, "process") != NULL) { /* not in 0.1 */
+		i->pid = (long)json_get_u64(&j, j.root, "pid", INT32_MAX);
+		json_copy_text(&j, j.root, "process", i->process,
+		    sizeof(i->process));
+	}
 	i->started = json_get_time(&j, j.root, "started");
 	rc = json_check(&j, err);
 	json_close(&j);

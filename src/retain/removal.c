@@ -24,6 +24,7 @@ struct removal {
 	struct tombstone_set stones;
 	struct intent *intents;
 	size_t n_intents;
+	char process[LEASE_PROCESS_MAX]; /* this one */
 	const struct tombstone *due; /* step 2: the one at hand */
 	struct survey survey;
 };
@@ -56,6 +57,7 @@ removal_begin(struct removal *s, const struct removal_params *params,
 	memset(report, 0, sizeof(*report));
 	s->params = params;
 	s->report = report;
+	lease_process(s->process);
 	if (params->lease == NULL) {
 		s->now = time_now(); /* nothing is done: good enough */
 	} else {
@@ -78,12 +80,13 @@ past_grace(const struct removal *s, int64_t mtime)
 
 /*
  * We hold the lease, so whoever put an intent does not; it may be asleep, and
- * gets the grace period to find that out.
+ * gets the grace period to find that out, unless it is known to be dead.
  */
 static bool
 intent_lives(const struct removal *s, const struct intent *i)
 {
-	return !past_grace(s, i->mtime);
+	return !past_grace(s, i->mtime) &&
+	    !intent_process_dead(i, s->process);
 }
 
 /* Is somebody making this backup, or one that refers to it? */

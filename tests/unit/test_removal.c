@@ -3,6 +3,9 @@
 
 #include "fixture_repo.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "core/time.h"
 #include "repo/commit.h"
 #include "repo/intent.h"
@@ -535,6 +538,53 @@ an_intent_that_lives_holds_removal_up(void **state)
 	assert_false(committed(p, 1));
 }
 
+/* As a process of this machine, which had that pid, would have put it. */
+static void
+put_intent_of(struct place *p, pid_t pid)
+{
+	char key[STORAGE_KEY_MAX], process[LEASE_PROCESS_MAX], text[1024];
+
+	lease_process(process);
+	(void)snprintf(text, sizeof(text), "{\"id\": \"0123456789abcdef\", "
+	    "\"label\": \"" LABEL_A "\", \"attempt\": 1, \"parent\": "
+	    "\"%s\", \"host\": \"h\", \"pid\": %ld, \"process\": \"%s\", "
+	    "\"started\": \"2026-11-01 00:00:00+00\"}",
+	    p->commits[0].label, (long)pid, process);
+	repo_key(&p->inc, "intents/0123456789abcdef", key);
+	OK(repo_put_text(p->repo, key, "intent", text, strlen(text), &err));
+}
+
+static void
+an_intent_of_a_process_that_died_holds_nothing_up(void **state)
+{
+	struct place *p = *state;
+	struct removal_report did, marked;
+	char id[INTENT_ID_TEXT];
+	int status;
+	pid_t pid;
+
+	(void)backup(p, -1);
+	(void)backup(p, -1);
+	expire(p, p->commits[0].label);
+	pass_time(p, GRACE - HOUR);
+	OK(intent_put(p->repo, &p->inc, LABEL_A, 1, p->commits[0].label, id,
+	    &err));
+	pass_time(p, HOUR);
+	expire(p, NULL);
+	assert_true(committed(p, 0)); /* of this process, which lives */
+	OK(intent_remove(p->repo, &p->inc, id, &err));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	put_intent_of(p, pid);
+	expire(p, NULL);
+	assert_false(committed(p, 0));
+	OK(try_expire(p, NULL, false, false, &did, &marked));
+	assert_int_equal(did.intents, 0); /* it went in the run before */
+}
+
 static void
 garbage_of_dead_attempts_goes_and_of_living_ones_stays(void **state)
 {
@@ -825,6 +875,7 @@ main(void)
 		REMOVAL_TEST(
 		    a_backup_that_commits_between_the_steps_rescues_its_packs),
 		REMOVAL_TEST(an_intent_that_lives_holds_removal_up),
+		REMOVAL_TEST(an_intent_of_a_process_that_died_holds_nothing_up),
 		REMOVAL_TEST(
 		    garbage_of_dead_attempts_goes_and_of_living_ones_stays),
 		REMOVAL_TEST(superseded_generations_and_marks_of_nothing_go),
