@@ -501,10 +501,13 @@ server_lock(struct server *s, struct err *err)
 	if (fstat(s->pgdata_fd, &st) == 0)
 		pid = lock_holder(&st);
 	if (pid > 0)
-		return err_set(err, ERR_LOCKED, "another backup of %s is "
+		err_set(err, ERR_LOCKED, "another backup of %s is "
 		    "running: process %ld", s->pgdata, pid);
-	return err_set(err, ERR_LOCKED, "another backup of %s is running",
-	    s->pgdata);
+	else
+		err_set(err, ERR_LOCKED, "another backup of %s is running",
+		    s->pgdata);
+	return err_hint(err, "wait until it has ended; 'dapk-backup info' "
+	    "lists it then");
 }
 
 void

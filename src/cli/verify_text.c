@@ -94,10 +94,14 @@ print_windows(const struct verify_cluster *cl, FILE *out)
 
 	for (i = 0; i < cl->n_windows; i++) {
 		w = &cl->windows[i];
+		(void)time_format_local(w->from, from);
+		(void)time_format_local(w->to, to);
+		/* Of an idle cluster nothing is lost within a second. */
+		if (w->lost && strcmp(from, to) == 0)
+			continue;
 		(void)fprintf(out, "  %s %s to %s on timeline %" PRIu32 "\n",
-		    w->lost ? "LOST          " : "can be restored",
-		    time_format_local(w->from, from),
-		    time_format_local(w->to, to), w->timeline);
+		    w->lost ? "LOST          " : "can be restored", from, to,
+		    w->timeline);
 	}
 }
 
