@@ -1,4 +1,5 @@
 libdapk_a_SOURCES += \
+	%D%/dumplobs.c %D%/dumplobs.h \
 	%D%/catalogue.c \
 	%D%/commit.c %D%/commit.h \
 	%D%/cursor.h \

@@ -10,8 +10,12 @@
 
 #include <cmocka.h>
 
+#include "core/bytes.h"
 #include "core/mem.h"
 #include "pg/archive.h"
+#include "pg/archive_custom.h"
+#include "pg/archive_dir.h"
+#include "repo/dumplobs.h"
 
 /* A head as pg_dump would write it, built in memory. */
 static int32_t deps_of_data[] = { 215, 216 };
@@ -298,6 +302,148 @@ flipped_bytes_never_crash(void **state)
 	}
 }
 
+struct seen {
+	struct buf text;
+};
+
+static int
+see_begin(void *arg, uint32_t oid, uint64_t size, struct err *err)
+{
+	struct seen *s = arg;
+
+	buf_printf(&s->text, "[%u:%u ", (unsigned)oid, (unsigned)size);
+	return 0;
+}
+
+static int
+see_data(void *arg, const void *data, size_t len, struct err *err)
+{
+	struct seen *s = arg;
+
+	buf_add(&s->text, data, len);
+	return 0;
+}
+
+static int
+see_end(void *arg, struct err *err)
+{
+	struct seen *s = arg;
+
+	buf_add_byte(&s->text, ']');
+	return 0;
+}
+
+static void
+large_objects_are_taken_apart_whatever_the_pieces(void **state)
+{
+	static const char *const contents[] = { "", "hello", "", "x" };
+	struct err err = ERR_INIT;
+	struct buf b;
+	size_t i, piece;
+
+	buf_init(&b, 1000);
+	for (i = 0; i < 4; i++) {
+		buf_add_le32(&b, (uint32_t)(16400 + i));
+		buf_add_le64(&b, strlen(contents[i]));
+		buf_add_str(&b, contents[i]);
+	}
+	for (piece = 1; piece <= b.len; piece++) {
+		struct seen seen;
+		struct dumplobs d = { .begin = see_begin, .data = see_data,
+			.end = see_end, .arg = &seen };
+		size_t n;
+
+		buf_init(&seen.text, 1000);
+		for (i = 0; i < b.len; i += n) {
+			n = b.len - i < piece ? b.len - i : piece;
+			assert_int_equal(
+			    dumplobs_feed(&d, b.data + i, n, &err), 0);
+		}
+		assert_int_equal(dumplobs_finish(&d, &err), 0);
+		assert_string_equal(buf_str(&seen.text), "[16400:0 ]"
+		    "[16401:5 hello][16402:0 ][16403:1 x]");
+		assert_int_equal(dumplobs_feed(&d, b.data, 3, &err), 0);
+		assert_int_equal(dumplobs_finish(&d, &err), -1);
+		assert_int_equal(err.code, ERR_DAMAGED);
+		buf_free(&seen.text);
+	}
+	buf_free(&b);
+}
+
+static int
+gather(void *arg, const void *data, size_t len, struct err *err)
+{
+	buf_add(arg, data, len);
+	return 0;
+}
+
+/* The head written again says where, and has the same length. */
+static void
+a_custom_archive_says_where_its_data_is(void **state)
+{
+	struct archive_entry some[N_SAMPLE];
+	struct archive_head h = sample_head(ARCHIVE_VERSION(1, 16)), back;
+	struct archive_custom *c;
+	struct err err = ERR_INIT;
+	struct buf file, head;
+	const uint8_t *at;
+
+	memcpy(some, sample, sizeof(some));
+	h.entries = some;
+	buf_init(&file, ARCHIVE_HEAD_MAX);
+	buf_init(&head, ARCHIVE_HEAD_MAX);
+	assert_int_equal(archive_custom_new(&c, &h, ARCHIVE_NONE,
+	    ARCHIVE_LEVEL_DEFAULT, gather, &file, &err), 0);
+	assert_int_equal(archive_custom_begin(c, &some[3], &err), 0);
+	assert_int_equal(archive_custom_data(c, "1\t2\n", 4, &err), 0);
+	assert_int_equal(archive_custom_end(c, &err), 0);
+	assert_int_equal(archive_custom_begin(c, &some[4], &err), 0);
+	assert_int_equal(archive_custom_object(c, 4000000000u, &err), 0);
+	assert_int_equal(archive_custom_end_object(c, &err), 0);
+	assert_int_equal(archive_custom_end(c, &err), 0);
+	assert_int_equal(archive_custom_head(c, &head, &err), 0);
+	assert_int_equal(archive_head_decode(file.data, file.len, &back,
+	    &err), 0);
+	assert_int_equal(back.bytes, head.len);
+	assert_int_equal(back.entries[3].data_state, ARCHIVE_POS_NOT_SET);
+	archive_head_free(&back);
+	assert_int_equal(archive_head_decode(head.data, head.len, &back,
+	    &err), 0);
+	assert_int_equal(back.entries[3].data_state, ARCHIVE_POS_SET);
+	assert_int_equal(back.entries[3].offset, head.len);
+	at = file.data + back.entries[3].offset;
+	/* type, id, "1 2", the end of the rows, no more */
+	assert_memory_equal(at, "\1\0\x2d\x0d\0\0" "\0\4\0\0\0" "1\t2\n"
+	    "\0\5\0\0\0" "\\.\n\n\n" "\0\0\0\0\0", 30);
+	at = file.data + back.entries[4].offset;
+	assert_memory_equal(at, "\3\0\x2e\x0d\0\0", 6);
+	assert_int_equal(at[6], 1); /* an OID beyond 2^31 has a sign */
+	assert_true(-get_le32(at + 7) == 4000000000u);
+	archive_head_free(&back);
+	archive_custom_free(c);
+	buf_free(&head);
+	buf_free(&file);
+}
+
+static void
+compressions_are_named_with_a_level(void **state)
+{
+	enum archive_compression c;
+	int level;
+
+	assert_true(archive_compression_parse("gzip:9", &c, &level));
+	assert_int_equal(c, ARCHIVE_GZIP);
+	assert_int_equal(level, 9);
+	assert_true(archive_compression_parse("zstd", &c, &level));
+	assert_int_equal(level, ARCHIVE_LEVEL_DEFAULT);
+	assert_true(archive_compression_parse("none", &c, &level));
+	assert_false(archive_compression_parse("gzip:10", &c, &level));
+	assert_false(archive_compression_parse("gzip:", &c, &level));
+	assert_false(archive_compression_parse("gzip9", &c, &level));
+	assert_false(archive_compression_parse("none:1", &c, &level));
+	assert_false(archive_compression_parse("lz4", &c, &level));
+}
+
 int
 main(void)
 {
@@ -308,6 +454,10 @@ main(void)
 		cmocka_unit_test(entries_can_be_left_out),
 		cmocka_unit_test(zstd_is_refused_for_archives_that_15_must_read),
 		cmocka_unit_test(a_newer_version_is_refused_by_name),
+		cmocka_unit_test(
+		    large_objects_are_taken_apart_whatever_the_pieces),
+		cmocka_unit_test(a_custom_archive_says_where_its_data_is),
+		cmocka_unit_test(compressions_are_named_with_a_level),
 		cmocka_unit_test(every_truncation_is_an_error),
 		cmocka_unit_test(flipped_bytes_never_crash),
 	};
