@@ -8,7 +8,9 @@
 
 #include "core/cancel.h"
 #include "core/mem.h"
+#include "repo/manifest_names.h"
 #include "repo/packset.h"
+#include "repo/tombstone.h"
 
 #define LABEL_TIME 16 /* characters of a label that are its time */
 
@@ -64,20 +66,28 @@ collect_backups(struct info *info, struct info_incarnation *inc,
     struct repo *repo, struct err *err)
 {
 	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	struct tombstone_set stones;
 	size_t n = 0, i;
 	int ret = -1;
 
-	if (catalogue_backups(repo, &inc->inc, &labels, &n, &inc->unfinished,
+	if (tombstone_list(repo, &inc->inc, &stones, err) != 0) {
+		if (!goes_on(err))
+			return -1;
+		add_problem(info, inc, err);
+		err_clear(err);
+	}
+	if (catalogue_backups(repo, &inc->inc, &labels, &n, &inc->backups.unfinished,
 	    err) != 0)
-		return -1;
-	inc->backups = xcalloc(n + 1, sizeof(*inc->backups));
+		goto out;
+	inc->backups.list = xcalloc(n + 1, sizeof(*inc->backups.list));
 	for (i = 0; i < n; i++) {
-		struct info_backup *b = &inc->backups[inc->n_backups];
+		struct info_backup *b = &inc->backups.list[inc->backups.n];
 
 		if (cancel_check(err) != 0)
 			goto out;
 		memcpy(b->label, labels[i], sizeof(b->label));
-		inc->n_backups++;
+		b->leaving = tombstone_names_backup(&stones, b->label);
+		inc->backups.n++;
 		if (commit_get(repo, &inc->inc, b->label, &b->commit,
 		    &b->problem) == 0) {
 			inc->wal_segment_size = b->commit.wal_segment_size;
@@ -90,11 +100,12 @@ collect_backups(struct info *info, struct info_incarnation *inc,
 		}
 		info->damaged = true;
 	}
-	qsort(inc->backups, inc->n_backups, sizeof(*inc->backups),
+	qsort(inc->backups.list, inc->backups.n, sizeof(*inc->backups.list),
 	    compare_backups);
-	info_shares(inc);
+	info_shares(&inc->backups);
 	ret = 0;
 out:
+	tombstone_list_free(&stones);
 	free(labels);
 	return ret;
 }
@@ -238,12 +249,46 @@ reach_of(struct info_incarnation *inc, struct info_backup *b,
 	    lsn_format(b->commit.stop_lsn, lsn));
 }
 
-/* Are its packs all there? What was lost cannot be recovered from. */
+/* 0, or -1 with b->unusable; what cannot be looked for is no damage. */
+static int
+find_part(struct repo *repo, const struct incarnation *inc,
+    struct info_backup *b, size_t part)
+{
+	struct manifest_stored stored[MANIFEST_GENERATIONS_MAX];
+	char key[STORAGE_KEY_MAX];
+	uint64_t size = 0;
+	size_t i, n;
+
+	/* Its own attempt put it; another generation was repaired. */
+	manifest_part_generation_key(inc, b->label, part,
+	    b->commit.attempt > 0 ? b->commit.attempt - 1 : 0, key);
+	if (storage_stat(repo->st, key, &size, NULL, &b->unusable) == 0 &&
+	    size == b->commit.parts[part].size)
+		return 0;
+	if (b->unusable.code != ERR_NONE &&
+	    b->unusable.code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(&b->unusable);
+	if (manifest_part_stored(repo, inc, b->label, part, stored, &n,
+		&b->unusable) != 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		if (stored[i].size == b->commit.parts[part].size)
+			return 0;
+	return err_set(&b->unusable, ERR_DAMAGED, "%s, without which nothing "
+	    "of it can be found, is not there as it was put", key);
+}
+
+/* Is all of it there? What was lost cannot be recovered from. */
 static bool
-has_packs(struct packset *set, struct info_backup *b)
+is_there(struct repo *repo, const struct incarnation *inc,
+    struct packset *set, struct info_backup *b)
 {
 	size_t i;
 
+	for (i = 0; i < b->commit.n_parts; i++)
+		if (find_part(repo, inc, b, i) != 0)
+			return false;
 	for (i = 0; i < b->commit.n_packs; i++)
 		if (packset_check(set, &b->commit.packs[i], b->label,
 			&b->unusable) != 0)
@@ -263,16 +308,16 @@ collect_windows(struct info *info, struct info_incarnation *inc,
 
 	if (packset_new(&set, repo, &inc->inc, err) != 0)
 		return -1;
-	inc->windows = xcalloc(inc->n_backups + 1, sizeof(*inc->windows));
-	for (i = 0; i < inc->n_backups; i++) {
-		struct info_backup *b = &inc->backups[i];
+	inc->windows = xcalloc(inc->backups.n + 1, sizeof(*inc->windows));
+	for (i = 0; i < inc->backups.n; i++) {
+		struct info_backup *b = &inc->backups.list[i];
 
 		if (b->problem.code != ERR_NONE)
 			continue;
 		if (cancel_check(err) != 0)
 			goto out;
 		memset(&next, 0, sizeof(next));
-		if (has_packs(set, b) && inc->n_windows > 0 && covers(
+		if (is_there(repo, &inc->inc, set, b) && inc->n_windows > 0 && covers(
 		    &inc->windows[inc->n_windows - 1], &path, &b->commit)) {
 			b->usable = true;
 			continue;
@@ -342,13 +387,13 @@ info_free(struct info *info)
 	for (i = 0; i < info->n; i++) {
 		struct info_incarnation *inc = &info->incarnations[i];
 
-		for (k = 0; k < inc->n_backups; k++)
-			commit_free(&inc->backups[k].commit);
+		for (k = 0; k < inc->backups.n; k++)
+			commit_free(&inc->backups.list[k].commit);
 		for (k = 0; k < inc->n_timelines; k++) {
 			free(inc->timelines[k].partials);
 			free(inc->timelines[k].conflicts);
 		}
-		free(inc->backups);
+		free(inc->backups.list);
 		free(inc->timelines);
 		free(inc->ranges);
 		free(inc->windows);
@@ -381,22 +426,32 @@ info_gap(const struct info_incarnation *inc, size_t range,
 	return to - from;
 }
 
-int
-info_short_label(const struct info_incarnation *inc, size_t backup)
+/* How many characters it has in common with another label. */
+static size_t
+longest_same(const struct info_set *set, const char *label)
 {
-	const char *label = inc->backups[backup].label;
-	size_t len = LABEL_TIME, i, same;
+	size_t i, same, longest = 0;
 
-	for (i = 0; i < inc->n_backups; i++) {
-		if (i == backup)
+	for (i = 0; i < set->n; i++) {
+		if (strcmp(set->list[i].label, label) == 0)
 			continue;
 		for (same = 0; label[same] != '\0' &&
-		    label[same] == inc->backups[i].label[same]; same++)
+		    label[same] == set->list[i].label[same]; same++)
 			;
-		if (same + 1 > len)
-			len = same + 1;
+		if (same > longest)
+			longest = same;
 	}
-	return (int)len;
+	return longest;
+}
+
+int
+info_short_label(const struct info_incarnation *inc, const char *label)
+{
+	size_t backups = longest_same(&inc->backups, label),
+	       dumps = longest_same(&inc->dumps, label),
+	       same = backups > dumps ? backups : dumps;
+
+	return same + 1 > LABEL_TIME ? (int)same + 1 : LABEL_TIME;
 }
 
 const char *
@@ -404,11 +459,11 @@ info_no_recovery(const struct info_incarnation *inc)
 {
 	size_t i;
 
-	if (inc->n_backups == 0)
+	if (inc->backups.n == 0)
 		return "there is no backup: WAL alone restores nothing";
-	for (i = 0; i < inc->n_backups; i++) {
-		if (inc->backups[i].unusable.code != ERR_NONE)
-			return inc->backups[i].unusable.msg;
+	for (i = 0; i < inc->backups.n; i++) {
+		if (inc->backups.list[i].unusable.code != ERR_NONE)
+			return inc->backups.list[i].unusable.msg;
 	}
-	return inc->backups[inc->n_backups - 1].problem.msg;
+	return inc->backups.list[inc->backups.n - 1].problem.msg;
 }

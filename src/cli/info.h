@@ -20,7 +20,7 @@
  */
 struct info_share {
 	uint64_t made_packs, made_bytes, made_plain; /* its own, still needed */
-	uint64_t made_live; /* of these in the newest backup */
+	uint64_t made_live; /* of these in the newest of its kind */
 	uint64_t refers_backups; /* others whose packs it refers to */
 	uint64_t refers_packs, refers_bytes, refers_plain;
 	uint64_t refers_live; /* what it needs of them */
@@ -33,7 +33,21 @@ struct info_backup {
 	struct commit commit;
 	bool usable; /* its own WAL is whole, its packs are there */
 	struct err unusable; /* why not */
+	bool leaving; /* a tombstone names it: it goes after the grace period */
+	/* In the set, the newest that can be read (of dumps: of its database);
+	 * set.n: none. */
+	size_t newest;
 	struct info_share share;
+};
+
+/* Backups, or dumps: what is under one folder. */
+struct info_set {
+	struct info_backup *list; /* oldest first */
+	size_t n;
+	size_t unfinished; /* folders without a commit */
+	bool shares_known; /* else a commit could not be read */
+	size_t newest; /* that can be read; n: none */
+	uint64_t orphan_backups, orphan_bytes; /* removed, their packs needed */
 };
 
 struct info_timeline {
@@ -55,12 +69,7 @@ struct info_window {
 
 struct info_incarnation {
 	struct incarnation inc;
-	struct info_backup *backups; /* oldest first */
-	size_t n_backups;
-	size_t unfinished; /* folders without a commit */
-	bool shares_known; /* else a commit could not be read */
-	size_t newest; /* that can be read; n_backups: none */
-	uint64_t orphan_backups, orphan_bytes; /* removed, their packs needed */
+	struct info_set backups, dumps;
 	struct info_timeline *timelines;
 	size_t n_timelines;
 	struct wal_range *ranges; /* ascending */
@@ -88,15 +97,15 @@ int info_collect(struct info *out, struct repo *repo, const char *cluster,
     struct err *err) ERR_USE;
 void info_free(struct info *info);
 
-/* Fill in the shares of all backups: info_share.c, called by info_collect(). */
-void info_shares(struct info_incarnation *inc);
+/* Fill in the shares of all of them: info_share.c, called by info_collect(). */
+void info_shares(struct info_set *set);
 
 /* Segments missing between two ranges of one timeline, and their names. */
 uint64_t info_gap(const struct info_incarnation *inc, size_t range,
     char first[WAL_SEGMENT_NAME_LEN + 1], char last[WAL_SEGMENT_NAME_LEN + 1]);
 
 /* How many characters of the label are enough to tell it from the others. */
-int info_short_label(const struct info_incarnation *inc, size_t backup);
+int info_short_label(const struct info_incarnation *inc, const char *label);
 
 /* Why nothing can be recovered, when n_windows is 0. */
 const char *info_no_recovery(const struct info_incarnation *inc);

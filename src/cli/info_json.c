@@ -148,7 +148,7 @@ set_share(json_t *j, const struct info_incarnation *inc,
 	    json_string(parent));
 	set(j, "made", made);
 	set(j, "refers", refers);
-	set(j, "frees_bytes", inc->shares_known ? number(s->frees) :
+	set(j, "frees_bytes", inc->backups.shares_known ? number(s->frees) :
 	    json_null());
 }
 
@@ -166,6 +166,7 @@ backup_json(const struct info_incarnation *inc, const struct info_backup *b)
 		return j;
 	}
 	set(j, "usable", json_boolean(b->usable));
+	set(j, "leaving", json_boolean(b->leaving));
 	if (!b->usable)
 		set(j, "problem", problem_json(&b->unusable));
 	set(j, "start_time", time_json(c->start_time));
@@ -259,7 +260,7 @@ recovery_json(const struct info_incarnation *inc)
 
 	for (i = 0; i < inc->n_windows; i++) {
 		const struct info_window *w = &inc->windows[i];
-		const struct commit *c = &inc->backups[w->backup].commit;
+		const struct commit *c = &inc->backups.list[w->backup].commit;
 		json_t *one = json_object();
 
 		set(one, "backup", json_string(c->label));
@@ -291,8 +292,8 @@ incarnation_json(const struct info_incarnation *inc)
 	size_t i;
 
 	(void)snprintf(id, sizeof(id), "%" PRIu64, inc->inc.system_id);
-	for (i = 0; i < inc->n_backups; i++)
-		append(backups, backup_json(inc, &inc->backups[i]));
+	for (i = 0; i < inc->backups.n; i++)
+		append(backups, backup_json(inc, &inc->backups.list[i]));
 	for (i = 0; i < inc->n_timelines; i++)
 		append(timelines, timeline_json(inc, &inc->timelines[i]));
 	for (i = 0; i < inc->n_problems; i++)
@@ -303,8 +304,8 @@ incarnation_json(const struct info_incarnation *inc)
 	set(j, "wal_segment_size", number(inc->wal_segment_size));
 	set(j, "recovery", recovery_json(inc));
 	set(j, "backups", backups);
-	set(j, "unfinished_backups", number(inc->unfinished));
-	set(j, "removed_backups_bytes", number(inc->orphan_bytes));
+	set(j, "unfinished_backups", number(inc->backups.unfinished));
+	set(j, "removed_backups_bytes", number(inc->backups.orphan_bytes));
 	set(j, "wal", timelines);
 	set(j, "problems", problems);
 	return j;

@@ -32,17 +32,17 @@ compare_uses(const void *a, const void *b)
 }
 
 static struct use *
-collect_uses(const struct info_incarnation *inc, size_t *n)
+collect_uses(const struct info_set *set, size_t *n)
 {
 	struct use *uses;
 	size_t i, k, total = 0;
 
-	for (i = 0; i < inc->n_backups; i++)
-		total += inc->backups[i].commit.n_packs;
+	for (i = 0; i < set->n; i++)
+		total += set->list[i].commit.n_packs;
 	uses = xcalloc(total + 1, sizeof(*uses));
 	*n = 0;
-	for (i = 0; i < inc->n_backups; i++) {
-		const struct commit *c = &inc->backups[i].commit;
+	for (i = 0; i < set->n; i++) {
+		const struct commit *c = &set->list[i].commit;
 
 		for (k = 0; k < c->n_packs; k++)
 			uses[(*n)++] = (struct use){ &c->packs[k], i };
@@ -53,12 +53,12 @@ collect_uses(const struct info_incarnation *inc, size_t *n)
 
 /* The backup of this label; n_backups: there is none, or it is unreadable. */
 static size_t
-backup_of(const struct info_incarnation *inc, const char *label)
+backup_of(const struct info_set *set, const char *label)
 {
 	size_t i;
 
-	for (i = 0; i < inc->n_backups; i++)
-		if (strcmp(inc->backups[i].label, label) == 0)
+	for (i = 0; i < set->n; i++)
+		if (strcmp(set->list[i].label, label) == 0)
 			break;
 	return i;
 }
@@ -68,14 +68,14 @@ backup_of(const struct info_incarnation *inc, const char *label)
  * another. seen[]: by backup, the use at which it was counted last, plus 1.
  */
 static void
-count_backups(struct info_incarnation *inc, const struct use *uses, size_t n)
+count_backups(struct info_set *set, const struct use *uses, size_t n)
 {
-	size_t *seen = xcalloc(inc->n_backups + 1, sizeof(*seen));
+	size_t *seen = xcalloc(set->n + 1, sizeof(*seen));
 	size_t i, begin = 0;
 
 	for (i = 0; i < n; i++) {
 		const char *label = uses[i].pack->id.label;
-		struct info_backup *b = &inc->backups[uses[i].backup];
+		struct info_backup *b = &set->list[uses[i].backup];
 
 		if (strcmp(label, uses[begin].pack->id.label) != 0)
 			begin = i;
@@ -90,24 +90,24 @@ count_backups(struct info_incarnation *inc, const struct use *uses, size_t n)
 
 /* All uses of one pack, oldest backup first: the last one is the newest. */
 static void
-add_pack(struct info_incarnation *inc, const struct use *uses, size_t n,
+add_pack(struct info_set *set, const struct use *uses, size_t n,
     size_t owner)
 {
 	const struct commit_pack *newest = uses[n - 1].pack;
 	struct info_share *s;
 
 	if (n == 1)
-		inc->backups[uses[0].backup].share.frees += newest->size;
-	if (owner == inc->n_backups) {
-		inc->orphan_bytes += newest->size;
+		set->list[uses[0].backup].share.frees += newest->size;
+	if (owner == set->n) {
+		set->orphan_bytes += newest->size;
 		return;
 	}
-	s = &inc->backups[owner].share;
+	s = &set->list[owner].share;
 	s->made_packs++;
 	s->made_bytes += newest->size;
 	s->made_plain += newest->plain;
 	/* What older backups see of it is dead for those that come. */
-	if (uses[n - 1].backup == inc->newest)
+	if (uses[n - 1].backup == set->list[owner].newest)
 		s->made_live += newest->live;
 }
 
@@ -132,38 +132,68 @@ add_references(struct info_backup *b)
 		s->frees += c->parts[i].size;
 }
 
+/* Do the two count as one line, of which the later replaces the earlier? */
+static bool
+same_line(const struct info_backup *a, const struct info_backup *b)
+{
+	(void)a;
+	(void)b;
+	return true;
+}
+
+/* The newest that can be read, of all and of each one's line. */
+static void
+find_newest(struct info_set *set)
+{
+	size_t i, k;
+
+	set->newest = set->n;
+	for (i = set->n; i-- > 0;) {
+		struct info_backup *b = &set->list[i];
+
+		if (b->problem.code != ERR_NONE)
+			continue;
+		if (set->newest == set->n)
+			set->newest = i;
+		b->newest = i;
+		for (k = i + 1; k < set->n; k++)
+			if (set->list[k].problem.code == ERR_NONE &&
+			    same_line(b, &set->list[k]))
+				b->newest = k;
+	}
+}
+
 void
-info_shares(struct info_incarnation *inc)
+info_shares(struct info_set *set)
 {
 	struct use *uses;
 	size_t n, i, k, owner = 0;
 	const char *label = "";
 
-	inc->newest = inc->n_backups;
-	inc->shares_known = true;
-	for (i = 0; i < inc->n_backups; i++) {
-		if (inc->backups[i].problem.code != ERR_NONE) {
-			inc->shares_known = false;
+	find_newest(set);
+	set->shares_known = true;
+	for (i = 0; i < set->n; i++) {
+		if (set->list[i].problem.code != ERR_NONE) {
+			set->shares_known = false;
 			continue;
 		}
-		inc->newest = i;
-		add_references(&inc->backups[i]);
+		add_references(&set->list[i]);
 	}
-	uses = collect_uses(inc, &n);
+	uses = collect_uses(set, &n);
 	for (i = 0; i < n; i = k) {
 		for (k = i + 1; k < n && pack_id_compare(&uses[k].pack->id,
 		    &uses[i].pack->id) == 0; k++)
 			;
 		if (strcmp(label, uses[i].pack->id.label) != 0) {
-			owner = backup_of(inc, uses[i].pack->id.label);
-			inc->orphan_backups += owner == inc->n_backups;
+			owner = backup_of(set, uses[i].pack->id.label);
+			set->orphan_backups += owner == set->n;
 		}
 		label = uses[i].pack->id.label;
-		add_pack(inc, uses + i, k - i, owner);
+		add_pack(set, uses + i, k - i, owner);
 	}
-	count_backups(inc, uses, n);
+	count_backups(set, uses, n);
 	/* Their folders have no commit either. */
-	if (inc->unfinished >= inc->orphan_backups)
-		inc->unfinished -= inc->orphan_backups;
+	if (set->unfinished >= set->orphan_backups)
+		set->unfinished -= set->orphan_backups;
 	free(uses);
 }

@@ -23,12 +23,12 @@ print_parent(const struct info_incarnation *inc, const char *label,
 {
 	size_t i;
 
-	for (i = 0; i < inc->n_backups; i++)
-		if (strcmp(inc->backups[i].label, label) == 0)
+	for (i = 0; i < inc->backups.n; i++)
+		if (strcmp(inc->backups.list[i].label, label) == 0)
 			break;
 	(void)fprintf(out, "      parent   %.*s%s\n", verbose ||
-	    i == inc->n_backups ? FORMAT_LABEL_MAX :
-	    info_short_label(inc, i), label, i == inc->n_backups ?
+	    i == inc->backups.n ? FORMAT_LABEL_MAX :
+	    info_short_label(inc, label), label, i == inc->backups.n ?
 	    ", removed meanwhile: it is not needed" : "");
 }
 
@@ -37,7 +37,7 @@ static void
 print_share(const struct info_incarnation *inc, size_t i, bool verbose,
     FILE *out)
 {
-	const struct info_backup *b = &inc->backups[i];
+	const struct info_backup *b = &inc->backups.list[i];
 	const struct info_share *s = &b->share;
 	char size[TEXT_SIZE_MAX];
 
@@ -49,11 +49,11 @@ print_share(const struct info_incarnation *inc, size_t i, bool verbose,
 		    text_human_size(s->refers_bytes, size),
 		    s->refers_backups, s->refers_backups == 1 ? "" : "s",
 		    percent(s->refers_live, s->refers_plain));
-	if (i != inc->newest && s->made_plain > 0 && inc->shares_known)
+	if (i != inc->backups.newest && s->made_plain > 0 && inc->backups.shares_known)
 		(void)fprintf(out, "      alive    %u %% of what it stored is "
 		    "in the newest backup too\n",
 		    percent(s->made_live, s->made_plain));
-	if (inc->shares_known)
+	if (inc->backups.shares_known)
 		(void)fprintf(out, "      frees    %s when it is removed\n",
 		    text_human_size(s->frees, size));
 }
@@ -62,7 +62,7 @@ static void
 print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
     FILE *out)
 {
-	const struct info_backup *b = &inc->backups[i];
+	const struct info_backup *b = &inc->backups.list[i];
 	const struct commit *c = &b->commit;
 	char begun[TIME_TEXT_MAX], ended[TIME_TEXT_MAX],
 	    original[TEXT_SIZE_MAX], stored[TEXT_SIZE_MAX],
@@ -70,7 +70,7 @@ print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
 	size_t t;
 
 	(void)fprintf(out, "    %.*s\n", verbose ? FORMAT_LABEL_MAX :
-	    info_short_label(inc, i), b->label);
+	    info_short_label(inc, b->label), b->label);
 	if (b->problem.code != ERR_NONE) {
 		(void)fprintf(out, "      damaged  %s\n", b->problem.msg);
 		return;
@@ -97,6 +97,9 @@ print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
 		    c->damaged[0].block : 0);
 	if (!b->usable)
 		(void)fprintf(out, "      unusable %s\n", b->unusable.msg);
+	if (b->leaving)
+		(void)fprintf(out, "      leaving  listed for removal: an "
+		    "'expire' after the grace period removes it\n");
 }
 
 static void
@@ -165,7 +168,7 @@ print_windows(const struct info_incarnation *inc, FILE *out)
 	for (i = 0; i < inc->n_windows; i++) {
 		const struct wal_reach *r = &inc->windows[i].reach;
 		const struct commit *c =
-		    &inc->backups[inc->windows[i].backup].commit;
+		    &inc->backups.list[inc->windows[i].backup].commit;
 
 		(void)fprintf(out, "    from %s (%s)\n    to   %s (%s, "
 		    "timeline %" PRIu32 "%s)\n",
@@ -190,20 +193,20 @@ print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
 	    PRIu64 "\n", inc->inc.cluster, inc->inc.major,
 	    inc->inc.system_id);
 	print_windows(inc, out);
-	(void)fprintf(out, "  backups: %zu\n", inc->n_backups);
-	for (i = 0; i < inc->n_backups; i++)
+	(void)fprintf(out, "  backups: %zu\n", inc->backups.n);
+	for (i = 0; i < inc->backups.n; i++)
 		print_backup(inc, i, verbose, out);
-	if (inc->orphan_backups > 0)
+	if (inc->backups.orphan_backups > 0)
 		(void)fprintf(out, "    and %s that %" PRIu64 " removed "
 		    "backup%s stored, since they refer to it\n",
-		    text_human_size(inc->orphan_bytes, size),
-		    inc->orphan_backups, inc->orphan_backups == 1 ? "" : "s");
-	if (!inc->shares_known)
+		    text_human_size(inc->backups.orphan_bytes, size),
+		    inc->backups.orphan_backups, inc->backups.orphan_backups == 1 ? "" : "s");
+	if (!inc->backups.shares_known)
 		(void)fprintf(out, "    what each frees when it is removed is "
 		    "not known, since a commit cannot be read\n");
-	if (inc->unfinished > 0)
+	if (inc->backups.unfinished > 0)
 		(void)fprintf(out, "    and %zu unfinished (running now, or "
-		    "interrupted; harmless)\n", inc->unfinished);
+		    "interrupted; harmless)\n", inc->backups.unfinished);
 	(void)fprintf(out, "  WAL:%s\n", inc->n_timelines == 0 ? " none" :
 	    "");
 	for (i = 0; i < inc->n_timelines; i++)

@@ -61,6 +61,21 @@ for time in "$from" "$to"; do
 	drop new
 done
 
+note "a backup that lost a part of its manifest is not usable, and said so"
+part=$(find "$(backup_dir "$second")" -name 'manifest-00.zst')
+mv "$part" "$T/part"
+json 5
+assert_eq "$(jq -c '[.incarnations[0].backups[].usable]' <<<"$OUT")" '[true,false]' "usable"
+assert_contains "$(jq -r '.incarnations[0].backups[1].problem.message' <<<"$OUT")" manifest-00 "the problem"
+mv "$T/part" "$part"
+
+note "one that is to go says so"
+expect 0 dapk expire --backup "$first"
+json
+assert_eq "$(jq -c '[.incarnations[0].backups[].leaving]' <<<"$OUT")" '[true,false]' "leaving"
+expect 0 dapk info
+assert_contains "$OUT" "listed for removal" "info"
+
 note "an unknown cluster, a repository that is none"
 expect 1,2 dapk info --cluster nosuch
 assert_clear_error 'nosuch'

@@ -34,7 +34,7 @@ static const struct line packs_c[] = { { C, 0, 10, 100, 100 },
 	{ A, 0, 100, 1000, 400 }, { B, 0, 20, 200, 150 } };
 
 struct fixture {
-	struct info_incarnation inc;
+	struct info_set set;
 	struct info_backup backups[3];
 	struct commit_pack packs[3][4];
 	struct manifest_part part;
@@ -52,9 +52,9 @@ set_up(struct fixture *f)
 
 	memset(f, 0, sizeof(*f));
 	f->part.size = 1;
-	f->inc.backups = f->backups;
-	f->inc.n_backups = 3;
-	f->inc.unfinished = 2;
+	f->set.list = f->backups;
+	f->set.n = 3;
+	f->set.unfinished = 2;
 	for (i = 0; i < 3; i++) {
 		struct info_backup *b = &f->backups[i];
 
@@ -86,8 +86,8 @@ removing_a_backup_frees_what_no_other_one_names(void **state)
 	struct fixture f;
 
 	set_up(&f);
-	info_shares(&f.inc);
-	assert_true(f.inc.shares_known);
+	info_shares(&f.set);
+	assert_true(f.set.shares_known);
 	/* Its manifest, and the pack that nobody took over. */
 	assert_int_equal(f.backups[0].share.frees, 1 + 7);
 	/* Another's pack goes too when only this one needs it. */
@@ -102,8 +102,8 @@ what_is_alive_is_what_the_newest_backup_needs(void **state)
 	const struct info_share *s;
 
 	set_up(&f);
-	info_shares(&f.inc);
-	assert_int_equal(f.inc.newest, 2);
+	info_shares(&f.set);
+	assert_int_equal(f.set.newest, 2);
 	s = &f.backups[0].share;
 	assert_int_equal(s->made_packs, 3);
 	assert_int_equal(s->made_bytes, 157);
@@ -120,7 +120,7 @@ each_backup_referred_to_counts_once_and_removed_ones_too(void **state)
 	const struct info_share *s;
 
 	set_up(&f);
-	info_shares(&f.inc);
+	info_shares(&f.set);
 	assert_int_equal(f.backups[0].share.refers_packs, 0);
 	s = &f.backups[1].share;
 	assert_int_equal(s->refers_backups, 2);
@@ -130,9 +130,9 @@ each_backup_referred_to_counts_once_and_removed_ones_too(void **state)
 	assert_int_equal(s->refers_live, 1500);
 	assert_int_equal(f.backups[2].share.refers_backups, 2);
 	/* Of the two folders without a commit one is the removed backup's. */
-	assert_int_equal(f.inc.orphan_backups, 1);
-	assert_int_equal(f.inc.orphan_bytes, 30);
-	assert_int_equal(f.inc.unfinished, 1);
+	assert_int_equal(f.set.orphan_backups, 1);
+	assert_int_equal(f.set.orphan_bytes, 30);
+	assert_int_equal(f.set.unfinished, 1);
 }
 
 static void
@@ -143,10 +143,10 @@ nothing_is_said_to_be_free_when_a_commit_cannot_be_read(void **state)
 	set_up(&f);
 	f.backups[1].problem.code = ERR_DAMAGED;
 	memset(&f.backups[1].commit, 0, sizeof(f.backups[1].commit));
-	info_shares(&f.inc);
-	assert_false(f.inc.shares_known);
+	info_shares(&f.set);
+	assert_false(f.set.shares_known);
 	/* Its packs are not those of a removed backup. */
-	assert_int_equal(f.inc.orphan_backups, 0);
+	assert_int_equal(f.set.orphan_backups, 0);
 }
 
 int
