@@ -47,6 +47,12 @@ int io_fsync(int fd, const char *name, struct err *err) ERR_USE;
 int io_fsync_dir(const char *path, struct err *err) ERR_USE;
 
 /*
+ * Everything in this directory and below is on disk, in the same file system:
+ * what is mounted or linked inside is not.
+ */
+int io_sync_tree(const char *path, struct err *err) ERR_USE;
+
+/*
  * Make path and what is missing above it, mode for each new one; each new
  * directory's parent is fsynced. One that exists is fine.
  */

@@ -4,7 +4,7 @@ libdapk_a_SOURCES += \
 	%D%/cancel.c %D%/cancel.h \
 	%D%/crc32c.c %D%/crc32c.h \
 	%D%/err.c %D%/err.h \
-	%D%/io.c %D%/io.h \
+	%D%/io.c %D%/io.h %D%/io_sync.c \
 	%D%/libarchive.c %D%/libarchive.h \
 	%D%/log.c %D%/log.h \
 	%D%/mem.c %D%/mem.h \

@@ -168,6 +168,8 @@ bool archive_entry_is_large_objects(const struct archive_entry *e);
  * (see archive_data_name()), whatever `filename` says. ERR_UNSUPPORTED for
  * zstd below 1.15.
  */
+int archive_compression_check(const struct archive_head *h,
+    enum archive_compression compression, struct err *err) ERR_USE;
 int archive_head_encode(const struct archive_head *h,
     enum archive_format format, enum archive_compression compression,
     struct buf *out, struct err *err) ERR_USE;

@@ -72,15 +72,13 @@ without_slashes(const char *path)
 
 int
 archive_dir_new(struct archive_dir **out, const char *path,
-    const struct archive_head *head, enum archive_compression compression,
-    int level, struct err *err)
+    enum archive_compression compression, int level, struct err *err)
 {
 	struct archive_dir *d = xcalloc(1, sizeof(*d));
 
 	*out = NULL;
 	d->path = without_slashes(path);
 	d->temp = xasprintf("%s.tmp", d->path);
-	d->head = head;
 	d->compression = compression;
 	d->level = level;
 	if (must_be_free(d->path, err) != 0)
@@ -98,6 +96,14 @@ archive_dir_new(struct archive_dir **out, const char *path,
 failed:
 	archive_dir_free(d);
 	return -1;
+}
+
+int
+archive_dir_head(struct archive_dir *d, const struct archive_head *head,
+    struct err *err)
+{
+	d->head = head;
+	return archive_compression_check(head, d->compression, err);
 }
 
 const char *
@@ -127,7 +133,7 @@ write_toc(const struct archive_dir *d, struct err *err)
 	    err) == 0 &&
 	    create(&f.fd, &f.name, d, "toc.dat", "", err) == 0 &&
 	    io_write_full(f.fd, b.data, b.len, f.name, err) == 0)
-		ret = io_fsync(f.fd, f.name, err);
+		ret = 0;
 	if (f.fd >= 0 && close(f.fd) != 0 && ret == 0)
 		ret = err_sys(err, errno, "close %s", f.name);
 	free(f.name);
@@ -151,7 +157,7 @@ sync_parent(const char *path, struct err *err)
 int
 archive_dir_finish(struct archive_dir *d, struct err *err)
 {
-	if (write_toc(d, err) != 0 || io_fsync_dir(d->temp, err) != 0 ||
+	if (write_toc(d, err) != 0 || io_sync_tree(d->temp, err) != 0 ||
 	    must_be_free(d->path, err) != 0)
 		return -1;
 	/* Takes the place of an empty directory, and of nothing else. */
@@ -306,8 +312,6 @@ archive_file_close(struct archive_file *f, struct err *err)
 	if (ret == 0 && f->pack != NULL &&
 	    (!f->packed || archive_pack_begun(f->pack)))
 		ret = archive_pack_end(f->pack, put, f, err);
-	if (ret == 0)
-		ret = io_fsync(f->fd, f->name, err);
 	if (close(f->fd) != 0 && ret == 0)
 		ret = err_sys(err, errno, "close %s", f->name);
 	f->fd = -1;

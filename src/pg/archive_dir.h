@@ -7,7 +7,8 @@
  * that has data, one for each large object and lists of these. It appears
  * under its name when all of it is on disk, and not at all otherwise:
  *
- *	archive_dir_new(&d, path, head, compression, level, err)
+ *	archive_dir_new(&d, path, compression, level, err)
+ *	archive_dir_head(d, head, err)
  *	for each entry, on any thread, each file by one:
  *		archive_file_open(&f, d, name, err)
  *		archive_file_write(f, data, len, err) ...
@@ -25,10 +26,16 @@
 struct archive_dir;
 struct archive_file;
 
-/* head must live as long; ERR_REFUSED when path has something in it. */
+/* ERR_REFUSED when path has something in it. */
 int archive_dir_new(struct archive_dir **out, const char *path,
-    const struct archive_head *head, enum archive_compression compression,
-    int level, struct err *err) ERR_USE;
+    enum archive_compression compression, int level, struct err *err) ERR_USE;
+
+/*
+ * Before any file; it must live as long. ERR_UNSUPPORTED: archives of its
+ * version cannot have that compression.
+ */
+int archive_dir_head(struct archive_dir *d, const struct archive_head *head,
+    struct err *err) ERR_USE;
 
 /* Where it is being written, for files that others make there. */
 const char *archive_dir_temp(const struct archive_dir *d);
@@ -61,7 +68,10 @@ int archive_file_packed(struct archive_file *f, const void *data, size_t len,
 int archive_file_append(struct archive_file *f, int fd, uint64_t len,
     struct err *err) ERR_USE;
 
-/* A table's rows end with the mark that pg_dump puts there. */
+/*
+ * A table's rows end with the mark that pg_dump puts there. On disk it is
+ * after archive_dir_finish() only.
+ */
 int archive_file_close(struct archive_file *f, struct err *err) ERR_USE;
 void archive_file_free(struct archive_file *f); /* after an error */
 

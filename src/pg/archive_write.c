@@ -168,19 +168,26 @@ put_entry(const struct archive_head *h, const struct archive_entry *e,
 }
 
 int
+archive_compression_check(const struct archive_head *h,
+    enum archive_compression compression, struct err *err)
+{
+	if (compression <= ARCHIVE_GZIP || h->version >= ARCHIVE_HAS_ALGORITHM)
+		return 0;
+	(void)err_set(err, ERR_UNSUPPORTED, "an archive of pg_dump %s cannot "
+	    "be compressed with %s: pg_restore knows that from 16 on",
+	    h->dump_version == NULL ? "15" : h->dump_version,
+	    compression == ARCHIVE_ZSTD ? "zstd" : "lz4");
+	return err_hint(err, "use --compress gzip or none");
+}
+
+int
 archive_head_encode(const struct archive_head *h, enum archive_format format,
     enum archive_compression compression, struct buf *out, struct err *err)
 {
 	size_t i, n = 0;
 
-	if (compression > ARCHIVE_GZIP && h->version < ARCHIVE_HAS_ALGORITHM) {
-		(void)err_set(err, ERR_UNSUPPORTED, "an archive of pg_dump %s "
-		    "cannot be compressed with %s: pg_restore knows that from "
-		    "16 on",
-		    h->dump_version == NULL ? "15" : h->dump_version,
-		    compression == ARCHIVE_ZSTD ? "zstd" : "lz4");
-		return err_hint(err, "use --compress gzip or none");
-	}
+	if (archive_compression_check(h, compression, err) != 0)
+		return -1;
 	put_header(h, format, compression, out);
 	for (i = 0; i < h->n; i++)
 		n += h->entries[i].skip ? 0 : 1;

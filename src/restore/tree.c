@@ -5,13 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "core/io.h"
@@ -397,101 +395,18 @@ tree_unmark(struct tree *t, struct err *err)
 
 /* Syncing. */
 
-/*
- * syncfs() tells of failed writes since Linux 5.8; before that only fsync of
- * each file does.
- */
-static bool
-syncfs_reports(void)
-{
-	struct utsname u;
-	unsigned major, minor;
-
-	if (uname(&u) != 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2)
-		return false;
-	return major > 5 || (major == 5 && minor >= 8);
-}
-
-static int
-sync_entry(const char *path, const struct stat *st, int type,
-    struct FTW *ftw)
-{
-	int fd, rc;
-
-	if (type != FTW_F && type != FTW_D && type != FTW_DP)
-		return 0;
-	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
-		return 0;
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	rc = fsync(fd) == 0 ? 0 : errno;
-	if (S_ISDIR(st->st_mode) && (rc == EINVAL || rc == EBADF)) /* T64 */
-		rc = 0;
-	(void)close(fd); /* opened for reading */
-	return rc;
-}
-
-static int
-sync_each(const char *path, struct err *err)
-{
-	int rc = nftw(path, sync_entry, 16, FTW_PHYS | FTW_DEPTH);
-
-	if (rc == 0)
-		return 0;
-	return err_sys(err, rc > 0 ? rc : errno, "fsync below %s", path);
-}
-
-struct seen {
-	dev_t *devices;
-	size_t n;
-};
-
-static int
-sync_one(struct seen *seen, const char *path, struct err *err)
-{
-	struct stat st;
-	size_t i;
-	int fd, rc;
-
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, errno, "open directory %s", path);
-	if (fstat(fd, &st) != 0) {
-		rc = err_sys(err, errno, "stat %s", path);
-		(void)close(fd);
-		return rc;
-	}
-	for (i = 0; i < seen->n && seen->devices[i] != st.st_dev; i++)
-		;
-	rc = i < seen->n ? 0 : syncfs(fd);
-	if (rc == 0 && i == seen->n)
-		seen->devices[seen->n++] = st.st_dev;
-	if (rc != 0 && errno != ENOSYS)
-		rc = err_sys(err, errno, "sync the file system of %s", path);
-	else if (rc != 0 || !syncfs_reports())
-		rc = sync_each(path, err);
-	(void)close(fd); /* a directory */
-	return rc;
-}
-
 int
 tree_sync(struct tree *t, struct err *err)
 {
 	const struct restore_plan *plan = t->plan;
-	struct seen seen = { NULL, 0 };
 	size_t i;
-	int ret;
+	int ret = io_sync_tree(plan->dir, err);
 
-	seen.devices = xcalloc(plan->n_tablespaces + t->n_mounts + 2,
-	    sizeof(dev_t));
-	ret = sync_one(&seen, plan->dir, err);
 	for (i = 0; ret == 0 && i < plan->n_tablespaces; i++)
-		ret = sync_one(&seen, plan->tablespaces[i].to, err);
+		ret = io_sync_tree(plan->tablespaces[i].to, err);
 	if (ret == 0 && t->wal != NULL)
-		ret = sync_one(&seen, t->wal, err);
+		ret = io_sync_tree(t->wal, err);
 	for (i = 0; ret == 0 && i < t->n_mounts; i++)
-		ret = sync_one(&seen, t->mounts[i].path, err);
-	free(seen.devices);
+		ret = io_sync_tree(t->mounts[i].path, err);
 	return ret;
 }
