@@ -1,5 +1,4 @@
 libdapk_a_SOURCES += \
-	%D%/folder.c %D%/folder.h \
 	%D%/copystmt.c %D%/copystmt.h \
 	%D%/head.c %D%/head.h \
 	%D%/lobs.c %D%/lobs.h \
@@ -8,7 +7,6 @@ libdapk_a_SOURCES += \
 	%D%/tasks.c %D%/tasks.h
 
 unit_tests += \
-	tests/unit/test_folder \
 	tests/unit/test_copystmt \
 	tests/unit/test_lobs \
 	tests/unit/test_tasks

@@ -1,4 +1,5 @@
 libdapk_a_SOURCES += \
+	%D%/dumpfolder.c %D%/dumpfolder.h \
 	%D%/dumplobs.c %D%/dumplobs.h \
 	%D%/catalogue.c \
 	%D%/commit.c %D%/commit.h \
@@ -36,6 +37,7 @@ libdapk_a_SOURCES += \
 	%D%/walstore.c %D%/walstore.h \
 	%D%/walstore_read.c
 unit_tests += \
+	tests/unit/test_dumpfolder \
 	tests/golden/test_golden \
 	tests/unit/test_commit \
 	tests/unit/test_filemap \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "dump/folder.h"
+#include "repo/dumpfolder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -409,6 +409,16 @@ folder_item_write(struct folder_writer *w, const void *data, size_t len,
 	if (archive_entry_is_large_objects(w->part->entry))
 		return dumplobs_feed(&w->lobs, data, len, err);
 	return archive_pack_write(w->pack, data, len, put_range, w, err);
+}
+
+int
+folder_item_packed(struct folder_writer *w, const void *data, size_t len,
+    struct err *err)
+{
+	if (archive_pack_begun(w->pack) &&
+	    archive_pack_end(w->pack, put_range, w, err) != 0)
+		return -1;
+	return put_range(w, data, len, err);
 }
 
 int

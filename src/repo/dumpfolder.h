@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#ifndef DUMP_FOLDER_H
-#define DUMP_FOLDER_H
+#ifndef REPO_DUMPFOLDER_H
+#define REPO_DUMPFOLDER_H
 
 /*
- * A dump without a repository: rows and large objects straight into a folder
- * in pg_dump's directory format, from several threads, a large table's ranges
- * at once.
+ * Rows and large objects into a folder in pg_dump's directory format, from
+ * several threads, a large table's ranges at once: what a dump without a
+ * repository writes, and an export.
  *
  *	dump_folder_new(&f, path, compression, level, err)	early: it may
  *								be refused
@@ -53,6 +53,12 @@ void folder_writer_free(struct folder_writer *w);
 int folder_item_begin(struct folder_writer *w, const struct folder_item *item,
     struct err *err) ERR_USE;
 int folder_item_write(struct folder_writer *w, const void *data, size_t len,
+    struct err *err) ERR_USE;
+/*
+ * A whole member or frame of a table's file, compressed as the folder's files
+ * are, as it is.
+ */
+int folder_item_packed(struct folder_writer *w, const void *data, size_t len,
     struct err *err) ERR_USE;
 int folder_item_end(struct folder_writer *w, struct err *err) ERR_USE;
 

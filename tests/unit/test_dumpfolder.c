@@ -15,9 +15,9 @@
 
 #include "core/io.h"
 #include "core/mem.h"
-#include "dump/folder.h"
 #include "pg/archive_pack.h"
 #include "pipe/pool.h"
+#include "repo/dumpfolder.h"
 
 #define RANGES 24
 #define ROWS 3000
