@@ -3,6 +3,7 @@
 
 #include "dump/head.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,11 +76,11 @@ free_args(struct args *a)
 	free(a->list);
 }
 
-/* Each line that it said, without the prefix that it gives warnings. */
-static void
-log_warnings(const char *said)
+void
+head_log_warnings(const char *said)
 {
-	static const char prefix[] = "pg_dump: ";
+	static const char prefix[] = "pg_dump: ", word[] = "warning:";
+	bool warns = false;
 	size_t len;
 
 	for (; *said != '\0'; said += len + (said[len] == '\n')) {
@@ -87,8 +88,13 @@ log_warnings(const char *said)
 		if (strncmp(said, prefix, sizeof(prefix) - 1) == 0) {
 			said += sizeof(prefix) - 1;
 			len -= sizeof(prefix) - 1;
+			/* An error of the data is none of ours. */
+			if (strncmp(said, "error:", 6) == 0)
+				warns = false;
+			if (strncmp(said, word, sizeof(word) - 1) == 0)
+				warns = true;
 		}
-		if (len > 0)
+		if (len > 0 && warns)
 			log_warning("pg_dump: %.*s", (int)len, said);
 	}
 }
@@ -119,8 +125,8 @@ feed(struct archive_reader *r, struct process *p, bool *ended,
 }
 
 int
-head_read(struct archive_reader **out, const struct head_params *params,
-    struct err *err)
+head_read(struct archive_reader **out, char **said,
+    const struct head_params *params, struct err *err)
 {
 	struct process_spec spec = { .out = PROCESS_PIPE,
 		.env = params->connection->env, .code = ERR_POSTGRES };
@@ -142,7 +148,7 @@ head_read(struct archive_reader **out, const struct head_params *params,
 			(void)archive_reader_early_end(r, err);
 		goto out;
 	}
-	log_warnings(process_said(p)); /* before it says that it was ended */
+	*said = xstrdup(process_said(p)); /* not that it was ended */
 	process_terminate(p);
 	*out = r;
 	r = NULL;

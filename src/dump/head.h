@@ -6,7 +6,7 @@
  * pg_dump's part of a dump: run under the leader's snapshot until its table
  * of contents has come, which it writes before any data, and ended then.
  *
- *	head_read(&reader, &params, err);
+ *	head_read(&reader, &said, &params, err);
  *	archive_reader_head(reader)
  *
  * The thread that calls head_read() is pg_dump's parent and must live until
@@ -34,11 +34,15 @@ struct head_params {
 };
 
 /*
- * *out is to be freed with archive_reader_free(). What pg_dump warns of is
- * logged. ERR_POSTGRES: pg_dump failed, with what it said.
+ * *out is to be freed with archive_reader_free(), *said, what pg_dump told on
+ * its standard error until then, with free(). ERR_POSTGRES: pg_dump failed,
+ * with what it said.
  */
-int head_read(struct archive_reader **out, const struct head_params *params,
-    struct err *err) ERR_USE;
+int head_read(struct archive_reader **out, char **said,
+    const struct head_params *params, struct err *err) ERR_USE;
+
+/* Log the warnings among it. */
+void head_log_warnings(const char *said);
 
 /*
  * An option as text, "--table=public.*", as it was given; caller frees.

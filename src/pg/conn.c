@@ -506,6 +506,8 @@ conn_copy_next(struct pg_conn *c, size_t *len, struct err *err)
 		if (n < -1)
 			return conn_error(c, NULL, err);
 		conn_wait_readable(c->pq->PQsocket(c->conn));
+		if (c->on_wait != NULL)
+			c->on_wait(c->on_wait_arg);
 		if (!c->pq->PQconsumeInput(c->conn))
 			return conn_error(c, NULL, err);
 	}
