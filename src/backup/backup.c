@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "backup/basis.h"
-#include "backup/claim.h"
+#include "repo/claim.h"
 #include "backup/conffiles.h"
 #include "backup/copy.h"
 #include "backup/dispatch.h"
@@ -24,7 +24,7 @@
 #include "backup/packlist.h"
 #include "backup/leftover.h"
 #include "backup/plan.h"
-#include "backup/putter.h"
+#include "repo/putter.h"
 #include "backup/server.h"
 #include "backup/settings.h"
 #include "backup/source.h"
@@ -132,7 +132,7 @@ on_wait(void *arg)
 static int
 take_lease(struct run *r, struct err *err)
 {
-	if (claim_take(&r->claim, r->params->repo, &r->commit->inc,
+	if (claim_take(&r->claim, r->params->repo, &r->commit->inc, REPO_BACKUP,
 	    r->params->lease_ms, err) != 0)
 		return -1;
 	pg_on_wait(r->server.conn, on_wait, r);

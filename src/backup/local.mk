@@ -2,7 +2,6 @@ libdapk_a_SOURCES += \
 	%D%/attach.c %D%/attach.h \
 	%D%/backup.c %D%/backup.h \
 	%D%/basis.c %D%/basis.h \
-	%D%/claim.c %D%/claim.h \
 	%D%/compare.c %D%/compare.h \
 	%D%/conffiles.c %D%/conffiles.h \
 	%D%/copy.c %D%/copy.h \
@@ -18,8 +17,6 @@ libdapk_a_SOURCES += \
 	%D%/piece.c %D%/piece.h \
 	%D%/plan.c %D%/plan.h \
 	%D%/planlist.c %D%/planlist.h \
-	%D%/putter.c %D%/putter.h \
-	%D%/renew.c %D%/renew.h \
 	%D%/server.c %D%/server.h \
 	%D%/settings.c %D%/settings.h \
 	%D%/source.c %D%/source.h \

@@ -9,7 +9,7 @@
  */
 #include "backup/entries.h"
 #include "backup/parent.h"
-#include "backup/putter.h"
+#include "repo/putter.h"
 #include "core/err.h"
 #include "repo/commit.h"
 #include "repo/repo.h"

@@ -138,7 +138,7 @@ find_candidates(const struct parent_params *p, struct candidates *cs,
 	for (i = 0; i < n; i++) {
 		if (cancel_check(err) != 0)
 			goto out;
-		if (tombstone_names_backup(&stones, labels[i]))
+		if (tombstone_names_set(&stones, REPO_BACKUP, labels[i]))
 			continue; /* about to be removed */
 		if (commit_get(p->repo, p->inc, labels[i], &c, err) != 0) {
 			log_warning("backup %s cannot be the parent of this "

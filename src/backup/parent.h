@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "backup/leftover.h"
-#include "backup/renew.h"
+#include "repo/renew.h"
 #include "core/err.h"
 #include "pg/control.h"
 #include "repo/commit.h"

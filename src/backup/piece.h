@@ -33,7 +33,7 @@ struct piece_shared {
 
 /*
  * Where a block is stored: what is stored anew without having changed has
- * packs of its own, in which it will stay (backup/renew.h).
+ * packs of its own, in which it will stay (repo/renew.h).
  */
 enum piece_kind { PIECE_NEW, PIECE_RENEWED, PIECE_KINDS };
 

@@ -195,6 +195,8 @@ add_entry(struct job *j, const struct manifest_entry *e, struct err *err)
 	case MANIFEST_SETTING:
 	case MANIFEST_END:
 		return 0;
+	case MANIFEST_DATA: /* of dumps only */
+		break;
 	}
 	return err_set(err, ERR_BUG, "manifest entry of type %d", e->type);
 }

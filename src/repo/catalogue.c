@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* Which backups exist: the folders that hold a commit. */
+/* Which backups and dumps exist: the folders that hold a commit. */
 #include "config.h"
 
 #include <stdio.h>
@@ -38,10 +38,10 @@ compare(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-int
-catalogue_backups(struct repo *repo, const struct incarnation *inc,
-    char (**out)[FORMAT_LABEL_MAX], size_t *n, size_t *unfinished,
-    struct err *err)
+static int
+labels_of(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind kind, char (**out)[FORMAT_LABEL_MAX], size_t *n,
+    size_t *unfinished, struct err *err)
 {
 	struct labels l = { .list = NULL };
 	char key[STORAGE_KEY_MAX], tail[128];
@@ -50,12 +50,12 @@ catalogue_backups(struct repo *repo, const struct incarnation *inc,
 
 	*out = NULL;
 	*n = 0;
-	repo_key(inc, "backups/", key);
+	repo_key(inc, repo_folder(kind), key);
 	if (storage_list(repo->st, key, true, note_folder, &l, err) != 0)
 		goto fail;
 	for (i = 0; i < l.n; i++) {
-		(void)snprintf(tail, sizeof(tail), "backups/%s/commit",
-		    l.list[i]);
+		(void)snprintf(tail, sizeof(tail), "%s%s/commit",
+		    repo_folder(kind), l.list[i]);
 		repo_key(inc, tail, key);
 		if (storage_stat(repo->st, key, &size, NULL, err) == 0)
 			memmove(l.list[kept++], l.list[i], FORMAT_LABEL_MAX);
@@ -77,29 +77,97 @@ fail:
 }
 
 int
+catalogue_backups(struct repo *repo, const struct incarnation *inc,
+    char (**out)[FORMAT_LABEL_MAX], size_t *n, size_t *unfinished,
+    struct err *err)
+{
+	return labels_of(repo, inc, REPO_BACKUP, out, n, unfinished, err);
+}
+
+int
+catalogue_dumps(struct repo *repo, const struct incarnation *inc,
+    char (**out)[FORMAT_LABEL_MAX], size_t *n, size_t *unfinished,
+    struct err *err)
+{
+	return labels_of(repo, inc, REPO_DUMP, out, n, unfinished, err);
+}
+
+struct finding {
+	const char *prefix;
+	size_t matches;
+	enum repo_kind kind;
+	char *out; /* FORMAT_LABEL_MAX */
+};
+
+static int
+find_kind(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind kind, struct finding *f, struct err *err)
+{
+	char(*labels)[FORMAT_LABEL_MAX];
+	size_t i, n;
+
+	if (labels_of(repo, inc, kind, &labels, &n, NULL, err) != 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		if (strncmp(labels[i], f->prefix, strlen(f->prefix)) == 0) {
+			memcpy(f->out, labels[i], FORMAT_LABEL_MAX);
+			f->kind = kind;
+			f->matches++;
+		}
+	free(labels);
+	return 0;
+}
+
+/* what: "backup", "dump", ... */
+static int
+judge(const struct finding *f, const struct incarnation *inc,
+    const char *what, struct err *err)
+{
+	if (f->matches == 1)
+		return 0;
+	if (f->matches == 0)
+		err_set(err, ERR_NOT_FOUND,
+		    "no %s of cluster %s has a label that begins with '%s'",
+		    what, inc->cluster, f->prefix);
+	else
+		err_set(err, ERR_USAGE,
+		    "%zu %ss of cluster %s have labels that begin with '%s'",
+		    f->matches, what, inc->cluster, f->prefix);
+	return err_hint(err, "'dapk-backup info' lists them");
+}
+
+int
 catalogue_find(struct repo *repo, const struct incarnation *inc,
     const char *prefix, char out[FORMAT_LABEL_MAX], struct err *err)
 {
-	char(*labels)[FORMAT_LABEL_MAX];
-	size_t i, n, matches = 0;
+	struct finding f = { .prefix = prefix, .out = out };
 
-	if (catalogue_backups(repo, inc, &labels, &n, NULL, err) != 0)
+	if (find_kind(repo, inc, REPO_BACKUP, &f, err) != 0)
 		return -1;
-	for (i = 0; i < n; i++)
-		if (strncmp(labels[i], prefix, strlen(prefix)) == 0) {
-			memcpy(out, labels[i], FORMAT_LABEL_MAX);
-			matches++;
-		}
-	free(labels);
-	if (matches == 1)
-		return 0;
-	if (matches == 0)
-		err_set(err, ERR_NOT_FOUND,
-		    "no backup of cluster %s has a label that begins with "
-		    "'%s'", inc->cluster, prefix);
-	else
-		err_set(err, ERR_USAGE,
-		    "%zu backups of cluster %s have labels that begin with "
-		    "'%s'", matches, inc->cluster, prefix);
-	return err_hint(err, "'dapk-backup info' lists them");
+	return judge(&f, inc, "backup", err);
+}
+
+int
+catalogue_find_dump(struct repo *repo, const struct incarnation *inc,
+    const char *prefix, char out[FORMAT_LABEL_MAX], struct err *err)
+{
+	struct finding f = { .prefix = prefix, .out = out };
+
+	if (find_kind(repo, inc, REPO_DUMP, &f, err) != 0)
+		return -1;
+	return judge(&f, inc, "dump", err);
+}
+
+int
+catalogue_find_any(struct repo *repo, const struct incarnation *inc,
+    const char *prefix, enum repo_kind *kind, char out[FORMAT_LABEL_MAX],
+    struct err *err)
+{
+	struct finding f = { .prefix = prefix, .out = out };
+
+	if (find_kind(repo, inc, REPO_BACKUP, &f, err) != 0 ||
+	    find_kind(repo, inc, REPO_DUMP, &f, err) != 0)
+		return -1;
+	*kind = f.kind;
+	return judge(&f, inc, "backup or dump", err);
 }

@@ -21,11 +21,29 @@
 #define TABLESPACES_MAX 100000
 #define PACKS_MAX ((size_t)1 << 20)
 #define COMMIT_BLOCK_MAX 1048576
+#define OPTIONS_MAX 10000
+
+static void
+free_dump(struct commit_dump *d)
+{
+	size_t i;
+
+	free(d->database);
+	free(d->server_version);
+	free(d->pg_dump_version);
+	free(d->archive_version);
+	free(d->encoding);
+	for (i = 0; i < d->n_options; i++)
+		free(d->options[i]);
+	free(d->options);
+}
 
 void
 commit_free(struct commit *c)
 {
 	size_t i;
+
+	free_dump(&c->dump);
 
 	free(c->method);
 	free(c->program);
@@ -146,16 +164,74 @@ add_where(struct buf *b, const struct commit *c)
 	    "\"last\": \"%s\"},\n", c->timeline, c->wal_first, c->wal_last);
 }
 
+static void
+add_dump(struct buf *b, const struct commit *c)
+{
+	const struct commit_dump *d = &c->dump;
+	char lsn[LSN_TEXT_MAX], when[TIME_TEXT_MAX];
+	size_t i;
+
+	buf_add_str(b, "\"dump\": {\n  ");
+	add_text(b, "database", d->database);
+	buf_printf(b, ", \"globals\": %s,\n  \"snapshot_lsn\": \"%s\", "
+	    "\"snapshot_time\": \"%s\",\n  ",
+	    d->globals ? "true" : "false", lsn_format(d->snapshot_lsn, lsn),
+	    time_format(d->snapshot_time, when));
+	add_plain(b, "server_version", d->server_version);
+	buf_printf(b, ", \"server_version_num\": %u,\n  ",
+	    d->server_version_num);
+	add_plain(b, "pg_dump_version", d->pg_dump_version);
+	buf_add_str(b, ", ");
+	add_plain(b, "archive_version", d->archive_version);
+	buf_add_str(b, ", ");
+	add_plain(b, "encoding", d->encoding);
+	buf_add_str(b, ",\n  \"options\": [");
+	for (i = 0; i < d->n_options; i++) {
+		buf_add_str(b, i == 0 ? "\"" : ", \"");
+		text_escape(b, d->options[i], strlen(d->options[i]));
+		buf_add_str(b, "\"");
+	}
+	buf_printf(b, "],\n  \"tables\": %" PRIu64 ", \"rows\": %" PRIu64
+	    ", \"large_objects\": %" PRIu64 ", \"chunks\": %" PRIu64 "},\n",
+	    d->tables, d->rows, d->large_objects, d->chunks);
+}
+
+/* Where it was read, and what makes it consistent. */
+static void
+add_physical(struct buf *out, const struct commit *c)
+{
+	char when[TIME_TEXT_MAX];
+
+	buf_printf(out, "\"source\": \"%s\",\n\"read\": \"%s\",\n"
+	    "\"full_read\": \"%s\",\n", c->source,
+	    c->read_all ? "all" : "changes", time_format(c->full_read, when));
+	add_where(out, c);
+	buf_printf(out, "\"block_size\": %u,\n"
+	    "\"relation_segment_blocks\": %u,\n\"wal_segment_size\": %u,\n"
+	    "\"data_checksums\": %s,\n", c->block_size,
+	    c->relation_segment_blocks, c->wal_segment_size,
+	    c->data_checksums ? "true" : "false");
+}
+
+static void
+add_times(struct buf *out, const struct commit *c)
+{
+	char began[TIME_TEXT_MAX], ended[TIME_TEXT_MAX];
+
+	buf_printf(out, "\"start_time\": \"%s\",\n\"stop_time\": \"%s\",\n",
+	    time_format(c->start_time, began),
+	    time_format(c->stop_time, ended));
+}
+
 void
 commit_encode(const struct commit *c, const struct repo *repo,
     struct buf *out)
 {
-	char when[TIME_TEXT_MAX];
-
-	buf_printf(out, "{\n\"kind\": \"backup\",\n\"label\": \"%s\",\n"
+	buf_printf(out, "{\n\"kind\": \"%s\",\n\"label\": \"%s\",\n"
 	    "\"cluster\": \"%s\",\n\"must_know\": [],\n"
 	    "\"repository_id\": \"%s\",\n\"system_id\": \"%" PRIu64 "\",\n"
-	    "\"major\": %d,\n\"catalog_version\": %u,\n", c->label,
+	    "\"major\": %d,\n\"catalog_version\": %u,\n",
+	    repo_kind_name(c->kind), c->label,
 	    c->inc.cluster, repo->id_text, c->inc.system_id, c->inc.major,
 	    c->catalog_version);
 	add_plain(out, "method", c->method);
@@ -169,20 +245,19 @@ commit_encode(const struct commit *c, const struct repo *repo,
 	else
 		buf_printf(out, ",\n\"parent\": \"%s\",\n", c->parent);
 	buf_printf(out, "\"attempt\": %u,\n", c->attempt);
-	buf_printf(out, "\"source\": \"%s\",\n\"read\": \"%s\",\n"
-	    "\"full_read\": \"%s\",\n", c->source,
-	    c->read_all ? "all" : "changes", time_format(c->full_read, when));
-	add_where(out, c);
-	buf_printf(out, "\"block_size\": %u,\n"
-	    "\"relation_segment_blocks\": %u,\n\"wal_segment_size\": %u,\n"
-	    "\"data_checksums\": %s,\n", c->block_size,
-	    c->relation_segment_blocks, c->wal_segment_size,
-	    c->data_checksums ? "true" : "false");
+	if (c->kind == REPO_DUMP)
+		add_times(out, c);
+	else
+		add_physical(out, c);
 	buf_printf(out, "\"files\": %" PRIu64 ",\n\"original_bytes\": %" PRIu64
 	    ",\n\"stored_bytes\": %" PRIu64 ",\n", c->files,
 	    c->original_bytes, c->stored_bytes);
-	add_tablespaces(out, c);
-	add_damaged(out, c);
+	if (c->kind == REPO_DUMP) {
+		add_dump(out, c);
+	} else {
+		add_tablespaces(out, c);
+		add_damaged(out, c);
+	}
 	add_objects(out, c);
 	buf_add_str(out, "\"key_ids\": [],\n\"lock_until\": null\n}");
 }
@@ -280,6 +355,7 @@ get_packs(struct json_reader *j, struct commit *c)
 	for (i = 0; i < json_array_size(list); i++) {
 		item = json_array_get(list, i);
 		p = &c->packs[c->n_packs++];
+		p->id.kind = c->kind;
 		json_copy_text(j, item, "label", p->id.label,
 		    sizeof(p->id.label));
 		if (!label_valid(p->id.label))
@@ -399,9 +475,74 @@ get_sizes(struct json_reader *j, struct commit *c)
 	if (!wal_segment_size_valid(c->wal_segment_size))
 		json_note(j, "wal_segment_size");
 	c->data_checksums = json_get_bool(j, root, "data_checksums");
+}
+
+static void
+get_totals(struct json_reader *j, struct commit *c)
+{
+	const json_t *root = j->root;
+
 	c->files = json_get_u64(j, root, "files", INT64_MAX);
 	c->original_bytes = json_get_u64(j, root, "original_bytes", INT64_MAX);
 	c->stored_bytes = json_get_u64(j, root, "stored_bytes", INT64_MAX);
+}
+
+static void
+get_options(struct json_reader *j, const json_t *dump, struct commit_dump *d)
+{
+	const json_t *list = json_get_list(j, dump, "options", OPTIONS_MAX);
+	const char *text;
+	struct buf b;
+	size_t i;
+
+	d->options = xcalloc(json_array_size(list) + 1, sizeof(*d->options));
+	buf_init(&b, FORMAT_TEXT_MAX);
+	for (i = 0; i < json_array_size(list); i++) {
+		text = json_string_value(json_array_get(list, i));
+		buf_clear(&b);
+		if (text == NULL || !text_unescape(&b, text) ||
+		    strlen(buf_str(&b)) != b.len)
+			json_note(j, "options");
+		d->options[d->n_options++] = xstrdup(buf_str(&b));
+	}
+	buf_free(&b);
+}
+
+static void
+get_dump(struct json_reader *j, struct commit *c)
+{
+	const json_t *dump = json_object_get(j->root, "dump");
+	struct commit_dump *d = &c->dump;
+
+	c->start_time = json_get_time(j, j->root, "start_time");
+	c->stop_time = json_get_time(j, j->root, "stop_time");
+	d->database = json_get_escaped(j, dump, "database");
+	d->globals = json_get_bool(j, dump, "globals");
+	d->snapshot_lsn = json_get_lsn(j, dump, "snapshot_lsn");
+	d->snapshot_time = json_get_time(j, dump, "snapshot_time");
+	d->server_version = xstrdup(json_get_text(j, dump, "server_version"));
+	d->server_version_num = (uint32_t)json_get_u64(j, dump,
+	    "server_version_num", INT32_MAX);
+	d->pg_dump_version = xstrdup(json_get_text(j, dump,
+	    "pg_dump_version"));
+	d->archive_version = xstrdup(json_get_text(j, dump,
+	    "archive_version"));
+	d->encoding = xstrdup(json_get_text(j, dump, "encoding"));
+	get_options(j, dump, d);
+	d->tables = json_get_u64(j, dump, "tables", INT64_MAX);
+	d->rows = json_get_u64(j, dump, "rows", INT64_MAX);
+	d->large_objects = json_get_u64(j, dump, "large_objects", INT64_MAX);
+	d->chunks = json_get_u64(j, dump, "chunks", INT64_MAX);
+}
+
+static void
+get_physical(struct json_reader *j, struct commit *c)
+{
+	get_where(j, c);
+	get_reading(j, c);
+	get_sizes(j, c);
+	get_tablespaces(j, c);
+	get_damaged(j, c);
 }
 
 int
@@ -409,6 +550,7 @@ commit_decode(const char *json, size_t len, struct commit *out,
     struct err *err)
 {
 	struct json_reader j;
+	const char *kind;
 	int ret = -1;
 
 	memset(out, 0, sizeof(*out));
@@ -416,17 +558,20 @@ commit_decode(const char *json, size_t len, struct commit *out,
 		return -1;
 	if (json_check_must_know(&j, err) != 0)
 		goto out;
-	if (strcmp(json_get_text(&j, j.root, "kind"), "backup") != 0) {
-		err_set(err, ERR_UNSUPPORTED, "is not a backup but a '%.40s'",
-		    json_get_text(&j, j.root, "kind"));
+	kind = json_get_text(&j, j.root, "kind");
+	if (strcmp(kind, repo_kind_name(REPO_DUMP)) == 0) {
+		out->kind = REPO_DUMP;
+	} else if (strcmp(kind, repo_kind_name(REPO_BACKUP)) != 0) {
+		err_set(err, ERR_UNSUPPORTED,
+		    "is neither a backup nor a dump but a '%.40s'", kind);
 		goto out;
 	}
 	get_identity(&j, out);
-	get_where(&j, out);
-	get_reading(&j, out);
-	get_sizes(&j, out);
-	get_tablespaces(&j, out);
-	get_damaged(&j, out);
+	if (out->kind == REPO_DUMP)
+		get_dump(&j, out);
+	else
+		get_physical(&j, out);
+	get_totals(&j, out);
 	get_parts(&j, out);
 	get_packs(&j, out);
 	ret = json_check(&j, err);
@@ -437,13 +582,20 @@ out:
 	return ret;
 }
 
+const char *
+repo_kind_name(enum repo_kind kind)
+{
+	return kind == REPO_DUMP ? "dump" : "backup";
+}
+
 static void
-commit_key(const struct incarnation *inc, const char *label,
-    char out[STORAGE_KEY_MAX])
+commit_key(const struct incarnation *inc, enum repo_kind kind,
+    const char *label, char out[STORAGE_KEY_MAX])
 {
 	char tail[128];
 
-	(void)snprintf(tail, sizeof(tail), "backups/%s/commit", label);
+	(void)snprintf(tail, sizeof(tail), "%s%s/commit", repo_folder(kind),
+	    label);
 	repo_key(inc, tail, out);
 }
 
@@ -465,11 +617,12 @@ commit_put(struct repo *repo, const struct commit *c, struct err *err)
 		goto out;
 	if (commit_decode(buf_str(&b), b.len, &again, err) != 0) {
 		err->code = ERR_BUG;
-		err_wrap(err, "commit of backup %s", c->label);
+		err_wrap(err, "commit of %s %s", repo_kind_name(c->kind),
+		    c->label);
 		goto out;
 	}
 	commit_free(&again);
-	commit_key(&c->inc, c->label, key);
+	commit_key(&c->inc, c->kind, c->label, key);
 	ret = repo_put_text(repo, key, KIND, buf_str(&b), b.len, err);
 out:
 	buf_free(&b);
@@ -496,7 +649,7 @@ check_identity(struct repo *repo, const struct incarnation *inc,
 	    c->inc.major != inc->major ||
 	    strcmp(c->inc.cluster, inc->cluster) != 0)
 		return err_set(err, ERR_DAMAGED,
-		    "it belongs to backup %s of cluster %s", c->label,
+		    "it belongs to %s of cluster %s", c->label,
 		    c->inc.cluster);
 	return 0;
 }
@@ -504,6 +657,21 @@ check_identity(struct repo *repo, const struct incarnation *inc,
 int
 commit_get(struct repo *repo, const struct incarnation *inc,
     const char *label, struct commit *out, struct err *err)
+{
+	return commit_get_kind(repo, inc, REPO_BACKUP, label, out, err);
+}
+
+int
+commit_get_dump(struct repo *repo, const struct incarnation *inc,
+    const char *label, struct commit *out, struct err *err)
+{
+	return commit_get_kind(repo, inc, REPO_DUMP, label, out, err);
+}
+
+int
+commit_get_kind(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind kind, const char *label, struct commit *out,
+    struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
 	const char *json;
@@ -513,7 +681,7 @@ commit_get(struct repo *repo, const struct incarnation *inc,
 
 	memset(out, 0, sizeof(*out));
 	buf_init(&b, STORAGE_OBJECT_MAX);
-	commit_key(inc, label, key);
+	commit_key(inc, kind, label, key);
 	if (repo_get_text(repo, key, KIND, &b, &json, &len, err) != 0)
 		goto out;
 	if (commit_decode(json, len, out, err) != 0) {
@@ -521,6 +689,9 @@ commit_get(struct repo *repo, const struct incarnation *inc,
 		goto out;
 	}
 	ret = check_identity(repo, inc, label, json, len, out, err);
+	if (ret == 0 && out->kind != kind)
+		ret = err_set(err, ERR_DAMAGED, "it is of a %s",
+		    repo_kind_name(out->kind));
 	if (ret != 0) {
 		commit_free(out);
 		err_wrap(err, "%s/%s", storage_url(repo->st), key);

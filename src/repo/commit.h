@@ -3,7 +3,7 @@
 #define REPO_COMMIT_H
 
 /*
- * The commit object: what makes a backup exist (FORMAT.md section 3.2), and
+ * The commit object: what makes a backup or dump exist (FORMAT.md section 3.2), and
  * the list of those that do.
  */
 #include "core/err.h"
@@ -34,7 +34,25 @@ struct commit_tablespace {
 	char *path;
 };
 
+/* What a commit says of a dump only. */
+struct commit_dump {
+	char *database; /* "" of globals */
+	bool globals;	/* roles and tablespaces: pg_dumpall's text */
+	pg_lsn snapshot_lsn;
+	int64_t snapshot_time;	/* the server's clock */
+	char *server_version;	/* "15.20" */
+	uint32_t server_version_num; /* 150020 */
+	char *pg_dump_version;	/* of the program that wrote the contents */
+	char *archive_version;	/* "1.14"; "" of globals */
+	char *encoding;		/* of the data: "UTF8" */
+	char **options;		/* as given to pg_dump */
+	size_t n_options;
+	uint64_t tables, rows, large_objects, chunks;
+};
+
+/* Of a dump only: label to attempt, times, sizes, parts, packs, dump. */
 struct commit {
+	enum repo_kind kind;
 	char label[FORMAT_LABEL_MAX];
 	struct incarnation inc;
 	uint32_t catalog_version;
@@ -63,6 +81,7 @@ struct commit {
 	size_t n_parts;
 	struct commit_pack *packs;
 	size_t n_packs;
+	struct commit_dump dump;
 };
 
 void commit_free(struct commit *c); /* the members; also of a zeroed one */
@@ -71,6 +90,14 @@ int commit_put(struct repo *repo, const struct commit *c,
     struct err *err) ERR_USE;
 int commit_get(struct repo *repo, const struct incarnation *inc,
     const char *label, struct commit *out, struct err *err) ERR_USE;
+int commit_get_dump(struct repo *repo, const struct incarnation *inc,
+    const char *label, struct commit *out, struct err *err) ERR_USE;
+int commit_get_kind(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind kind, const char *label, struct commit *out,
+    struct err *err) ERR_USE;
+
+/* "backup" or "dump": for messages. */
+const char *repo_kind_name(enum repo_kind kind);
 
 /* The size of the pack's first generation; 0: not known. */
 uint64_t commit_pack_first_size(const struct commit_pack *p);
@@ -88,10 +115,20 @@ int commit_decode(const char *json, size_t len, struct commit *out,
 int catalogue_backups(struct repo *repo, const struct incarnation *inc,
     char (**out)[FORMAT_LABEL_MAX], size_t *n, size_t *unfinished,
     struct err *err) ERR_USE;
+int catalogue_dumps(struct repo *repo, const struct incarnation *inc,
+    char (**out)[FORMAT_LABEL_MAX], size_t *n, size_t *unfinished,
+    struct err *err) ERR_USE;
 
 /* The one label that begins with this text: ERR_NOT_FOUND, or ERR_USAGE when
  * several do. */
 int catalogue_find(struct repo *repo, const struct incarnation *inc,
     const char *prefix, char out[FORMAT_LABEL_MAX], struct err *err) ERR_USE;
+int catalogue_find_dump(struct repo *repo, const struct incarnation *inc,
+    const char *prefix, char out[FORMAT_LABEL_MAX], struct err *err) ERR_USE;
+
+/* The same over both kinds, which *kind then tells. */
+int catalogue_find_any(struct repo *repo, const struct incarnation *inc,
+    const char *prefix, enum repo_kind *kind, char out[FORMAT_LABEL_MAX],
+    struct err *err) ERR_USE;
 
 #endif

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/buf.h"
 #include "core/bytes.h"
 
 struct cursor {
@@ -86,6 +87,19 @@ cursor_leb128(struct cursor *c, uint64_t max)
 	if (v > max)
 		c->bad = true;
 	return c->bad ? 0 : v;
+}
+
+/* What cursor_leb128() reads. */
+static inline void
+buf_add_leb128(struct buf *b, uint64_t v)
+{
+	uint8_t bytes[10];
+	size_t n = 0;
+
+	for (; v >= 0x80; v >>= 7)
+		bytes[n++] = (uint8_t)(v | 0x80);
+	bytes[n++] = (uint8_t)v;
+	buf_add(b, bytes, n);
 }
 
 #endif

@@ -48,7 +48,8 @@ enum frame_type {
 	FRAME_MANIFEST = 4,
 	FRAME_WAL = 5,
 	FRAME_DUMP = 6,
-	FRAME_WAL_SUMMARY = 7
+	FRAME_WAL_SUMMARY = 7,
+	FRAME_CHUNK_LIST = 8
 };
 
 struct format_wal_tag {
@@ -95,7 +96,8 @@ struct frame_header {
 	uint32_t block_size;
 	uint64_t position;
 	uint64_t hash;
-	const char *path; /* not 0-terminated after decode: points into data */
+	/* FRAME_FILE, FRAME_DUMP; not 0-terminated after decode (in data) */
+	const char *path;
 	size_t path_len;
 	/*
 	 * FRAME_FILE: which blocks of the file are in the frame, encoded; see
@@ -148,11 +150,15 @@ int index_find(const uint8_t tail[FORMAT_INDEX_TAIL], uint64_t object_size,
 int index_decode(const uint8_t *data, size_t len, uint32_t offset,
     struct index_entry **entries, uint32_t *n, struct err *err) ERR_USE;
 
+/* What an incarnation's catalogue has, each kind in a folder of its own. */
+enum repo_kind { REPO_BACKUP, REPO_DUMP };
+
 /* Names a pack anywhere in the incarnation. */
 struct pack_id {
 	char label[FORMAT_LABEL_MAX];
 	uint32_t attempt;
 	uint32_t number;
+	enum repo_kind kind; /* whose: not stored, since a set has one kind */
 };
 
 /* As a run's pack: blocks of zeros, which are stored nowhere. */

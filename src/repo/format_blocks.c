@@ -6,14 +6,6 @@
 
 #include "repo/cursor.h"
 
-static void
-add_leb128(struct buf *b, uint64_t v)
-{
-	for (; v >= 0x80; v >>= 7)
-		buf_add_byte(b, (uint8_t)(v | 0x80));
-	buf_add_byte(b, (uint8_t)v);
-}
-
 void
 frame_blocks_encode(const uint64_t *blocks, size_t n, struct buf *out)
 {
@@ -22,7 +14,7 @@ frame_blocks_encode(const uint64_t *blocks, size_t n, struct buf *out)
 	if (n == 0 || blocks[n - 1] - blocks[0] == n - 1)
 		return;
 	for (i = 1; i < n; i++)
-		add_leb128(out, blocks[i] - blocks[i - 1] - 1);
+		buf_add_leb128(out, blocks[i] - blocks[i - 1] - 1);
 }
 
 static int

@@ -330,7 +330,7 @@ check_frame_header(const struct frame_header *h, struct err *err)
 					    FORMAT_FRAME_PLAIN_MAX;
 	size_t n;
 
-	if (h->type < FRAME_FILE || h->type > FRAME_WAL_SUMMARY ||
+	if (h->type < FRAME_FILE || h->type > FRAME_CHUNK_LIST ||
 	    h->filter != 0 || h->compression != 1 || h->cipher > 1) {
 		err_set(err, ERR_UNSUPPORTED,
 		    "the frame has type %u, filter %u, compression %u, cipher "
@@ -341,7 +341,8 @@ check_frame_header(const struct frame_header *h, struct err *err)
 	if (h->plain_len > max)
 		return err_set(err, ERR_DAMAGED,
 		    "the frame claims %u bytes of content", h->plain_len);
-	if ((h->type != FRAME_FILE && h->path_len != 0) ||
+	if ((h->type != FRAME_FILE && h->type != FRAME_DUMP &&
+		h->path_len != 0) ||
 	    (h->path_len > 0 && memchr(h->path, 0, h->path_len) != NULL))
 		return err_set(err, ERR_DAMAGED, "the frame's path is invalid");
 	if (h->blocks_len > 0)

@@ -11,6 +11,7 @@
 #include "core/crc32c.h"
 #include "core/mem.h"
 #include "repo/cursor.h"
+#include "repo/format_packs.h"
 
 #define INDEX_FIXED 32 /* all but the entries */
 #define MAP_VERSION 1
@@ -123,16 +124,18 @@ index_decode(const uint8_t *data, size_t len, uint32_t offset,
 	return 0;
 }
 
-static void
-add_leb128(struct buf *b, uint64_t v)
+void
+pack_list_encode(const struct pack_id *packs, uint32_t n, struct buf *out)
 {
-	uint8_t bytes[10];
-	size_t n = 0;
+	uint32_t i;
 
-	for (; v >= 0x80; v >>= 7)
-		bytes[n++] = (uint8_t)(v | 0x80);
-	bytes[n++] = (uint8_t)v;
-	buf_add(b, bytes, n);
+	buf_add_le32(out, n);
+	for (i = 0; i < n; i++) {
+		buf_add_byte(out, (uint8_t)strlen(packs[i].label));
+		buf_add_str(out, packs[i].label);
+		buf_add_le32(out, packs[i].attempt);
+		buf_add_le32(out, packs[i].number);
+	}
 }
 
 void
@@ -142,31 +145,32 @@ map_encode(const struct pack_id *packs, uint32_t n_packs,
 	uint32_t i;
 
 	buf_add_le32(out, MAP_VERSION);
-	buf_add_le32(out, n_packs);
-	for (i = 0; i < n_packs; i++) {
-		buf_add_byte(out, (uint8_t)strlen(packs[i].label));
-		buf_add_str(out, packs[i].label);
-		buf_add_le32(out, packs[i].attempt);
-		buf_add_le32(out, packs[i].number);
-	}
+	pack_list_encode(packs, n_packs, out);
 	buf_add_le32(out, n_runs);
 	for (i = 0; i < n_runs; i++) {
-		add_leb128(out, runs[i].blocks);
-		add_leb128(out, runs[i].pack == MAP_PACK_ZEROS ? n_packs :
+		buf_add_leb128(out, runs[i].blocks);
+		buf_add_leb128(out, runs[i].pack == MAP_PACK_ZEROS ? n_packs :
 								 runs[i].pack);
-		add_leb128(out, runs[i].frame);
-		add_leb128(out, runs[i].block);
+		buf_add_leb128(out, runs[i].frame);
+		buf_add_leb128(out, runs[i].block);
 	}
 }
 
-static struct pack_id *
-decode_packs(struct cursor *c, uint32_t n)
+struct pack_id *
+pack_list_decode(struct cursor *c, uint32_t *count)
 {
-	struct pack_id *packs = xcalloc(n, sizeof(*packs));
+	uint32_t i, n = cursor_le32(c);
+	struct pack_id *packs;
 	const uint8_t *label;
-	uint32_t i;
 	size_t len;
 
+	*count = n;
+	/* The count is held against the bytes that are there. */
+	if (c->bad || n > c->left / PACK_LIST_ITEM_MIN) {
+		c->bad = true;
+		return NULL;
+	}
+	packs = xcalloc((size_t)n + 1, sizeof(*packs));
 	for (i = 0; i < n && !c->bad; i++) {
 		len = cursor_u8(c);
 		label = cursor_bytes(c, len);
@@ -217,14 +221,12 @@ map_decode(const uint8_t *data, size_t len, struct pack_id **packs,
 	*packs = NULL;
 	*runs = NULL;
 	*n_runs = 0;
-	*n_packs = cursor_le32(&c);
+	*n_packs = 0;
 	if (!c.bad && version != MAP_VERSION)
 		return err_set(err, ERR_UNSUPPORTED,
 		    "the map has version %u, this program knows %d", version,
 		    MAP_VERSION);
-	/* Counts are held against the bytes that are there (1 + 8, 4). */
-	if (!c.bad && *n_packs <= c.left / 9)
-		*packs = decode_packs(&c, *n_packs);
+	*packs = pack_list_decode(&c, n_packs);
 	*n_runs = cursor_le32(&c);
 	if (!c.bad && *packs != NULL && *n_runs <= c.left / 4)
 		*runs = decode_runs(&c, *n_runs, *n_packs);

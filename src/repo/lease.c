@@ -302,6 +302,12 @@ set_next(struct lease *l)
 	l->next = l->began + valid_us(l) / 6;
 }
 
+const char *
+lease_name(enum repo_kind kind)
+{
+	return kind == REPO_DUMP ? LEASE_DUMPS : LEASE_BACKUPS;
+}
+
 int
 lease_take(struct lease **out, struct repo *repo,
     const struct incarnation *inc, const struct lease_params *params,

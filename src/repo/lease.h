@@ -5,7 +5,9 @@
 /*
  * A lease: at most one process on any host changes something (FORMAT.md
  * section 3.3). LEASE_BACKUPS, one for each incarnation, belongs to whoever
- * adds to its backups or removes from them: `backup` and `expire`.
+ * adds to its backups or removes from them: `backup` and `expire`;
+ * LEASE_DUMPS likewise to `dump` and `expire`. Who needs both takes
+ * LEASE_BACKUPS first.
  *
  *	lease_take(&lease, repo, &inc, &params, err);	ERR_LOCKED: held
  *	lease_renew(lease, err);	often; cheap until it is time to
@@ -41,15 +43,19 @@
 #include "repo/repo.h"
 
 #define LEASE_BACKUPS "backups"
+#define LEASE_DUMPS "dumps"
 #define LEASE_VALID_MS_DEFAULT UINT64_C(600000)
 #define LEASE_ID_TEXT 17 /* 16 digits and the 0 */
 #define LEASE_HOST_MAX 256
 #define LEASE_PROCESS_MAX 160
 
+/* The lease on what is of a kind. */
+const char *lease_name(enum repo_kind kind);
+
 struct lease;
 
 struct lease_params {
-	const char *name;    /* LEASE_BACKUPS */
+	const char *name;    /* LEASE_BACKUPS, LEASE_DUMPS */
 	const char *purpose; /* "backup": for messages */
 	uint64_t valid_ms;   /* whole seconds, at least one; 0: the default */
 	/* For tests: another process than this one; NULL, 0: this one. */

@@ -2,6 +2,9 @@ libdapk_a_SOURCES += \
 	%D%/dumpfolder.c %D%/dumpfolder.h \
 	%D%/dumplobs.c %D%/dumplobs.h \
 	%D%/catalogue.c \
+	%D%/chunklist.c %D%/chunklist.h \
+	%D%/claim.c %D%/claim.h \
+	%D%/dumpread.c %D%/dumpread.h \
 	%D%/commit.c %D%/commit.h \
 	%D%/cursor.h \
 	%D%/format.h \
@@ -9,7 +12,7 @@ libdapk_a_SOURCES += \
 	%D%/fileread.c %D%/fileread.h \
 	%D%/format_blocks.c \
 	%D%/format_header.c \
-	%D%/format_index.c \
+	%D%/format_index.c %D%/format_packs.h \
 	%D%/format_text.c \
 	%D%/hash.c %D%/hash.h \
 	%D%/intent.c %D%/intent.h \
@@ -25,6 +28,8 @@ libdapk_a_SOURCES += \
 	%D%/pack.c %D%/pack.h \
 	%D%/pgmanifest.c %D%/pgmanifest.h \
 	%D%/pack_cache.c \
+	%D%/putter.c %D%/putter.h \
+	%D%/renew.c %D%/renew.h \
 	%D%/packset.c %D%/packset.h \
 	%D%/packsums.c %D%/packsums.h \
 	%D%/repo.c %D%/repo.h \

@@ -10,20 +10,24 @@
  *	manifest_writer_add(w, &entry, err);	  in the documented order
  *	manifest_writer_finish(w, &parts, &n_parts, err);
  *	manifest_writer_free(w);
+ *	(of a dump: manifest_writer_new_dump(), and DATA lines only)
  *
  *	manifest_reader_open(&r, repo, inc, label, parts, n_parts, err);
  *	while ((rc = manifest_reader_next(r, &entry, err)) == 1) ...
  *	manifest_reader_close(r);
+ *	(of a dump: manifest_reader_open_dump())
  *
  * The writer puts each full part; SHA-256 comes from libcrypto, opened when
  * first needed. The reader checks each part's size and SHA-256 before it
  * gives a line of it, and that the last line is `end` with the right counts.
  */
 #include "core/err.h"
+#include "repo/chunklist.h"
 #include "repo/format.h"
 #include "repo/repo.h"
 
 #define MANIFEST_INLINE_RUNS 8
+#define MANIFEST_INLINE_CHUNKS 8
 #define MANIFEST_LINE_MAX ((size_t)1 << 20)
 #define MANIFEST_PARTS_MAX 4096
 
@@ -33,6 +37,7 @@ enum manifest_type {
 	MANIFEST_DIR,
 	MANIFEST_LINK,
 	MANIFEST_FILE,
+	MANIFEST_DATA, /* of a dump */
 	MANIFEST_CONFIG,
 	MANIFEST_CONTROL,
 	MANIFEST_BACKUP_LABEL,
@@ -51,7 +56,7 @@ struct manifest_entry {
 	const char *path;   /* raw bytes, 0-terminated; also a setting's name */
 	const char *target; /* LINK, TABLESPACE path, CONFIG origin */
 	const char *setting; /* CONFIG: "config_file", "hba_file", ... */
-	uint32_t oid;	     /* TABLESPACE */
+	uint32_t oid;	     /* TABLESPACE, DATA */
 	const char *data;    /* BACKUP_LABEL, TABLESPACE_MAP, SETTING value */
 	size_t data_len;
 	uint64_t size;
@@ -63,6 +68,14 @@ struct manifest_entry {
 	size_t n_runs;
 	const struct map_run *map; /* .pack and .frame of each map frame */
 	size_t n_map;
+	/*
+	 * DATA: inline chunks (.pack: as in runs), or n_chunks 0 and, in map,
+	 * the frames of its chunk lists.
+	 */
+	const struct dump_chunk *chunks;
+	size_t n_chunks;
+	uint64_t rows;	  /* DATA */
+	uint32_t dump_id; /* DATA: of the table of contents' entry */
 	uint64_t files, bytes; /* END */
 };
 
@@ -75,6 +88,8 @@ struct manifest_writer;
 int manifest_writer_new(struct manifest_writer **out, struct repo *repo,
     const struct incarnation *inc, const char *label, uint32_t block_size,
     struct err *err) ERR_USE; /* writes HEAD */
+int manifest_writer_new_dump(struct manifest_writer **out, struct repo *repo,
+    const struct incarnation *inc, const char *label, struct err *err) ERR_USE;
 
 /*
  * Put the parts under names of this generation: attempt N of a backup has
@@ -101,6 +116,10 @@ void manifest_writer_free(struct manifest_writer *w);
 struct manifest_reader;
 int manifest_reader_open(struct manifest_reader **out, struct repo *repo,
     const struct incarnation *inc, const char *label,
+    const struct manifest_part *parts, size_t n_parts,
+    struct err *err) ERR_USE;
+int manifest_reader_open_dump(struct manifest_reader **out,
+    struct repo *repo, const struct incarnation *inc, const char *label,
     const struct manifest_part *parts, size_t n_parts,
     struct err *err) ERR_USE;
 

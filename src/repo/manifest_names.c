@@ -15,6 +15,7 @@ static const struct {
 	[MANIFEST_DIR] = { "dir", RANK_PATHS },
 	[MANIFEST_LINK] = { "link", RANK_PATHS },
 	[MANIFEST_FILE] = { "file", RANK_PATHS },
+	[MANIFEST_DATA] = { "data", RANK_PATHS },
 	[MANIFEST_CONFIG] = { "config", RANK_CONFIG },
 	[MANIFEST_CONTROL] = { "control", RANK_CONTROL },
 	[MANIFEST_BACKUP_LABEL] = { "backup_label", RANK_BACKUP_LABEL },
@@ -49,22 +50,23 @@ manifest_type_parse(const char *name, enum manifest_type *out)
 }
 
 void
-manifest_part_key(const struct incarnation *inc, const char *label,
-    size_t part, char out[STORAGE_KEY_MAX])
+manifest_part_key(const struct incarnation *inc, enum repo_kind kind,
+    const char *label, size_t part, char out[STORAGE_KEY_MAX])
 {
-	manifest_part_generation_key(inc, label, part, 0, out);
+	manifest_part_generation_key(inc, kind, label, part, 0, out);
 }
 
 void
-manifest_part_generation_key(const struct incarnation *inc, const char *label,
-    size_t part, uint32_t generation, char out[STORAGE_KEY_MAX])
+manifest_part_generation_key(const struct incarnation *inc,
+    enum repo_kind kind, const char *label, size_t part, uint32_t generation,
+    char out[STORAGE_KEY_MAX])
 {
 	char tail[128], gen[16] = "";
 
 	if (generation > 0)
 		(void)snprintf(gen, sizeof(gen), ".g%u", generation);
-	(void)snprintf(tail, sizeof(tail), "backups/%s/manifest-%02zu%s.zst",
-	    label, part, gen);
+	(void)snprintf(tail, sizeof(tail), "%s%s/manifest-%02zu%s.zst",
+	    repo_folder(kind), label, part, gen);
 	repo_key(inc, tail, out);
 }
 
@@ -98,15 +100,15 @@ note_stored(void *arg, const struct storage_entry *entry, struct err *err)
 
 int
 manifest_part_stored(struct repo *repo, const struct incarnation *inc,
-    const char *label, size_t part, struct manifest_stored *out, size_t *n,
-    struct err *err)
+    enum repo_kind kind, const char *label, size_t part,
+    struct manifest_stored *out, size_t *n, struct err *err)
 {
 	struct stored s = { out, 0 };
 	char tail[128], prefix[STORAGE_KEY_MAX];
 	int rc;
 
-	(void)snprintf(tail, sizeof(tail), "backups/%s/manifest-%02zu.",
-	    label, part);
+	(void)snprintf(tail, sizeof(tail), "%s%s/manifest-%02zu.",
+	    repo_folder(kind), label, part);
 	repo_key(inc, tail, prefix);
 	rc = storage_list(repo->st, prefix, true, note_stored, &s, err);
 	*n = s.n;

@@ -8,7 +8,7 @@
 enum manifest_rank {
 	RANK_HEAD,
 	RANK_TABLESPACE,
-	RANK_PATHS, /* dir, link, file: ascending by path */
+	RANK_PATHS, /* dir, link, file, data: ascending by path */
 	RANK_CONFIG,
 	RANK_CONTROL,
 	RANK_BACKUP_LABEL,
@@ -23,12 +23,12 @@ enum manifest_rank manifest_rank(enum manifest_type type);
 /* False when the name is not a type's (also for "pack"). */
 bool manifest_type_parse(const char *name, enum manifest_type *out);
 
-void manifest_part_key(const struct incarnation *inc, const char *label,
-    size_t part, char out[STORAGE_KEY_MAX]);
+void manifest_part_key(const struct incarnation *inc, enum repo_kind kind,
+    const char *label, size_t part, char out[STORAGE_KEY_MAX]);
 
 /* generation 0 is the first; others are "manifest-00.gN.zst". */
 void manifest_part_generation_key(const struct incarnation *inc,
-    const char *label, size_t part, uint32_t generation,
+    enum repo_kind kind, const char *label, size_t part, uint32_t generation,
     char out[STORAGE_KEY_MAX]);
 
 /* What is stored of one part: generations other than 0 too, ascending. */
@@ -41,7 +41,7 @@ struct manifest_stored {
 
 /* The caller gives room for MANIFEST_GENERATIONS_MAX (more are left out). */
 int manifest_part_stored(struct repo *repo, const struct incarnation *inc,
-    const char *label, size_t part, struct manifest_stored *out, size_t *n,
-    struct err *err) ERR_USE;
+    enum repo_kind kind, const char *label, size_t part,
+    struct manifest_stored *out, size_t *n, struct err *err) ERR_USE;
 
 #endif

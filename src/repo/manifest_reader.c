@@ -24,6 +24,7 @@ struct manifest_reader {
 	struct repo *repo;
 	struct incarnation inc;
 	char label[FORMAT_LABEL_MAX];
+	enum repo_kind kind;
 	struct manifest_part *parts;
 	size_t n_parts;
 	size_t part; /* the next one to read */
@@ -42,6 +43,7 @@ struct manifest_reader {
 	char setting[128];
 	struct map_run *runs;
 	size_t cap_runs;
+	struct dump_chunk chunks[MANIFEST_INLINE_CHUNKS];
 	/* order and totals */
 	int rank; /* -1: before the first line */
 	struct buf last_path;
@@ -49,9 +51,9 @@ struct manifest_reader {
 	bool ended;
 };
 
-int
-manifest_reader_open(struct manifest_reader **out, struct repo *repo,
-    const struct incarnation *inc, const char *label,
+static int
+open_kind(struct manifest_reader **out, struct repo *repo,
+    const struct incarnation *inc, enum repo_kind kind, const char *label,
     const struct manifest_part *parts, size_t n_parts, struct err *err)
 {
 	struct manifest_reader *r;
@@ -59,10 +61,11 @@ manifest_reader_open(struct manifest_reader **out, struct repo *repo,
 	if (n_parts == 0 || n_parts > MANIFEST_PARTS_MAX ||
 	    !label_valid(label))
 		return err_set(err, ERR_DAMAGED,
-		    "backup %s: a manifest of %zu parts", label, n_parts);
+		    "%s: a manifest of %zu parts", label, n_parts);
 	r = xcalloc(1, sizeof(*r));
 	r->repo = repo;
 	r->inc = *inc;
+	r->kind = kind;
 	memcpy(r->label, label, strlen(label) + 1);
 	r->parts = xcalloc(n_parts, sizeof(*parts));
 	memcpy(r->parts, parts, n_parts * sizeof(*parts));
@@ -77,6 +80,24 @@ manifest_reader_open(struct manifest_reader **out, struct repo *repo,
 	buf_init(&r->last_path, FORMAT_PATH_MAX);
 	*out = r;
 	return 0;
+}
+
+int
+manifest_reader_open(struct manifest_reader **out, struct repo *repo,
+    const struct incarnation *inc, const char *label,
+    const struct manifest_part *parts, size_t n_parts, struct err *err)
+{
+	return open_kind(out, repo, inc, REPO_BACKUP, label, parts, n_parts,
+	    err);
+}
+
+int
+manifest_reader_open_dump(struct manifest_reader **out, struct repo *repo,
+    const struct incarnation *inc, const char *label,
+    const struct manifest_part *parts, size_t n_parts, struct err *err)
+{
+	return open_kind(out, repo, inc, REPO_DUMP, label, parts, n_parts,
+	    err);
 }
 
 void
@@ -142,7 +163,7 @@ read_other(struct manifest_reader *r, struct err *err)
 	struct err why = ERR_INIT;
 	size_t i, n;
 
-	if (manifest_part_stored(r->repo, &r->inc, r->label, r->part, stored,
+	if (manifest_part_stored(r->repo, &r->inc, r->kind, r->label, r->part, stored,
 		&n, &why) != 0) {
 		*err = why;
 		return -1;
@@ -151,7 +172,7 @@ read_other(struct manifest_reader *r, struct err *err)
 		if (stored[i].generation == 0)
 			continue;
 		err_clear(&why);
-		manifest_part_generation_key(&r->inc, r->label, r->part,
+		manifest_part_generation_key(&r->inc, r->kind, r->label, r->part,
 		    stored[i].generation, key);
 		if (read_part(r, key, &why) == 0)
 			return 0;
@@ -166,7 +187,7 @@ next_part(struct manifest_reader *r, struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
 
-	manifest_part_key(&r->inc, r->label, r->part, key);
+	manifest_part_key(&r->inc, r->kind, r->label, r->part, key);
 	if (read_part(r, key, err) != 0 &&
 	    ((err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND) ||
 		read_other(r, err) != 0))
@@ -182,7 +203,7 @@ manifest_reader_check(struct manifest_reader *r, struct err *err)
 {
 	while (r->part < r->n_parts)
 		if (next_part(r, err) != 0)
-			return err_wrap(err, "manifest of backup %s",
+			return err_wrap(err, "manifest of %s",
 			    r->label);
 	if (r->n_parts == 1)
 		return 0; /* it is at hand */
@@ -251,6 +272,8 @@ add_pack(struct manifest_reader *r, struct err *err)
 		    sizeof(*r->packs));
 	}
 	p = &r->packs[r->n_packs];
+	memset(p, 0, sizeof(*p));
+	p->kind = r->kind;
 	json_copy_text(j, j->root, "label", p->label, sizeof(p->label));
 	p->attempt = (uint32_t)json_get_u64(j, j->root, "attempt", UINT32_MAX);
 	p->number = (uint32_t)json_get_u64(j, j->root, "number", UINT32_MAX);
@@ -303,15 +326,25 @@ get_mode(struct manifest_reader *r)
 	return mode;
 }
 
+static bool
+parse_crc(const char *s, uint32_t *out)
+{
+	uint64_t crc = 0;
+
+	if (s == NULL || strlen(s) != 8 || !text_hex_u64(s, 8, &crc))
+		return false;
+	*out = (uint32_t)crc;
+	return true;
+}
+
 static uint32_t
 get_crc(struct manifest_reader *r)
 {
-	const char *s = json_get_text(&r->line, r->line.root, "crc");
-	uint64_t crc = 0;
+	uint32_t crc = 0;
 
-	if (strlen(s) != 8 || !text_hex_u64(s, 8, &crc))
+	if (!parse_crc(json_get_text(&r->line, r->line.root, "crc"), &crc))
 		json_note(&r->line, "crc");
-	return (uint32_t)crc;
+	return crc;
 }
 
 /* Item i of a list of whole numbers; false when it is none up to max. */
@@ -417,6 +450,94 @@ get_file(struct manifest_reader *r, struct manifest_entry *e)
 	r->bytes_seen += e->size;
 }
 
+static bool
+get_chunk(const struct manifest_reader *r, const json_t *item,
+    struct dump_chunk *c)
+{
+	uint64_t pack, frame, bytes, rows;
+	const char *hash;
+
+	if (json_array_size(item) != 6 ||
+	    !item_u64(item, 0, UINT32_MAX, &pack) || pack >= r->n_packs ||
+	    !item_u64(item, 1, UINT32_MAX, &frame) ||
+	    !item_u64(item, 2, FORMAT_FRAME_PLAIN_MAX, &bytes) || bytes == 0 ||
+	    !item_u64(item, 3, FORMAT_FRAME_PLAIN_MAX, &rows))
+		return false;
+	c->pack = (uint32_t)pack;
+	c->frame = (uint32_t)frame;
+	c->bytes = (uint32_t)bytes;
+	c->rows = (uint32_t)rows;
+	hash = json_string_value(json_array_get(item, 4));
+	return hash != NULL && strlen(hash) == 2 * sizeof(c->hash) &&
+	    text_unhex(hash, c->hash, sizeof(c->hash)) &&
+	    parse_crc(json_string_value(json_array_get(item, 5)), &c->crc);
+}
+
+static void
+get_chunks(struct manifest_reader *r, struct manifest_entry *e)
+{
+	struct json_reader *j = &r->line;
+	const json_t *list = json_get_list(j, j->root, "chunks",
+	    MANIFEST_INLINE_CHUNKS);
+	size_t i, n = list == NULL ? 0 : json_array_size(list);
+	uint64_t bytes = 0, rows = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!get_chunk(r, json_array_get(list, i), &r->chunks[i])) {
+			json_note(j, "chunks");
+			return;
+		}
+		bytes += r->chunks[i].bytes;
+		rows += r->chunks[i].rows;
+	}
+	if (bytes != e->size || rows != e->rows)
+		json_note(j, "chunks");
+	e->chunks = r->chunks;
+	e->n_chunks = n;
+}
+
+static void
+get_lists(struct manifest_reader *r, struct manifest_entry *e)
+{
+	struct json_reader *j = &r->line;
+	const json_t *list = json_get_list(j, j->root, "lists",
+	    MAP_FRAMES_MAX);
+	size_t i, n = list == NULL ? 0 : json_array_size(list);
+
+	if (n > r->cap_runs) {
+		r->runs = xreallocarray(r->runs, n, sizeof(*r->runs));
+		r->cap_runs = n;
+	}
+	for (i = 0; i < n; i++)
+		if (!get_map(r, json_array_get(list, i), &r->runs[i])) {
+			json_note(j, "lists");
+			return;
+		}
+	if (n == 0 || e->size == 0)
+		json_note(j, "lists");
+	e->map = r->runs;
+	e->n_map = n;
+}
+
+static void
+get_data(struct manifest_reader *r, struct manifest_entry *e)
+{
+	struct json_reader *j = &r->line;
+
+	e->path = get_path(r, "path", &r->path);
+	e->size = json_get_u64(j, j->root, "size", INT64_MAX);
+	e->crc = get_crc(r);
+	e->rows = json_get_u64(j, j->root, "rows", INT64_MAX);
+	e->dump_id = (uint32_t)json_get_u64(j, j->root, "dump_id", UINT32_MAX);
+	e->oid = (uint32_t)json_get_u64(j, j->root, "oid", UINT32_MAX);
+	if (json_object_get(j->root, "lists") != NULL)
+		get_lists(r, e);
+	else
+		get_chunks(r, e);
+	r->files++;
+	r->bytes_seen += e->size;
+}
+
 static void
 get_head(struct manifest_reader *r, struct manifest_entry *e)
 {
@@ -424,6 +545,11 @@ get_head(struct manifest_reader *r, struct manifest_entry *e)
 
 	if (strcmp(json_get_text(j, j->root, "label"), r->label) != 0)
 		json_note(j, "label");
+	if (r->kind == REPO_DUMP) {
+		if (strcmp(json_get_text(j, j->root, "kind"), "dump") != 0)
+			json_note(j, "kind");
+		return;
+	}
 	e->block_size = (uint32_t)json_get_u64(j, j->root, "block_size",
 	    FORMAT_FRAME_PLAIN_MAX);
 	if (e->block_size == 0)
@@ -475,6 +601,9 @@ get_members(struct manifest_reader *r, struct manifest_entry *e)
 	case MANIFEST_CONTROL:
 		get_file(r, e);
 		break;
+	case MANIFEST_DATA:
+		get_data(r, e);
+		break;
 	case MANIFEST_SETTING:
 		e->path = get_path(r, "name", &r->path);
 		e->data = get_path(r, "value", &r->data);
@@ -498,7 +627,9 @@ check_order(struct manifest_reader *r, const struct manifest_entry *e,
 	int rank = manifest_rank(e->type);
 
 	if (r->ended || rank < r->rank ||
-	    (r->rank < 0) != (rank == RANK_HEAD))
+	    (r->rank < 0) != (rank == RANK_HEAD) ||
+	    (rank != RANK_HEAD && rank != RANK_END &&
+		(e->type == MANIFEST_DATA) != (r->kind == REPO_DUMP)))
 		return err_set(err, ERR_DAMAGED,
 		    "a line of type %s is out of order",
 		    manifest_type_name(e->type));
@@ -558,7 +689,7 @@ manifest_reader_next(struct manifest_reader *r, struct manifest_entry *entry,
 		rc = err_set(err, ERR_DAMAGED, "it has no end");
 	if (rc >= 0)
 		return rc;
-	return err_wrap(err, "manifest of backup %s, line %llu", r->label,
+	return err_wrap(err, "manifest of %s, line %llu", r->label,
 	    (unsigned long long)r->line_number);
 }
 

@@ -27,6 +27,7 @@ struct manifest_writer {
 	struct repo *repo;
 	struct incarnation inc;
 	char label[FORMAT_LABEL_MAX];
+	enum repo_kind kind;
 	uint32_t generation;
 	struct frame_codec *codec;
 	struct object_writer object; /* the part being filled */
@@ -79,7 +80,7 @@ end_part(struct manifest_writer *w, struct err *err)
 	if (sha256(w->object.bytes.data, w->object.bytes.len, part->sha256,
 		err) != 0)
 		return -1;
-	manifest_part_generation_key(&w->inc, w->label, w->n_parts,
+	manifest_part_generation_key(&w->inc, w->kind, w->label, w->n_parts,
 	    w->generation, key);
 	if (storage_put(w->repo->st, key, w->object.bytes.data,
 		w->object.bytes.len, err) != 0)
@@ -121,14 +122,14 @@ end_line(struct manifest_writer *w, struct err *err)
 	return buf_check(&w->text, "the manifest", err);
 }
 
-int
-manifest_writer_new(struct manifest_writer **out, struct repo *repo,
-    const struct incarnation *inc, const char *label, uint32_t block_size,
-    struct err *err)
+static struct manifest_writer *
+writer_new(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind kind, const char *label)
 {
 	struct manifest_writer *w = xcalloc(1, sizeof(*w));
 
 	w->repo = repo;
+	w->kind = kind;
 	w->inc = *inc;
 	(void)snprintf(w->label, sizeof(w->label), "%s", label);
 	w->codec = frame_codec_new(LEVEL);
@@ -137,15 +138,44 @@ manifest_writer_new(struct manifest_writer **out, struct repo *repo,
 	buf_init(&w->line, MANIFEST_LINE_MAX);
 	buf_init(&w->last_path, FORMAT_PATH_MAX);
 	begin_part(w);
-	buf_printf(&w->line,
-	    "{\"type\":\"manifest\",\"version\":%d,\"label\":\"%s\","
-	    "\"block_size\":%u}", FORMAT_VERSION, w->label, block_size);
+	return w;
+}
+
+static int
+end_head(struct manifest_writer *w, struct manifest_writer **out,
+    struct err *err)
+{
 	if (end_line(w, err) != 0) {
 		manifest_writer_free(w);
 		return -1;
 	}
 	*out = w;
 	return 0;
+}
+
+int
+manifest_writer_new(struct manifest_writer **out, struct repo *repo,
+    const struct incarnation *inc, const char *label, uint32_t block_size,
+    struct err *err)
+{
+	struct manifest_writer *w = writer_new(repo, inc, REPO_BACKUP, label);
+
+	buf_printf(&w->line,
+	    "{\"type\":\"manifest\",\"version\":%d,\"label\":\"%s\","
+	    "\"block_size\":%u}", FORMAT_VERSION, w->label, block_size);
+	return end_head(w, out, err);
+}
+
+int
+manifest_writer_new_dump(struct manifest_writer **out, struct repo *repo,
+    const struct incarnation *inc, const char *label, struct err *err)
+{
+	struct manifest_writer *w = writer_new(repo, inc, REPO_DUMP, label);
+
+	buf_printf(&w->line,
+	    "{\"type\":\"manifest\",\"version\":%d,\"label\":\"%s\","
+	    "\"kind\":\"dump\"}", FORMAT_VERSION, w->label);
+	return end_head(w, out, err);
 }
 
 void
@@ -273,6 +303,42 @@ add_file(struct manifest_writer *w, const struct manifest_entry *e)
 }
 
 static void
+add_chunks(struct manifest_writer *w, const struct manifest_entry *e)
+{
+	char hash[2 * DUMP_CHUNK_HASH_SIZE + 1];
+	size_t i;
+
+	if (e->n_map > 0) {
+		buf_add_str(&w->line, ",\"lists\":[");
+		for (i = 0; i < e->n_map; i++)
+			buf_printf(&w->line, "%s[%u,%u]", i == 0 ? "" : ",",
+			    e->map[i].pack, e->map[i].frame);
+	} else {
+		buf_add_str(&w->line, ",\"chunks\":[");
+		for (i = 0; i < e->n_chunks; i++) {
+			const struct dump_chunk *c = &e->chunks[i];
+
+			text_hex(c->hash, sizeof(c->hash), hash);
+			buf_printf(&w->line, "%s[%u,%u,%u,%u,\"%s\",\"%08x\"]",
+			    i == 0 ? "" : ",", c->pack, c->frame, c->bytes,
+			    c->rows, hash, c->crc);
+		}
+	}
+	buf_add_byte(&w->line, ']');
+}
+
+static void
+add_data(struct manifest_writer *w, const struct manifest_entry *e)
+{
+	buf_printf(&w->line, ",\"size\":%" PRIu64 ",\"crc\":\"%08x\","
+	    "\"rows\":%" PRIu64 ",\"dump_id\":%u,\"oid\":%u", e->size,
+	    e->crc, e->rows, e->dump_id, e->oid);
+	add_chunks(w, e);
+	w->files++;
+	w->bytes += e->size;
+}
+
+static void
 add_members(struct manifest_writer *w, const struct manifest_entry *e)
 {
 	switch (e->type) {
@@ -293,6 +359,10 @@ add_members(struct manifest_writer *w, const struct manifest_entry *e)
 		add_text(w, "origin", e->target);
 		add_text(w, "setting", e->setting);
 		add_file(w, e);
+		break;
+	case MANIFEST_DATA:
+		add_text(w, "path", e->path);
+		add_data(w, e);
 		break;
 	case MANIFEST_FILE:
 	case MANIFEST_CONTROL:
@@ -320,6 +390,7 @@ check_order(struct manifest_writer *w, const struct manifest_entry *e,
 	int rank = manifest_rank(e->type);
 
 	if (e->type == MANIFEST_HEAD || e->type == MANIFEST_END ||
+	    (e->type == MANIFEST_DATA) != (w->kind == REPO_DUMP) ||
 	    w->finished || rank < w->rank)
 		return err_set(err, ERR_BUG,
 		    "manifest: a line of type %s is out of order",
@@ -341,21 +412,24 @@ static int
 check_runs(const struct manifest_writer *w, const struct manifest_entry *e,
     struct err *err)
 {
-	size_t i, k;
+	size_t i, k, c;
 
 	if (e->n_runs > MANIFEST_INLINE_RUNS ||
-	    (e->n_runs > 0 && e->n_map > 0) ||
-	    (e->size > 0) != (e->n_runs + e->n_map > 0))
+	    e->n_chunks > MANIFEST_INLINE_CHUNKS ||
+	    (e->n_runs + e->n_chunks > 0 && e->n_map > 0) ||
+	    (e->size > 0) != (e->n_runs + e->n_chunks + e->n_map > 0))
 		return err_set(err, ERR_BUG, "manifest: %s of %" PRIu64
-		    " bytes has %zu runs and %zu map frames", e->path,
-		    e->size, e->n_runs, e->n_map);
+		    " bytes has %zu runs, %zu chunks and %zu map frames",
+		    e->path, e->size, e->n_runs, e->n_chunks, e->n_map);
 	for (i = 0; i < e->n_runs; i++)
 		if (e->runs[i].pack >= w->n_packs &&
 		    e->runs[i].pack != MAP_PACK_ZEROS)
 			break;
 	for (k = 0; k < e->n_map && e->map[k].pack < w->n_packs; k++)
 		;
-	if (i < e->n_runs || k < e->n_map)
+	for (c = 0; c < e->n_chunks && e->chunks[c].pack < w->n_packs; c++)
+		;
+	if (i < e->n_runs || k < e->n_map || c < e->n_chunks)
 		return err_set(err, ERR_BUG,
 		    "manifest: %s is in a pack that was not named", e->path);
 	return 0;
@@ -368,7 +442,7 @@ manifest_writer_add(struct manifest_writer *w,
 	if (check_order(w, entry, err) != 0)
 		return -1;
 	if (entry->type == MANIFEST_FILE || entry->type == MANIFEST_CONFIG ||
-	    entry->type == MANIFEST_CONTROL) {
+	    entry->type == MANIFEST_CONTROL || entry->type == MANIFEST_DATA) {
 		if (check_runs(w, entry, err) != 0 || tell_packs(w, err) != 0)
 			return -1;
 	}

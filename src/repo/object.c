@@ -95,7 +95,7 @@ static bool
 hidden(enum frame_type type)
 {
 	return type == FRAME_SUMS || type == FRAME_MAP ||
-	    type == FRAME_WAL_SUMMARY;
+	    type == FRAME_WAL_SUMMARY || type == FRAME_CHUNK_LIST;
 }
 
 static size_t

@@ -66,8 +66,9 @@ pack_writer_new(struct pack_writer **out, struct pack_shared *shared,
 	struct pack_writer *w;
 	size_t max;
 
-	if (shared->block_size < BLOCK_MIN ||
-	    shared->block_size > FORMAT_FRAME_PLAIN_MAX)
+	if (shared->kind == REPO_BACKUP &&
+	    (shared->block_size < BLOCK_MIN ||
+		shared->block_size > FORMAT_FRAME_PLAIN_MAX))
 		return err_set(err, ERR_BUG, "block size %u",
 		    shared->block_size);
 	w = xcalloc(1, sizeof(*w));
@@ -79,8 +80,9 @@ pack_writer_new(struct pack_writer **out, struct pack_shared *shared,
 	(void)buf_reserve(&w->object.bytes, max); /* once, below the ceiling */
 	buf_init(&w->sums, FORMAT_FRAME_PLAIN_MAX);
 	buf_init(&w->blocks, FORMAT_BLOCKS_MAX);
-	w->computed = xcalloc(FORMAT_FRAME_PLAIN_MAX / shared->block_size + 1,
-	    sizeof(*w->computed));
+	if (shared->kind == REPO_BACKUP)
+		w->computed = xcalloc(FORMAT_FRAME_PLAIN_MAX /
+		    shared->block_size + 1, sizeof(*w->computed));
 	*out = w;
 	return 0;
 }
@@ -138,6 +140,7 @@ pack_writer_flush(struct pack_writer *w, struct err *err)
 	memcpy(id.label, w->shared->label, sizeof(id.label));
 	id.attempt = w->shared->attempt;
 	id.number = w->number;
+	id.kind = w->shared->kind;
 	w->open = false;
 	return w->shared->put(w->shared->put_arg, &id, &w->object, err);
 }
@@ -146,11 +149,15 @@ pack_writer_flush(struct pack_writer *w, struct err *err)
 static bool
 full(const struct pack_writer *w)
 {
-	size_t frame_sums = 8 + SUM_SIZE *
-	    (FORMAT_FRAME_PLAIN_MAX / w->shared->block_size + 1);
+	size_t frame_sums;
 
-	return object_writer_size(&w->object) + w->sums.len >= w->target ||
-	    w->sums.len + frame_sums > FORMAT_FRAME_PLAIN_MAX;
+	if (object_writer_size(&w->object) + w->sums.len >= w->target)
+		return true;
+	if (w->sums.len == 0)
+		return false;
+	frame_sums = 8 + SUM_SIZE *
+	    (FORMAT_FRAME_PLAIN_MAX / w->shared->block_size + 1);
+	return w->sums.len + frame_sums > FORMAT_FRAME_PLAIN_MAX;
 }
 
 static int
@@ -239,13 +246,42 @@ pack_writer_add_gathered(struct pack_writer *w, const char *path,
 	return add_blocks(w, &h, plain, len, sums, ref, err);
 }
 
+static int
+add_plain(struct pack_writer *w, struct frame_header *h, const void *plain,
+    size_t len, struct frame_ref *ref, struct err *err)
+{
+	if (add_frame(w, h, plain, len, ref, err) != 0)
+		return -1;
+	return full(w) ? pack_writer_flush(w, err) : 0;
+}
+
 int
 pack_writer_add_map(struct pack_writer *w, const void *plain, size_t len,
     struct frame_ref *ref, struct err *err)
 {
 	struct frame_header h = { .type = FRAME_MAP };
 
-	if (add_frame(w, &h, plain, len, ref, err) != 0)
-		return -1;
-	return full(w) ? pack_writer_flush(w, err) : 0;
+	return add_plain(w, &h, plain, len, ref, err);
+}
+
+int
+pack_writer_add_list(struct pack_writer *w, const void *plain, size_t len,
+    struct frame_ref *ref, struct err *err)
+{
+	struct frame_header h = { .type = FRAME_CHUNK_LIST };
+
+	return add_plain(w, &h, plain, len, ref, err);
+}
+
+int
+pack_writer_add_chunk(struct pack_writer *w, const char *path,
+    const void *plain, size_t len, struct frame_ref *ref, struct err *err)
+{
+	struct frame_header h = { .type = FRAME_DUMP, .path = path,
+		.path_len = strlen(path) };
+
+	if (len == 0 || len > FORMAT_FRAME_PLAIN_MAX)
+		return err_set(err, ERR_BUG, "%s: a chunk of %zu bytes", path,
+		    len);
+	return add_plain(w, &h, plain, len, ref, err);
 }

@@ -53,9 +53,10 @@ typedef int (*pack_put)(void *arg, const struct pack_id *id,
 struct pack_shared {
 	const struct repo *repo;
 	struct incarnation inc;
+	enum repo_kind kind;
 	char label[FORMAT_LABEL_MAX];
 	uint32_t attempt;
-	uint32_t block_size;
+	uint32_t block_size; /* of a dump 0 */
 	size_t target; /* bytes; PACK_TARGET_DEFAULT */
 	atomic_uint next_number;
 	pack_put put;
@@ -87,6 +88,13 @@ int pack_writer_add_gathered(struct pack_writer *w, const char *path,
 
 /* Add a map frame (section 5). */
 int pack_writer_add_map(struct pack_writer *w, const void *plain, size_t len,
+    struct frame_ref *ref, struct err *err) ERR_USE;
+
+/* Of a dump: a chunk of an item (up to 1 MiB), and a chunk list. */
+int pack_writer_add_chunk(struct pack_writer *w, const char *path,
+    const void *plain, size_t len, struct frame_ref *ref,
+    struct err *err) ERR_USE;
+int pack_writer_add_list(struct pack_writer *w, const void *plain, size_t len,
     struct frame_ref *ref, struct err *err) ERR_USE;
 
 int pack_writer_flush(struct pack_writer *w, struct err *err) ERR_USE;

@@ -77,6 +77,8 @@ pack_id_compare(const struct pack_id *a, const struct pack_id *b)
 		return a->attempt < b->attempt ? -1 : 1;
 	if (a->number != b->number)
 		return a->number < b->number ? -1 : 1;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
 	return 0;
 }
 

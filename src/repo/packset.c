@@ -32,6 +32,7 @@ struct seen {
 
 struct folder {
 	char label[FORMAT_LABEL_MAX];
+	enum repo_kind kind;
 	struct entry *list; /* ascending */
 	size_t n;
 };
@@ -40,7 +41,7 @@ struct packset {
 	struct repo *repo;
 	struct incarnation inc;
 	pthread_mutex_t lock;
-	struct folder *folders; /* ascending by label */
+	struct folder *folders; /* ascending by label, then kind */
 	size_t n_folders;
 	struct tombstone_set stones;
 };
@@ -195,9 +196,10 @@ fill_folder(struct folder *f, struct listing *l)
 
 /* Called with the lock held. */
 static int
-find_folder(struct packset *ps, const char *label, struct folder **out,
+find_folder(struct packset *ps, const struct pack_id *id, struct folder **out,
     struct err *err)
 {
+	const char *label = id->label;
 	struct listing l = { NULL, 0, 0 };
 	char tail[64 + FORMAT_LABEL_MAX], prefix[STORAGE_KEY_MAX];
 	struct folder *f;
@@ -207,6 +209,8 @@ find_folder(struct packset *ps, const char *label, struct folder **out,
 	while (lo < hi) {
 		mid = (lo + hi) / 2;
 		c = strcmp(ps->folders[mid].label, label);
+		if (c == 0)
+			c = (int)ps->folders[mid].kind - (int)id->kind;
 		if (c == 0) {
 			*out = &ps->folders[mid];
 			return 0;
@@ -216,12 +220,13 @@ find_folder(struct packset *ps, const char *label, struct folder **out,
 		else
 			hi = mid;
 	}
-	(void)snprintf(tail, sizeof(tail), "backups/%s/", label);
+	(void)snprintf(tail, sizeof(tail), "%s%s/", repo_folder(id->kind),
+	    label);
 	repo_key(&ps->inc, tail, prefix);
 	if (storage_list(ps->repo->st, prefix, true, note_object, &l, err) !=
 	    0) {
 		free(l.list);
-		return err_wrap(err, "list the packs of backup %s", label);
+		return err_wrap(err, "list the packs of %s", label);
 	}
 	ps->folders = xreallocarray(ps->folders, ps->n_folders + 1,
 	    sizeof(*ps->folders));
@@ -229,6 +234,7 @@ find_folder(struct packset *ps, const char *label, struct folder **out,
 	memmove(f + 1, f, (ps->n_folders - lo) * sizeof(*f));
 	ps->n_folders++;
 	memset(f, 0, sizeof(*f));
+	f->kind = id->kind;
 	(void)snprintf(f->label, sizeof(f->label), "%s", label);
 	fill_folder(f, &l);
 	free(l.list);
@@ -259,7 +265,7 @@ packset_find(struct packset *ps, const struct pack_id *id,
 
 	memset(info, 0, sizeof(*info));
 	(void)pthread_mutex_lock(&ps->lock);
-	rc = find_folder(ps, id->label, &f, err);
+	rc = find_folder(ps, id, &f, err);
 	if (rc == 0) {
 		e = bsearch(id, f->list, f->n, sizeof(*f->list),
 		    compare_entry);

@@ -91,6 +91,12 @@ repo_key(const struct incarnation *inc, const char *tail,
 	    tail);
 }
 
+const char *
+repo_folder(enum repo_kind kind)
+{
+	return kind == REPO_DUMP ? "dumps/" : "backups/";
+}
+
 void
 repo_pack_key_generation(const struct incarnation *inc,
     const struct pack_id *pack, uint32_t generation,
@@ -100,8 +106,8 @@ repo_pack_key_generation(const struct incarnation *inc,
 
 	if (generation > 0)
 		(void)snprintf(gen, sizeof(gen), ".g%u", generation);
-	(void)snprintf(tail, sizeof(tail), "backups/%s/pack-%02u-%06u%s.zst",
-	    pack->label, pack->attempt, pack->number, gen);
+	(void)snprintf(tail, sizeof(tail), "%s%s/pack-%02u-%06u%s.zst",
+	    repo_folder(pack->kind), pack->label, pack->attempt, pack->number, gen);
 	repo_key(inc, tail, out);
 }
 
@@ -119,8 +125,8 @@ repo_damage_key(const struct incarnation *inc, const struct pack_id *pack,
 	char tail[128];
 
 	(void)snprintf(tail, sizeof(tail),
-	    "backups/%s/pack-%02u-%06u.g%u.damaged", pack->label,
-	    pack->attempt, pack->number, generation);
+	    "%s%s/pack-%02u-%06u.g%u.damaged", repo_folder(pack->kind),
+	    pack->label, pack->attempt, pack->number, generation);
 	repo_key(inc, tail, out);
 }
 

@@ -65,6 +65,9 @@ bool cluster_name_valid(const char *name);
 void repo_key(const struct incarnation *inc, const char *tail,
     char out[STORAGE_KEY_MAX]);
 
+/* "backups/" or "dumps/": below the incarnation, a folder for each label. */
+const char *repo_folder(enum repo_kind kind);
+
 /* "backups/LABEL/pack-01-000007.zst" under the incarnation */
 void repo_pack_key(const struct incarnation *inc, const struct pack_id *pack,
     char out[STORAGE_KEY_MAX]);

@@ -254,10 +254,12 @@ tombstone_names_pack(const struct tombstone_set *set,
 }
 
 bool
-tombstone_names_backup(const struct tombstone_set *set, const char *label)
+tombstone_names_set(const struct tombstone_set *set, enum repo_kind kind,
+    const char *label)
 {
 	char name[FORMAT_LABEL_MAX + 32];
 
-	(void)snprintf(name, sizeof(name), "backups/%s/commit", label);
+	(void)snprintf(name, sizeof(name), "%s%s/commit", repo_folder(kind),
+	    label);
 	return tombstone_names(set, name);
 }

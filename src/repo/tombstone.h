@@ -55,7 +55,8 @@ void tombstone_list_free(struct tombstone_set *set); /* a zeroed one too */
 bool tombstone_names(const struct tombstone_set *set, const char *object);
 bool tombstone_names_pack(const struct tombstone_set *set,
     const struct pack_id *id, uint32_t generation);
-bool tombstone_names_backup(const struct tombstone_set *set,
-    const char *label);
+/* The commit of a backup or dump. */
+bool tombstone_names_set(const struct tombstone_set *set,
+    enum repo_kind kind, const char *label);
 
 #endif

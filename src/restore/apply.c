@@ -220,6 +220,8 @@ apply_entry(struct apply *a, const struct manifest_entry *e, struct err *err)
 	case MANIFEST_TABLESPACE_MAP:
 	case MANIFEST_END:
 		return 0;
+	case MANIFEST_DATA: /* of dumps only */
+		break;
 	}
 	return err_set(err, ERR_BUG, "manifest entry of type %d", e->type);
 }

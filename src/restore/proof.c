@@ -105,12 +105,12 @@ proof_backup(struct restore_plan *plan, struct err *err)
 
 	for (i = 0; i < c->n_parts; i++) {
 		/* Which of several generations it is, the reader finds out. */
-		if (manifest_part_stored(plan->params.repo, &plan->inc,
+		if (manifest_part_stored(plan->params.repo, &plan->inc, c->kind,
 		    c->label, i, stored, &n, err) != 0)
 			return -1;
 		for (k = 0; k < n && stored[k].size != c->parts[i].size;)
 			k++;
-		manifest_part_key(&plan->inc, c->label, i, key);
+		manifest_part_key(&plan->inc, c->kind, c->label, i, key);
 		if (k == n && prove_object(plan, key, c->parts[i].size,
 		    err) != 0)
 			return -1;

@@ -121,7 +121,7 @@ leaves_by_mark(void *arg, const char *label)
 	const struct removal *s = arg;
 
 	return is_listed(s->params, label) ||
-	    tombstone_names_backup(&s->stones, label);
+	    tombstone_names_set(&s->stones, REPO_BACKUP, label);
 }
 
 /*
@@ -168,7 +168,8 @@ check_labels(const struct removal *s, struct err *err)
 			    p->labels[i]);
 			return err_hint(err, "'dapk-backup info' lists them");
 		}
-		new = new || !tombstone_names_backup(&s->stones, p->labels[i]);
+		new = new || !tombstone_names_set(&s->stones, REPO_BACKUP,
+		    p->labels[i]);
 	}
 	if (!new || p->force || usable_stays(&s->survey))
 		return 0;

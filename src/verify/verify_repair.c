@@ -589,7 +589,7 @@ find_part(struct vworker *w, struct repo *repo, const struct commit *c,
 	uint32_t g;
 
 	for (g = 0; g < GENERATIONS_MAX; g++) {
-		manifest_part_generation_key(&w->run->inc, c->label, part, g,
+		manifest_part_generation_key(&w->run->inc, c->kind, c->label, part, g,
 		    key);
 		buf_clear(&w->raw);
 		if (storage_get_all(repo->st, key, &w->raw, err) == 0) {
@@ -626,7 +626,8 @@ repair_part(struct vworker *w, const struct commit *c, size_t part,
 		rc = find_part(w, v->p->sources[i], c, part, &ignored, err);
 	if (rc <= 0)
 		return rc; /* what cannot be read is told when it is needed */
-	manifest_part_generation_key(&v->inc, c->label, part, end, key);
+	manifest_part_generation_key(&v->inc, c->kind, c->label, part, end,
+	    key);
 	if (storage_put(w->repo->st, key, w->raw.data, w->raw.len, err) != 0)
 		return -1;
 	rc = find_part(w, w->repo, c, part, &ignored, err);
@@ -634,7 +635,7 @@ repair_part(struct vworker *w, const struct commit *c, size_t part,
 		return rc < 0 ? -1 : err_set(err, ERR_DAMAGED,
 		    "%s does not hold what was put", key);
 	log_info("repaired: %s", key);
-	manifest_part_key(&v->inc, c->label, part, key);
+	manifest_part_key(&v->inc, c->kind, c->label, part, key);
 	finding = verify_note(v, VERIFY_MANIFEST, key, "did not hold");
 	verify_set(v, finding, false, false, true);
 	return 0;

@@ -346,7 +346,7 @@ the_pack_holds_what_it_held(void **state)
 {
 	struct golden *g = *state;
 	struct pack_cache *cache = pack_cache_new(g->repo, &g->inc, 1);
-	struct pack_id id = { LABEL_A, 1, 0 };
+	struct pack_id id = { LABEL_A, 1, 0, REPO_BACKUP };
 	struct frame_header h;
 	uint8_t plain[FILE_SIZE];
 	struct buf out;

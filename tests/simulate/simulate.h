@@ -6,14 +6,14 @@
  * Hundreds of nights of incremental backups of a database whose pages change
  * as those of real tables do. Pages are numbers here: what is stored, where,
  * and what is stored again is decided by the program's own code
- * (backup/renew.h, map_encode()); how well pages compress is a table of
+ * (repo/renew.h, map_encode()); how well pages compress is a table of
  * measured factors.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "backup/gather.h"
-#include "backup/renew.h"
+#include "repo/renew.h"
 #include "core/buf.h"
 #include "repo/format.h"
 

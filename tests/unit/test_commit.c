@@ -61,7 +61,7 @@ sample(const struct fixture *f, const char *label)
 	fixture_noise(c.parts[1].sha256, 32, 2);
 	c.packs = xcalloc(1, sizeof(*c.packs));
 	c.n_packs = 1;
-	c.packs[0].id = (struct pack_id){ LABEL_B, 1, 42 };
+	c.packs[0].id = (struct pack_id){ LABEL_B, 1, 42, REPO_BACKUP };
 	c.packs[0].size = 8 << 20;
 	c.packs[0].generation = 2;
 	c.packs[0].plain = 16 << 20;

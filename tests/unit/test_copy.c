@@ -21,7 +21,7 @@
 #include "backup/copy.h"
 #include "backup/dispatch.h"
 #include "backup/entries.h"
-#include "backup/putter.h"
+#include "repo/putter.h"
 #include "core/bytes.h"
 #include "core/crc32c.h"
 #include "core/io.h"

@@ -19,7 +19,7 @@ struct made {
 	struct filemap map;
 };
 
-static const struct pack_id old_pack = { LABEL_B, 1, 4 };
+static const struct pack_id old_pack = { LABEL_B, 1, 4, REPO_BACKUP };
 
 static int
 put_pack(void *arg, const struct pack_id *id, struct object_writer *object,
@@ -50,7 +50,7 @@ made_begin(struct made *x, struct fixture *f)
 static struct map_run
 add_map(struct made *x, const struct map_run *runs, uint32_t n)
 {
-	struct pack_id packs[2] = { old_pack, { LABEL_A, 1, 0 } };
+	struct pack_id packs[2] = { old_pack, { LABEL_A, 1, 0, REPO_BACKUP } };
 	struct frame_ref ref;
 	struct buf b;
 
@@ -77,8 +77,8 @@ add_line(struct made *x, const char *path, uint64_t size,
 static void
 made_open(struct made *x)
 {
-	static struct commit_pack packs[] = { { { LABEL_A, 1, 0 }, 0, 0, 0, 0 },
-		{ { LABEL_B, 1, 4 }, 0, 0, 0, 0 } };
+	static struct commit_pack packs[] = { { { LABEL_A, 1, 0, REPO_BACKUP }, 0, 0, 0, 0 },
+		{ { LABEL_B, 1, 4, REPO_BACKUP }, 0, 0, 0, 0 } };
 	const struct manifest_part *parts;
 	struct commit c = { .packs = packs, .n_packs = 2 };
 	struct manifest_entry e;
@@ -130,7 +130,7 @@ short_and_long_maps_come_out_the_same(void **state)
 	frames[0] = add_map(&x, one, 2);
 	frames[1] = add_map(&x, two, 1);
 	line[0] = (struct map_run){ 3, manifest_writer_pack(x.m,
-	    &(struct pack_id){ LABEL_A, 1, 0 }), 8, 2 };
+	    &(struct pack_id){ LABEL_A, 1, 0, REPO_BACKUP }), 8, 2 };
 	line[1] = one[1];
 	line[2] = (struct map_run){ 1, manifest_writer_pack(x.m, &old_pack),
 		9, 127 };
@@ -139,10 +139,10 @@ short_and_long_maps_come_out_the_same(void **state)
 	add_line(&x, "c", 0, NULL, 0, NULL, 0);
 	made_open(&x);
 	assert_true(pack_table_find(&x.table,
-	    &(struct pack_id){ LABEL_A, 1, 0 }, &ours));
+	    &(struct pack_id){ LABEL_A, 1, 0, REPO_BACKUP }, &ours));
 	assert_true(pack_table_find(&x.table, &old_pack, &theirs));
 	assert_false(pack_table_find(&x.table,
-	    &(struct pack_id){ LABEL_A, 2, 0 }, &theirs));
+	    &(struct pack_id){ LABEL_A, 2, 0, REPO_BACKUP }, &theirs));
 	for (i = 0; i < 2; i++) {
 		OK(next_map(&x));
 		assert_int_equal(x.map.n, 3);
@@ -193,7 +193,7 @@ maps_that_do_not_fit_their_file_are_refused(void **state)
 	add_line(&x, "y", BLOCK, NULL, 0, &(struct map_run){ 0, frame.pack,
 	    UINT32_MAX, 0 }, 1);
 	frame.pack = manifest_writer_pack(x.m,
-	    &(struct pack_id){ LABEL_B, 7, 7 });
+	    &(struct pack_id){ LABEL_B, 7, 7, REPO_BACKUP });
 	frame.blocks = 1;
 	add_line(&x, "z", BLOCK, &frame, 1, NULL, 0);
 	{

@@ -69,7 +69,7 @@ static void
 add_line(struct made *x, struct pack_writer *w, struct manifest_writer *m,
     const struct map_run *runs, uint32_t crc)
 {
-	const struct pack_id id = { LABEL_A, 1, 0 };
+	const struct pack_id id = { LABEL_A, 1, 0, REPO_BACKUP };
 	struct frame_ref ref;
 	struct map_run map;
 	struct buf b;
@@ -122,7 +122,7 @@ made_begin(struct made *x, struct fixture *f, const char *path,
 	memcpy(x->commit.label, LABEL_A, sizeof(LABEL_A));
 	x->commit.inc = f->inc;
 	x->commit.block_size = BLOCK;
-	x->pack = (struct commit_pack){ { LABEL_A, 1, 0 }, 0, 0, 0, 0 };
+	x->pack = (struct commit_pack){ { LABEL_A, 1, 0, REPO_BACKUP }, 0, 0, 0, 0 };
 	x->commit.packs = &x->pack;
 	x->commit.n_packs = 1;
 	OK(fileread_new(&x->fr, f->repo, &x->commit, &err));

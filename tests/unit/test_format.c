@@ -471,8 +471,8 @@ indexes_come_back_and_damaged_ones_are_refused(void **state)
 	buf_free(&b);
 }
 
-static const struct pack_id sample_packs[] = { { LABEL_A, 1, 0 },
-	{ LABEL_B, 12, 345678 } };
+static const struct pack_id sample_packs[] = { { LABEL_A, 1, 0, REPO_BACKUP },
+	{ LABEL_B, 12, 345678, REPO_BACKUP } };
 static const struct map_run sample_runs[] = { { 128, 0, 0, 0 },
 	{ 1, 1, 65537, 127 }, { UINT64_MAX, MAP_PACK_ZEROS, 0, 0 },
 	{ 1024, 1, UINT32_MAX, 3 } };

@@ -69,7 +69,7 @@ store_commit(struct fixture *f, const char *label, const char *refers)
 {
 	static char local[] = "local", program[] = "test", host[] = "here";
 	struct manifest_part part = { .size = 1 };
-	struct commit_pack pack = { .id = { "", 1, 0 }, .size = 1 };
+	struct commit_pack pack = { .id = { "", 1, 0, REPO_BACKUP }, .size = 1 };
 	struct commit c = { .inc = f->inc, .method = local,
 		.program = program, .host = host, .attempt = 1,
 		.timeline = 1, .read_all = true,
@@ -158,7 +158,7 @@ what_is_left_is_read_and_packs_that_do_not_hold_are_not(void **state)
 	struct fixture *f = *state;
 	const struct leftover_run *runs;
 	struct leftover *l;
-	struct pack_id id = { LABEL_A, 2, 0 };
+	struct pack_id id = { LABEL_A, 2, 0, REPO_BACKUP };
 	char key[STORAGE_KEY_MAX];
 	size_t n;
 
@@ -255,7 +255,7 @@ static void
 removal_takes_the_commit_first_and_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
-	struct pack_id id = { LABEL_A, 1, 0 };
+	struct pack_id id = { LABEL_A, 1, 0, REPO_BACKUP };
 	char key[STORAGE_KEY_MAX];
 	uint64_t size;
 

@@ -11,8 +11,8 @@
 	"clusters/main/15-7312345678901234567/backups/" LABEL_A               \
 	"/manifest-00.zst"
 
-static const struct pack_id pack_a = { LABEL_A, 1, 0 };
-static const struct pack_id pack_b = { LABEL_B, 2, 1234567 };
+static const struct pack_id pack_a = { LABEL_A, 1, 0, REPO_BACKUP };
+static const struct pack_id pack_b = { LABEL_B, 2, 1234567, REPO_BACKUP };
 
 static struct manifest_writer *
 writer(struct fixture *f)

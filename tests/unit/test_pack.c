@@ -39,7 +39,7 @@ share(struct fixture *f, struct pack_shared *s, size_t target)
 static struct pack_id
 pack_of(const struct frame_ref *ref)
 {
-	struct pack_id id = { LABEL_A, 1, ref->pack };
+	struct pack_id id = { LABEL_A, 1, ref->pack, REPO_BACKUP };
 
 	return id;
 }
@@ -239,7 +239,7 @@ the_wrong_pack_under_a_name_is_damage(void **state)
 	struct pack_cache *cache;
 	struct object_reader *r;
 	struct frame_ref ref;
-	struct pack_id id = { LABEL_A, 1, 0 }, other = { LABEL_A, 1, 1 };
+	struct pack_id id = { LABEL_A, 1, 0, REPO_BACKUP }, other = { LABEL_A, 1, 1, REPO_BACKUP };
 	char key[STORAGE_KEY_MAX];
 	struct buf b;
 

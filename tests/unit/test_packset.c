@@ -20,7 +20,7 @@ put(struct fixture *f, const char *name, size_t len)
 static struct packset_info
 find(struct packset *ps, uint32_t attempt, uint32_t number)
 {
-	struct pack_id id = { LABEL_A, attempt, number };
+	struct pack_id id = { LABEL_A, attempt, number, REPO_BACKUP };
 	struct packset_info info;
 
 	OK(packset_find(ps, &id, &info, &err));
@@ -82,7 +82,7 @@ static void
 a_folder_is_listed_once_until_it_is_forgotten(void **state)
 {
 	struct fixture *f = *state;
-	struct pack_id other = { LABEL_B, 1, 0 };
+	struct pack_id other = { LABEL_B, 1, 0, REPO_BACKUP };
 	struct packset_info info;
 	struct packset *ps;
 
@@ -103,7 +103,7 @@ static void
 only_what_is_whole_is_usable(void **state)
 {
 	struct fixture *f = *state;
-	struct commit_pack pack = { .id = { LABEL_A, 1, 0 }, .size = 10 };
+	struct commit_pack pack = { .id = { LABEL_A, 1, 0, REPO_BACKUP }, .size = 10 };
 	struct packset_info i = { .exists = true, .size = 10 };
 	struct object_writer w;
 	struct packset *ps;

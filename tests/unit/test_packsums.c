@@ -90,7 +90,7 @@ each_frame_has_its_sums(void **state)
 {
 	struct fixture *f = *state;
 	struct pack_cache *packs = pack_cache_new(f->repo, &f->inc, 1);
-	struct pack_id id = { LABEL_A, 1, 0 };
+	struct pack_id id = { LABEL_A, 1, 0, REPO_BACKUP };
 	struct page_sum sums[1][4];
 	struct pack_sums *s;
 
@@ -105,7 +105,7 @@ each_frame_has_its_sums(void **state)
 static void
 hostile(struct fixture *f, const void *bytes, size_t len)
 {
-	struct pack_id id = { LABEL_A, 1, 9 };
+	struct pack_id id = { LABEL_A, 1, 9, REPO_BACKUP };
 	struct object_header h = { .type = OBJECT_PACK, .has_pack = true,
 		.attempt = 1, .number = 9, .name = LABEL_A };
 	struct frame_header file = { .type = FRAME_FILE, .path = "a",
@@ -141,7 +141,7 @@ sums_that_make_no_sense_are_refused(void **state)
 		{ 0, 3, 0, 0, false }, { 0, 2, 1, 0, false },
 		{ 0, 2, 29, 0, false }, { 0, 2, 0, 1, false } };
 	struct fixture *f = *state;
-	struct pack_id id = { LABEL_A, 1, 9 };
+	struct pack_id id = { LABEL_A, 1, 9, REPO_BACKUP };
 	struct pack_cache *packs;
 	struct pack_sums *s;
 	uint8_t bytes[64];
@@ -173,7 +173,7 @@ the_cache_gives_what_is_in_the_packs_within_its_bound(void **state)
 	struct sums_cache *c = sums_cache_new(1000); /* a few packs */
 	static struct page_sum sums[PACKS][4];
 	const struct pack_sums *s, *held;
-	struct pack_id id = { LABEL_A, 1, 0 };
+	struct pack_id id = { LABEL_A, 1, 0, REPO_BACKUP };
 	size_t i;
 
 	make_packs(f, PACKS, sums);
@@ -197,7 +197,7 @@ a_pack_that_is_gone_is_asked_for_once(void **state)
 	struct pack_cache *packs = pack_cache_new(f->repo, &f->inc, 2);
 	struct sums_cache *c = sums_cache_new(1000);
 	const struct pack_sums *s;
-	struct pack_id id = { LABEL_A, 1, 77 };
+	struct pack_id id = { LABEL_A, 1, 77, REPO_BACKUP };
 	unsigned calls;
 
 	FAILS(sums_cache_get(c, packs, &id, 0, &s, &err), ERR_NOT_FOUND);

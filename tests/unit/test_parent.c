@@ -30,7 +30,7 @@ put_lines(struct manifest_writer *w, const char *label)
 {
 	static const char *const paths[] = { "base/1/100", "base/1/1000",
 		"base/1/2" };
-	struct pack_id id = { "", 1, 0 };
+	struct pack_id id = { "", 1, 0, REPO_BACKUP };
 	struct map_run run = { 1, 0, 0, 0 };
 	struct manifest_entry e = { .type = MANIFEST_DIR, .path = "base",
 		.mode = 0700 };
@@ -217,7 +217,7 @@ static void
 a_repaired_pack_that_is_cut_off_is_condemned(void **state)
 {
 	struct fixture *f = *state;
-	struct pack_id id = { LABEL_1, 1, 0 };
+	struct pack_id id = { LABEL_1, 1, 0, REPO_BACKUP };
 	struct object_writer w;
 	struct parent *p;
 	char key[STORAGE_KEY_MAX];

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/renew.h"
+#include "repo/renew.h"
 #include "core/time.h"
 
 #define DAY (INT64_C(86400) * 1000000)
@@ -40,7 +40,7 @@ set_all(int64_t t)
 static int64_t
 made_of(const struct renew_params *p, int64_t t)
 {
-	struct pack_id id = { "", 1, 0 };
+	struct pack_id id = { "", 1, 0, REPO_BACKUP };
 
 	if (t <= p->now)
 		return t;
@@ -83,7 +83,8 @@ oldest(int64_t now)
 static struct pack_id
 some_pack(unsigned number)
 {
-	struct pack_id id = { "20261122T133107Z-0123456789abcdef", 1, 0 };
+	struct pack_id id = { "20261122T133107Z-0123456789abcdef", 1, 0,
+	    REPO_BACKUP };
 
 	id.number = number;
 	return id;

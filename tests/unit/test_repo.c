@@ -209,8 +209,8 @@ static void
 keys_are_what_the_format_says(void **state)
 {
 	struct fixture *f = *state;
-	struct pack_id pack = { LABEL_A, 1, 7 }, far = { LABEL_A, 123,
-		12345678 };
+	struct pack_id pack = { LABEL_A, 1, 7, REPO_BACKUP }, far = { LABEL_A, 123,
+		12345678, REPO_BACKUP };
 	char key[STORAGE_KEY_MAX];
 
 	repo_key(&f->inc, "backups/", key);

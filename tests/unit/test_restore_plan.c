@@ -57,7 +57,7 @@ put_backup_of(const struct place *p, uint32_t timeline, const char *label,
 	(void)snprintf(pack.id.label, sizeof(pack.id.label), "%s", label);
 	c.packs = &pack;
 	c.n_packs = 1;
-	manifest_part_key(&p->inc, label, 0, key);
+	manifest_part_key(&p->inc, REPO_BACKUP, label, 0, key);
 	OK(storage_put(p->repo->st, key, bytes, sizeof(bytes), &err));
 	repo_pack_key(&p->inc, &pack.id, key);
 	OK(storage_put(p->repo->st, key, bytes, sizeof(bytes), &err));

@@ -430,7 +430,7 @@ absence_is_damage(void **state)
 		assert_int_equal(count(cl, VERIFY_PACK), 1);
 		assert_false(verify_backup_holds(&cl->backups[0]));
 	}
-	manifest_part_key(&f->inc, LABEL_B, 0, key);
+	manifest_part_key(&f->inc, REPO_BACKUP, LABEL_B, 0, key);
 	OK(storage_remove(f->st, key, &err));
 	for (quick = 0; quick < 2; quick++) {
 		cl = run(f, quick, false, false);
@@ -449,7 +449,7 @@ flipped_bytes_of_manifest_and_commit_are_found(void **state)
 	size_t i, k;
 
 	make_whole(f, &m);
-	manifest_part_key(&f->inc, LABEL_B, 0, keys[0]);
+	manifest_part_key(&f->inc, REPO_BACKUP, LABEL_B, 0, keys[0]);
 	(void)snprintf(tail, sizeof(tail), "backups/%s/commit", LABEL_B);
 	repo_key(&f->inc, tail, keys[1]);
 	for (k = 0; k < 2; k++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#ifndef BACKUP_RENEW_H
-#define BACKUP_RENEW_H
+#ifndef REPO_RENEW_H
+#define REPO_RENEW_H
 
 /*
  * What of the parent is stored anew although it did not change, so that old

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "backup/claim.h"
+#include "repo/claim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,14 +14,15 @@
 
 int
 claim_take(struct claim *c, struct repo *repo, const struct incarnation *inc,
-    uint64_t lease_ms, struct err *err)
+    enum repo_kind kind, uint64_t lease_ms, struct err *err)
 {
-	struct lease_params lp = { .name = LEASE_BACKUPS,
-		.purpose = "backup", .valid_ms = lease_ms };
+	struct lease_params lp = { .name = lease_name(kind),
+		.purpose = repo_kind_name(kind), .valid_ms = lease_ms };
 
 	memset(c, 0, sizeof(*c));
 	c->repo = repo;
 	c->inc = *inc;
+	c->kind = kind;
 	return lease_take(&c->lease, repo, inc, &lp, err);
 }
 
@@ -35,7 +36,8 @@ claim_intend(struct claim *c, const char *label, uint32_t attempt,
 
 /* Is all there that the commit names, and none of it about to go? */
 static int
-check_packs(struct packset *set, const struct commit *commit,
+check_packs(const struct claim *c, struct packset *set,
+    const struct commit *commit,
     struct err *err)
 {
 	const struct commit_pack *p;
@@ -51,8 +53,9 @@ check_packs(struct packset *set, const struct commit *commit,
 			return -1;
 		if (!packset_usable(set, p, &info))
 			return err_set(err, ERR_LOCKED, "pack %u of attempt "
-			    "%u of backup %s has been removed, or is about to "
-			    "be", p->id.number, p->id.attempt, p->id.label);
+			    "%u of %s %s has been removed, or is about to be",
+			    p->id.number, p->id.attempt,
+			    repo_kind_name(c->kind), p->id.label);
 	}
 	return 0;
 }
@@ -66,8 +69,8 @@ check_parts(const struct claim *c, const struct commit *commit,
 	size_t i;
 
 	for (i = 0; i < commit->n_parts; i++) {
-		manifest_part_generation_key(&c->inc, commit->label, i,
-		    commit->attempt - 1, key);
+		manifest_part_generation_key(&c->inc, commit->kind,
+		    commit->label, i, commit->attempt - 1, key);
 		if (storage_stat(c->repo->st, key, &size, NULL, err) == 0)
 			continue;
 		if (err->code == ERR_NOT_FOUND)
@@ -85,7 +88,7 @@ look(const struct claim *c, const struct commit *commit, struct err *err)
 
 	if (packset_new(&set, c->repo, &c->inc, err) != 0)
 		return -1;
-	rc = check_packs(set, commit, err);
+	rc = check_packs(c, set, commit, err);
 	if (rc == 0)
 		rc = check_parts(c, commit, err);
 	packset_free(set);
@@ -98,12 +101,13 @@ take_back(const struct claim *c, const char *label)
 	struct err err = ERR_INIT;
 	char tail[FORMAT_LABEL_MAX + 32], key[STORAGE_KEY_MAX];
 
-	(void)snprintf(tail, sizeof(tail), "backups/%s/commit", label);
+	(void)snprintf(tail, sizeof(tail), "%s%s/commit",
+	    repo_folder(c->kind), label);
 	repo_key(&c->inc, tail, key);
 	if (storage_remove(c->repo->st, key, &err) != 0) {
-		log_error("the commit of backup %s could not be taken back: "
-		    "remove it with 'dapk-backup expire --backup=%s'", label,
-		    label);
+		log_error("the commit of %s %s could not be taken back: "
+		    "remove it with 'dapk-backup expire --backup=%s'",
+		    repo_kind_name(c->kind), label, label);
 		log_err(LOG_ERROR, &err);
 	}
 }
@@ -116,13 +120,14 @@ claim_look_back(struct claim *c, const struct commit *commit,
 
 	if (lease_confirm(c->lease, &why) == 0)
 		return 0;
-	log_warning("%s; looking whether something that this backup refers "
-	    "to was removed meanwhile", why.msg);
+	log_warning("%s; looking whether something that this %s refers "
+	    "to was removed meanwhile", why.msg, repo_kind_name(c->kind));
 	if (look(c, commit, err) == 0)
 		return 0;
 	take_back(c, commit->label);
-	err_wrap(err, "backup %s came too late", commit->label);
-	return err_hint(err, "start the backup again");
+	err_wrap(err, "%s %s came too late", repo_kind_name(c->kind),
+	    commit->label);
+	return err_hint(err, "start the %s again", repo_kind_name(c->kind));
 }
 
 static int

@@ -6,7 +6,7 @@
  */
 #include "config.h"
 
-#include "backup/putter.h"
+#include "repo/putter.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -178,7 +178,8 @@ plain_bytes(const struct object_writer *object)
 	uint64_t plain = 0;
 
 	for (e = object->entries; e < object->entries + object->n; e++)
-		if (e->type == FRAME_FILE || e->type == FRAME_MAP)
+		if (e->type == FRAME_FILE || e->type == FRAME_MAP ||
+		    e->type == FRAME_DUMP || e->type == FRAME_CHUNK_LIST)
 			plain += e->plain_len;
 	return plain;
 }

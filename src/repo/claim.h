@@ -3,10 +3,10 @@
 #define BACKUP_CLAIM_H
 
 /*
- * What keeps a backup and the removal of others apart: the lease, the intent,
+ * What keeps a backup or dump and the removal of others apart: the lease, the intent,
  * and a look after the commit.
  *
- *	claim_take(&claim, repo, &inc, lease_ms, err);
+ *	claim_take(&claim, repo, &inc, kind, lease_ms, err);
  *	claim_intend(&claim, label, attempt, parent, err);
  *	lease_renew(claim.lease, err);		often
  *	lease_confirm(claim.lease, err); commit_put(...);
@@ -23,13 +23,15 @@
 struct claim {
 	struct repo *repo;
 	struct incarnation inc;
+	enum repo_kind kind;
 	struct lease *lease;
 	char intent[INTENT_ID_TEXT]; /* "": none */
 };
 
 /* ERR_LOCKED when another process, on whatever host, has the lease. */
 int claim_take(struct claim *c, struct repo *repo,
-    const struct incarnation *inc, uint64_t lease_ms, struct err *err) ERR_USE;
+    const struct incarnation *inc, enum repo_kind kind, uint64_t lease_ms,
+    struct err *err) ERR_USE;
 
 /* Before the first reference to the parent's packs; parent "": none. */
 int claim_intend(struct claim *c, const char *label, uint32_t attempt,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#ifndef BACKUP_PUTTER_H
-#define BACKUP_PUTTER_H
+#ifndef REPO_PUTTER_H
+#define REPO_PUTTER_H
 
 /*
  * Puts sealed packs into the repository in its own threads, so that waiting

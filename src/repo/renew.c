@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "backup/renew.h"
+#include "repo/renew.h"
 
 #include <stdio.h>
 #include <string.h>
