@@ -238,7 +238,7 @@ what_is_new_is_ignored_or_refused_by_name(void **state)
 	FAILS(decode_with(f, "\"must_know\": []",
 	    "\"must_know\": [\"holes\"]", &got), ERR_UNSUPPORTED);
 	assert_non_null(strstr(err.msg, "holes"));
-	FAILS(decode_with(f, "\"kind\": \"backup\"", "\"kind\": \"dump\"",
+	FAILS(decode_with(f, "\"kind\": \"backup\"", "\"kind\": \"copy\"",
 	    &got), ERR_UNSUPPORTED);
 }
 
