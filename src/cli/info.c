@@ -86,7 +86,8 @@ collect_backups(struct info *info, struct info_incarnation *inc,
 		if (cancel_check(err) != 0)
 			goto out;
 		memcpy(b->label, labels[i], sizeof(b->label));
-		b->leaving = tombstone_names_backup(&stones, b->label);
+		b->leaving = tombstone_names_set(&stones, REPO_BACKUP,
+		    b->label);
 		inc->backups.n++;
 		if (commit_get(repo, &inc->inc, b->label, &b->commit,
 		    &b->problem) == 0) {
@@ -260,7 +261,7 @@ find_part(struct repo *repo, const struct incarnation *inc,
 	size_t i, n;
 
 	/* Its own attempt put it; another generation was repaired. */
-	manifest_part_generation_key(inc, b->label, part,
+	manifest_part_generation_key(inc, b->commit.kind, b->label, part,
 	    b->commit.attempt > 0 ? b->commit.attempt - 1 : 0, key);
 	if (storage_stat(repo->st, key, &size, NULL, &b->unusable) == 0 &&
 	    size == b->commit.parts[part].size)
@@ -269,8 +270,8 @@ find_part(struct repo *repo, const struct incarnation *inc,
 	    b->unusable.code != ERR_NOT_FOUND)
 		return -1;
 	err_clear(&b->unusable);
-	if (manifest_part_stored(repo, inc, b->label, part, stored, &n,
-		&b->unusable) != 0)
+	if (manifest_part_stored(repo, inc, b->commit.kind, b->label, part,
+		stored, &n, &b->unusable) != 0)
 		return -1;
 	for (i = 0; i < n; i++)
 		if (stored[i].size == b->commit.parts[part].size)
