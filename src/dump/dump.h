@@ -49,6 +49,7 @@ struct dump_params {
 	int compress_level;
 	bool full; /* refer to no earlier dump */
 	bool serializable_deferrable;
+	bool no_role_passwords; /* of globals */
 	uint64_t lease_ms;
 	uint64_t refresh_age_ms;
 	uint64_t lock_wait_ms;	  /* 0: wait */

@@ -4,6 +4,7 @@ libdapk_a_SOURCES += \
 	%D%/dump.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/leader.c %D%/leader.h \
+	%D%/globals.c %D%/globals.h \
 	%D%/head.c %D%/head.h \
 	%D%/lobs.c %D%/lobs.h \
 	%D%/outline.c \
