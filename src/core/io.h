@@ -46,6 +46,9 @@ int io_fsync(int fd, const char *name, struct err *err) ERR_USE;
  */
 int io_fsync_dir(const char *path, struct err *err) ERR_USE;
 
+/* The directory that path is an entry of. */
+int io_fsync_parent(const char *path, struct err *err) ERR_USE;
+
 /*
  * Everything in this directory and below is on disk, in the same file system:
  * what is mounted or linked inside is not.

@@ -7,9 +7,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#include "core/mem.h"
 
 #define OPEN_DIRECTORIES 16
 
@@ -74,4 +78,17 @@ io_sync_tree(const char *path, struct err *err)
 		rc = sync_each(path, err);
 	(void)close(fd); /* a directory */
 	return rc;
+}
+
+int
+io_fsync_parent(const char *path, struct err *err)
+{
+	char *dir = xstrdup(path), *slash = strrchr(dir, '/');
+	int ret;
+
+	if (slash != NULL)
+		slash[slash == dir] = '\0';
+	ret = io_fsync_dir(slash == NULL ? "." : dir, err);
+	free(dir);
+	return ret;
 }

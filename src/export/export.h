@@ -21,6 +21,15 @@
 #include "repo/commit.h"
 #include "repo/repo.h"
 
+/* EXPORT_AUTO: tar of a backup, custom of a dump, plain of globals. */
+enum export_format {
+	EXPORT_AUTO,
+	EXPORT_TAR,
+	EXPORT_CUSTOM,
+	EXPORT_DIRECTORY,
+	EXPORT_PLAIN
+};
+
 struct export_progress {
 	atomic_ullong done_bytes;
 	atomic_ullong total_bytes;

@@ -221,21 +221,6 @@ output_end_spaces(struct output *o, struct err *err)
 	return end_space(o, err);
 }
 
-static int
-sync_parent(const char *path, struct err *err)
-{
-	char *dir = xstrdup(path), *slash = strrchr(dir, '/');
-	int ret;
-
-	if (slash == NULL)
-		(void)strcpy(dir, ".");
-	else
-		slash[slash == dir] = '\0';
-	ret = io_fsync_dir(dir, err);
-	free(dir);
-	return ret;
-}
-
 int
 output_publish(struct output *o, struct err *err)
 {
@@ -257,7 +242,7 @@ output_publish(struct output *o, struct err *err)
 		return -1;
 	if (outfile_publish(&o->base_file, err) != 0)
 		return -1;
-	return sync_parent(o->base_file.path, err);
+	return io_fsync_parent(o->base_file.path, err);
 }
 
 /* All or nothing. */

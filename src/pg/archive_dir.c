@@ -141,19 +141,6 @@ write_toc(const struct archive_dir *d, struct err *err)
 	return ret;
 }
 
-static int
-sync_parent(const char *path, struct err *err)
-{
-	char *dir = xstrdup(path), *slash = strrchr(dir, '/');
-	int ret;
-
-	if (slash != NULL)
-		slash[slash == dir] = '\0';
-	ret = io_fsync_dir(slash == NULL ? "." : dir, err);
-	free(dir);
-	return ret;
-}
-
 int
 archive_dir_finish(struct archive_dir *d, struct err *err)
 {
@@ -164,7 +151,7 @@ archive_dir_finish(struct archive_dir *d, struct err *err)
 	if (rename(d->temp, d->path) != 0)
 		return err_sys(err, errno, "rename %s to %s", d->temp, d->path);
 	d->finished = true;
-	return sync_parent(d->path, err);
+	return io_fsync_parent(d->path, err);
 }
 
 void

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "export/dump.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/bytes.h"
+#include "core/cancel.h"
+#include "core/io.h"
+#include "core/mem.h"
+#include "export/dumpjob.h"
+#include "export/outfile.h"
+
+#define GATHER_BYTES ((size_t)256 << 10)
+#define ZSTD_MAGIC 0xFD2FB528u
+#define ZSTD_FROM ARCHIVE_VERSION(1, 15)
+
+int
+dumpjob_count(const struct dumpjob *j, size_t len, struct err *err)
+{
+	atomic_fetch_add(&j->params->progress->done_bytes, len);
+	if (j->params->tick != NULL)
+		j->params->tick(j->params->tick_arg);
+	return cancel_check(err);
+}
+
+bool
+dumpjob_usable_frame(const struct dumpjob *j, const void *payload, size_t len)
+{
+	return j->compression == ARCHIVE_ZSTD && len > 4 &&
+	    get_le32(payload) == ZSTD_MAGIC;
+}
+
+/* --------------------------------------------- the table of contents */
+
+static int
+by_dump_id(const void *a, const void *b)
+{
+	const struct dump_item *const *x = a, *const *y = b;
+
+	if ((*x)->dump_id != (*y)->dump_id)
+		return (*x)->dump_id < (*y)->dump_id ? -1 : 1;
+	return strcmp((*x)->path, (*y)->path);
+}
+
+/* The items of tables and large objects, ascending by entry and path. */
+static const struct dump_item **
+items_by_entry(const struct dumpset *set, size_t *n)
+{
+	const struct dump_item *items = dumpset_items(set, n), **list;
+	size_t i, kept = 0;
+
+	list = xcalloc(*n + 1, sizeof(const struct dump_item *));
+	for (i = 0; i < *n; i++)
+		if (items[i].type == DUMP_ITEM_TABLE ||
+		    items[i].type == DUMP_ITEM_LARGE_OBJECTS)
+			list[kept++] = &items[i];
+	if (kept > 1)
+		qsort(list, kept, sizeof(const struct dump_item *),
+		    by_dump_id);
+	*n = kept;
+	return list;
+}
+
+/* Where the entry's items begin in the list, by halves. */
+static size_t
+first_of(const struct dump_item **list, size_t n, uint32_t dump_id)
+{
+	size_t from = 0, to = n, mid;
+
+	while (from < to) {
+		mid = from + (to - from) / 2;
+		if (list[mid]->dump_id < dump_id)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
+}
+
+static int
+check_part(const struct dump_part *part, struct err *err)
+{
+	const struct archive_entry *e = part->entry;
+	const bool table = archive_entry_is_table_data(e);
+	size_t k;
+
+	if (!table && !archive_entry_is_large_objects(e))
+		return err_set(err, ERR_UNSUPPORTED, "%s %s has data of a kind "
+		    "that is not known", e->desc, e->tag);
+	if (table && part->n != 1)
+		return err_set(err, ERR_DAMAGED, "the dump has the rows of "
+		    "table %s.%s %zu times", e->namespace == NULL ? "" :
+		    e->namespace, e->tag, part->n);
+	for (k = 0; k < part->n; k++)
+		if ((part->items[k]->type == DUMP_ITEM_TABLE) != table)
+			return err_set(err, ERR_DAMAGED, "%s is said to belong "
+			    "to %s %s", part->items[k]->path, e->desc, e->tag);
+	return 0;
+}
+
+static int
+find_parts(struct dumpjob *j, const struct dump_item **list, size_t n,
+    struct err *err)
+{
+	size_t i, at, used = 0;
+
+	j->parts = xcalloc(j->head.n + 1, sizeof(*j->parts));
+	for (i = 0; i < j->head.n; i++) {
+		struct dump_part *part = &j->parts[j->n];
+
+		if (!j->head.entries[i].had_dumper)
+			continue;
+		part->entry = &j->head.entries[i];
+		at = first_of(list, n, (uint32_t)part->entry->dump_id);
+		part->items = list + at;
+		while (at + part->n < n && part->items[part->n]->dump_id ==
+		    (uint32_t)part->entry->dump_id)
+			part->n++;
+		used += part->n;
+		j->n++;
+		if (check_part(part, err) != 0)
+			return -1;
+	}
+	if (used != n)
+		return err_set(err, ERR_DAMAGED, "the table of contents does "
+		    "not name all of the dump's data");
+	return 0;
+}
+
+static int
+read_head(struct dumpjob *j, struct err *err)
+{
+	const struct dump_item *item = dumpset_find(j->set, "archive");
+	struct buf b;
+	int ret;
+
+	if (item == NULL)
+		return err_set(err, ERR_DAMAGED,
+		    "the dump has no table of contents");
+	buf_init(&b, ARCHIVE_HEAD_MAX);
+	ret = dumpread_all(j->reader, item, &b, err);
+	if (ret == 0)
+		ret = archive_head_decode(b.data, b.len, &j->head, err);
+	buf_free(&b);
+	return ret;
+}
+
+/* -------------------------------------------------------------- output */
+
+struct gather {
+	int fd;
+	const char *name;
+	struct buf waiting;
+};
+
+static int
+flush(struct gather *g, struct err *err)
+{
+	const size_t len = g->waiting.len;
+
+	g->waiting.len = 0;
+	return len == 0 ? 0 :
+	    io_write_full(g->fd, g->waiting.data, len, g->name, err);
+}
+
+static int
+gather(void *arg, const void *data, size_t len, struct err *err)
+{
+	struct gather *g = arg;
+
+	if (g->waiting.len + len > GATHER_BYTES && flush(g, err) != 0)
+		return -1;
+	if (len > GATHER_BYTES / 2)
+		return io_write_full(g->fd, data, len, g->name, err);
+	buf_add(&g->waiting, data, len);
+	return 0;
+}
+
+/* Standard output that is a file from its beginning, and not appended to. */
+static bool
+can_go_back(int fd)
+{
+	const int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	return flags >= 0 && (flags & O_APPEND) == 0 && fstat(fd, &st) == 0 &&
+	    S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) == 0;
+}
+
+static int
+put_globals(struct dumpjob *j, archive_sink sink, void *arg, struct err *err)
+{
+	const struct dump_item *item = dumpset_find(j->set, "globals");
+	struct dump_chunk *chunks = NULL;
+	size_t n;
+	int ret;
+
+	if (item == NULL)
+		return err_set(err, ERR_DAMAGED, "the dump has no globals");
+	if (dumpread_chunks(j->reader, item, &chunks, &n, err) != 0)
+		return -1;
+	ret = dumpread_stream(j->reader, item, chunks, 0, n, sink, arg, err);
+	free(chunks);
+	return ret == 0 ? dumpjob_count(j, (size_t)item->size, err) : -1;
+}
+
+static int
+put_stream(struct dumpjob *j, int fd, const char *name, struct err *err)
+{
+	const bool back = can_go_back(fd);
+	struct gather g = { .fd = fd, .name = name };
+	struct buf head;
+	int ret;
+
+	buf_init(&g.waiting, GATHER_BYTES);
+	buf_init(&head, ARCHIVE_HEAD_MAX);
+	if (dumpset_commit(j->set)->dump.globals)
+		ret = put_globals(j, gather, &g, err);
+	else if (j->params->format == EXPORT_TAR)
+		ret = dumpjob_tar(j, gather, &g, err);
+	else
+		ret = dumpjob_custom(j, j->compression, gather, &g,
+		    back ? &head : NULL, err);
+	if (ret == 0)
+		ret = flush(&g, err);
+	if (ret == 0 && head.len > 0)
+		ret = io_pwrite_full(fd, head.data, head.len, 0, name, err);
+	buf_free(&head);
+	buf_free(&g.waiting);
+	return ret;
+}
+
+static int
+put_file(struct dumpjob *j, int fd, const char *name, struct err *err)
+{
+	if (j->params->format == EXPORT_PLAIN &&
+	    !dumpset_commit(j->set)->dump.globals)
+		return dumpjob_plain(j, fd, err);
+	return put_stream(j, fd, name, err);
+}
+
+static int
+write_out(struct dumpjob *j, struct err *err)
+{
+	const struct export_dump_params *p = j->params;
+	struct outfile file = { .fd = -1 };
+	int ret;
+
+	if (p->format == EXPORT_DIRECTORY)
+		return dumpjob_directory(j, err);
+	if (p->output == NULL)
+		return put_file(j, p->fd, "standard output", err);
+	if (outfile_create(&file, p->output, err) != 0)
+		return -1;
+	ret = put_file(j, file.fd, file.path, err);
+	if (ret == 0)
+		ret = outfile_close(&file, err);
+	if (ret == 0)
+		ret = outfile_publish(&file, err);
+	if (ret == 0)
+		ret = io_fsync_parent(file.path, err);
+	outfile_free(&file);
+	return ret;
+}
+
+/* ----------------------------------------------------------------- run */
+
+static int
+choose_compression(struct dumpjob *j, struct err *err)
+{
+	const struct export_dump_params *p = j->params;
+	const bool whole = p->format == EXPORT_CUSTOM ||
+	    p->format == EXPORT_DIRECTORY;
+
+	j->compression = ARCHIVE_NONE;
+	if (p->compression_given)
+		j->compression = p->compression;
+	else if (whole)
+		j->compression = j->head.version >= ZSTD_FROM ? ARCHIVE_ZSTD :
+								ARCHIVE_GZIP;
+	if (j->compression == ARCHIVE_NONE || whole)
+		return archive_compression_check(&j->head, j->compression,
+		    err);
+	(void)err_set(err, ERR_USAGE, "%s is not compressed by itself",
+	    p->format == EXPORT_TAR ? "pg_dump's tar format" : "plain SQL");
+	return err_hint(err, "leave --compress out and send standard output "
+	    "through gzip or zstd: --output - | gzip");
+}
+
+static int
+check_globals(const struct export_dump_params *p, struct err *err)
+{
+	if (p->format == EXPORT_PLAIN && (!p->compression_given ||
+	    p->compression == ARCHIVE_NONE))
+		return 0;
+	(void)err_set(err, ERR_USAGE, "%s is a dump of roles and tablespaces: "
+	    "it is plain SQL only", p->label);
+	return err_hint(err, "--format plain, without --compress");
+}
+
+static int
+run(struct dumpjob *j, const struct dump_item ***list, struct err *err)
+{
+	const struct export_dump_params *p = j->params;
+	size_t n = 0;
+
+	if (dumpset_check_packs(j->set, p->repo, err) != 0 ||
+	    dumpread_new(&j->reader, j->set, p->repo, err) != 0)
+		return -1;
+	atomic_store(&p->progress->total_bytes,
+	    dumpset_commit(j->set)->original_bytes);
+	if (dumpset_commit(j->set)->dump.globals)
+		return check_globals(p, err) != 0 ? -1 : write_out(j, err);
+	if (read_head(j, err) != 0 || choose_compression(j, err) != 0)
+		return -1;
+	*list = items_by_entry(j->set, &n);
+	if (find_parts(j, *list, n, err) != 0)
+		return -1;
+	return write_out(j, err);
+}
+
+int
+export_dump(const struct export_dump_params *params, struct err *err)
+{
+	struct dumpjob j = { .params = params };
+	const struct dump_item **list = NULL;
+	int ret = dumpset_open(&j.set, params->repo, params->inc,
+	    params->label, err);
+
+	if (ret == 0)
+		ret = run(&j, &list, err);
+	dumpread_free(j.reader);
+	dumpset_free(j.set);
+	archive_head_free(&j.head);
+	free(j.parts);
+	free(list);
+	if (ret != 0 && err->code == ERR_DAMAGED)
+		(void)err_hint(err, "dapk-backup verify tells which dumps are "
+		    "whole");
+	return ret == 0 ? 0 : err_wrap(err, "export of dump %s",
+	    params->label);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef EXPORT_DUMPJOB_H
+#define EXPORT_DUMPJOB_H
+
+/* Internal to src/export: the export of a dump on its way. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "export/dump.h"
+#include "pg/archive.h"
+#include "repo/dumpread.h"
+
+/* An entry of the table of contents that has data, and what has it. */
+struct dump_part {
+	struct archive_entry *entry;
+	const struct dump_item **items; /* large objects: several */
+	size_t n;
+};
+
+struct dumpjob {
+	const struct export_dump_params *params;
+	struct dumpset *set;
+	struct dumpread *reader; /* the calling thread's */
+	struct archive_head head;
+	struct dump_part *parts; /* in the order of the table of contents */
+	size_t n;
+	enum archive_compression compression;
+};
+
+/* Bytes of the dump that went out: progress, and a look for signals. */
+int dumpjob_count(const struct dumpjob *j, size_t len,
+    struct err *err) ERR_USE;
+
+/*
+ * Takes the frame that a chunk is stored as where that can be used as it is:
+ * whole, in zstd's format, of the archive's compression.
+ */
+bool dumpjob_usable_frame(const struct dumpjob *j, const void *payload,
+    size_t len);
+
+/* An archive as one stream of bytes: custom and tar. */
+int dumpjob_custom(struct dumpjob *j, enum archive_compression compression,
+    archive_sink sink, void *arg, struct buf *final_head,
+    struct err *err) ERR_USE;
+int dumpjob_tar(struct dumpjob *j, archive_sink sink, void *arg,
+    struct err *err) ERR_USE;
+
+/* Files in a directory, on several threads. */
+int dumpjob_directory(struct dumpjob *j, struct err *err) ERR_USE;
+
+/* SQL, by pg_restore, to a descriptor. */
+int dumpjob_plain(struct dumpjob *j, int fd, struct err *err) ERR_USE;
+
+#endif
