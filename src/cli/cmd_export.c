@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/progress.h"
+#include "export/dump.h"
 #include "export/export.h"
 
 struct display {
@@ -30,18 +31,22 @@ check_output(const struct config *cfg, bool *to_stdout, struct err *err)
 {
 	if (cfg->output == NULL) {
 		(void)err_set(err, ERR_USAGE, "where to export to is missing");
-		return err_hint(err, "add --output DIR, --output FILE.tar, "
-		    "or --output - for standard output");
+		return err_hint(err, "add --output PATH, or --output - for "
+		    "standard output");
 	}
 	*to_stdout = strcmp(cfg->output, "-") == 0;
-	if (*to_stdout && isatty(STDOUT_FILENO)) {
-		(void)err_set(err, ERR_USAGE,
-		    "standard output is a terminal: a tar archive is not for "
-		    "the screen");
-		return err_hint(err, "send it on: dapk-backup export %s "
-		    "--output - | tar -xf - -C DIR", cfg->arguments[0]);
-	}
 	return 0;
+}
+
+static int
+check_terminal(const struct config *cfg, const char *hint, struct err *err)
+{
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	(void)err_set(err, ERR_USAGE, "standard output is a terminal: an "
+	    "archive is not for the screen");
+	return err_hint(err, "send it on: dapk-backup export %s --output - | "
+	    "%s", cfg->arguments[0], hint);
 }
 
 static void
@@ -63,37 +68,103 @@ print_done(const struct commit *c, const struct config *cfg)
 	    "source's place\n");
 }
 
-int
-cmd_export(const struct config *cfg, struct err *err)
+static int
+export_a_backup(const struct config *cfg, struct repo *repo,
+    const struct export_found *found, bool to_stdout, struct err *err)
 {
 	struct display d = { 0 };
-	struct repo *repo = NULL;
 	struct commit commit = { 0 };
-	struct export_params params = {
-		.cluster = cfg->cluster_given ? cfg->cluster : NULL,
-		.label = cfg->arguments[0],
-		.output = cfg->output,
-		.fd = STDOUT_FILENO,
-		.wal = cfg->export_wal,
-		.progress = &d.counts,
-		.tick = tick,
-		.tick_arg = &d,
-	};
-	bool to_stdout = false;
+	const struct export_params params = { .repo = repo,
+		.inc = &found->inc, .label = found->label,
+		.output = to_stdout ? NULL : cfg->output,
+		.fd = STDOUT_FILENO, .wal = cfg->export_wal,
+		.progress = &d.counts, .tick = tick, .tick_arg = &d };
 	int ret;
 
-	if (check_output(cfg, &to_stdout, err) != 0 ||
-	    cli_open_repo(&repo, cfg, err) != 0)
+	if ((cfg->export_format != EXPORT_AUTO &&
+		cfg->export_format != EXPORT_TAR) || cfg->compress != NULL) {
+		(void)err_set(err, ERR_USAGE, "%s is a backup of data files: "
+		    "it is exported as tar, without compression",
+		    found->label);
+		return err_hint(err, "leave --format and --compress out");
+	}
+	if (to_stdout && check_terminal(cfg, "tar -xf - -C DIR", err) != 0)
 		return -1;
-	if (to_stdout)
-		params.output = NULL;
-	params.repo = repo;
 	progress_start(&d.bar, cfg);
 	ret = export_backup(&params, &commit, err);
 	progress_end(&d.bar);
 	if (ret == 0 && !to_stdout)
 		print_done(&commit, cfg);
 	commit_free(&commit);
+	return ret;
+}
+
+static int
+dump_params(const struct config *cfg, struct export_dump_params *p,
+    bool to_stdout, struct err *err)
+{
+	p->level = ARCHIVE_LEVEL_DEFAULT;
+	p->compression_given = cfg->compress != NULL;
+	if (cfg->compress != NULL && !archive_compression_parse(cfg->compress,
+	    &p->compression, &p->level)) {
+		(void)err_set(err, ERR_USAGE, "--compress %s is not known",
+		    cfg->compress);
+		return err_hint(err, "none, gzip, gzip:1 to gzip:9, zstd, or "
+		    "zstd:1 to zstd:19");
+	}
+	if (to_stdout && p->format == EXPORT_DIRECTORY) {
+		(void)err_set(err, ERR_USAGE, "a directory does not go to "
+		    "standard output");
+		return err_hint(err, "add --output DIR, or --format custom");
+	}
+	if (to_stdout && p->format != EXPORT_PLAIN &&
+	    p->format != EXPORT_AUTO)
+		return check_terminal(cfg, "pg_restore -d DATABASE", err);
+	return 0;
+}
+
+static int
+export_a_dump(const struct config *cfg, struct repo *repo,
+    const struct export_found *found, bool to_stdout, struct err *err)
+{
+	struct display d = { 0 };
+	struct export_dump_params params = { .repo = repo,
+		.inc = &found->inc, .label = found->label,
+		.format = (enum export_format)cfg->export_format,
+		.output = to_stdout ? NULL : cfg->output,
+		.fd = STDOUT_FILENO, .bin_dir = cfg->pg_bin_dir,
+		.jobs = cfg->jobs, .progress = &d.counts, .tick = tick,
+		.tick_arg = &d };
+	int ret;
+
+	if (dump_params(cfg, &params, to_stdout, err) != 0)
+		return -1;
+	progress_start(&d.bar, cfg);
+	ret = export_dump(&params, err);
+	progress_end(&d.bar);
+	if (ret == 0 && !to_stdout)
+		(void)printf("exported dump %s of cluster %s to %s\n",
+		    found->label, found->inc.cluster, cfg->output);
+	return ret;
+}
+
+int
+cmd_export(const struct config *cfg, struct err *err)
+{
+	struct repo *repo = NULL;
+	struct export_found found;
+	bool to_stdout = false;
+	int ret;
+
+	if (check_output(cfg, &to_stdout, err) != 0 ||
+	    cli_open_repo(&repo, cfg, err) != 0)
+		return -1;
+	ret = export_find(repo, cfg->cluster_given ? cfg->cluster : NULL,
+	    cfg->arguments[0], &found, err);
+	if (ret == 0)
+		ret = found.kind == REPO_DUMP ?
+		    export_a_dump(cfg, repo, &found, to_stdout, err) :
+		    export_a_backup(cfg, repo, &found, to_stdout, err);
 	repo_close(repo);
 	return ret == 0 ? EXIT_DONE : -1;
 }

@@ -104,7 +104,8 @@ struct config {
 	char *primary_conninfo;
 	bool keep_archiving;
 	bool delta, force, allow_damage; /* restore */
-	int export_format; /* only tar yet */
+	int export_format; /* enum export_format */
+	char *compress;	   /* export: "gzip:6" */
 	char *output; /* export: directory, file or "-" */
 	bool export_wal;
 

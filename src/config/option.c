@@ -21,7 +21,8 @@ static const char *const progress_choices[] = { "auto", "always", "never",
 static const char *const format_choices[] = { "text", "json", NULL };
 static const char *const action_choices[] = { "promote", "pause", "shutdown",
 	NULL };
-static const char *const export_choices[] = { "tar", NULL };
+static const char *const export_choices[] = { "auto", "tar", "custom",
+	"directory", "plain", NULL };
 static const char *const target_choices[] = { "immediate", "latest", NULL };
 
 const struct option option_table[] = {
@@ -87,7 +88,8 @@ const struct option option_table[] = {
 	    .help = "keep WAL that was fetched ahead here; "
 		    "may be lost at any time" },
 	{ .name = "pg-bin-dir", .type = OPTION_PATH,
-	    .section = SECTION_GLOBAL, .commands = COMMAND_CHECK,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_CHECK | COMMAND_EXPORT,
 	    .env = "DAPK_BACKUP_PG_BIN_DIR", .value = "DIR", AT(pg_bin_dir),
 	    .help = "directory of pg_dump, pg_dumpall, pg_restore and psql; "
 		    "without this they are looked for, the server's version "
@@ -96,7 +98,8 @@ const struct option option_table[] = {
 	/* how it is done */
 	{ .name = "jobs", .short_name = 'j', .type = OPTION_JOBS,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH |
-		COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_VERIFY,
+		COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_VERIFY |
+		COMMAND_EXPORT,
 	    .env = "DAPK_BACKUP_JOBS", .value = "N", .default_value = "auto",
 	    .min = 1, .max = CONFIG_JOBS_MAX, AT(jobs),
 	    .help = "threads that copy and compress; "
@@ -281,15 +284,25 @@ const struct option option_table[] = {
 	    .help = "let the restored server archive into this repository; "
 		    "only for a server that takes the old one's place" },
 	{ .name = "format", .type = OPTION_CHOICE, .commands = COMMAND_EXPORT,
-	    .value = "FORMAT", .default_value = "tar",
+	    .value = "FORMAT", .default_value = "auto",
 	    .choices = export_choices, AT(export_format),
-	    .help = "what export writes: tar archives, as pg_basebackup "
-		    "-Ft does" },
+	    .help = "of a backup tar, as pg_basebackup -Ft writes it; of a "
+		    "dump one of pg_dump's formats, or plain SQL. auto: tar "
+		    "of a backup, custom of a dump, plain of globals" },
+	{ .name = "compress", .type = OPTION_TEXT, .commands = COMMAND_EXPORT,
+	    .value = "METHOD", AT(compress),
+	    .help = "of a dump in custom or directory format: none, gzip, "
+		    "gzip:1 to gzip:9, zstd, or zstd:1 to zstd:19. Without "
+		    "it zstd, or gzip for what pg_dump 15 or older began, "
+		    "since pg_restore knows zstd from 16 on. zstd without a "
+		    "level takes what is stored as it is" },
 	{ .name = "output", .short_name = 'o', .type = OPTION_TEXT,
 	    .commands = COMMAND_EXPORT, .value = "PATH", AT(output),
-	    .help = "a directory, which gets an archive for the data "
-		    "directory and one for each tablespace; a file whose "
-		    "name ends with .tar; or - for standard output" },
+	    .help = "of a backup a directory, which gets an archive for the "
+		    "data directory and one for each tablespace, or a file "
+		    "whose name ends with .tar; of a dump a file, or in "
+		    "directory format a directory; or - for standard "
+		    "output" },
 	{ .name = "wal", .type = OPTION_BOOL, .commands = COMMAND_EXPORT,
 	    .default_value = "yes", AT(export_wal),
 	    .help = "put the WAL that the backup needs into pg_wal of the "

@@ -30,10 +30,9 @@ dumpjob_count(const struct dumpjob *j, size_t len, struct err *err)
 }
 
 bool
-dumpjob_usable_frame(const struct dumpjob *j, const void *payload, size_t len)
+dumpjob_usable_frame(const void *payload, size_t len)
 {
-	return j->compression == ARCHIVE_ZSTD && len > 4 &&
-	    get_le32(payload) == ZSTD_MAGIC;
+	return len > 4 && get_le32(payload) == ZSTD_MAGIC;
 }
 
 /* --------------------------------------------- the table of contents */
@@ -284,6 +283,8 @@ choose_compression(struct dumpjob *j, struct err *err)
 	else if (whole)
 		j->compression = j->head.version >= ZSTD_FROM ? ARCHIVE_ZSTD :
 								ARCHIVE_GZIP;
+	j->frames = j->compression == ARCHIVE_ZSTD &&
+	    p->level == ARCHIVE_LEVEL_DEFAULT;
 	if (j->compression == ARCHIVE_NONE || whole)
 		return archive_compression_check(&j->head, j->compression,
 		    err);
@@ -328,11 +329,15 @@ run(struct dumpjob *j, const struct dump_item ***list, struct err *err)
 int
 export_dump(const struct export_dump_params *params, struct err *err)
 {
-	struct dumpjob j = { .params = params };
+	struct export_dump_params chosen = *params;
+	struct dumpjob j = { .params = &chosen };
 	const struct dump_item **list = NULL;
 	int ret = dumpset_open(&j.set, params->repo, params->inc,
 	    params->label, err);
 
+	if (ret == 0 && chosen.format == EXPORT_AUTO)
+		chosen.format = dumpset_commit(j.set)->dump.globals ?
+		    EXPORT_PLAIN : EXPORT_CUSTOM;
 	if (ret == 0)
 		ret = run(&j, &list, err);
 	dumpread_free(j.reader);

@@ -101,7 +101,7 @@ copy_frames(struct worker *w, const struct unit *u, struct err *err)
 	for (i = 0; ret == 0 && i < u->n; i++, c++) {
 		ret = dumpread_chunk(w->reader, u->item, c, &plain, &payload,
 		    &len, err);
-		if (ret == 0 && dumpjob_usable_frame(u->job, payload, len))
+		if (ret == 0 && dumpjob_usable_frame(payload, len))
 			ret = folder_item_packed(w->writer, payload, len, err);
 		else if (ret == 0)
 			ret = folder_item_write(w->writer, plain, c->bytes,
@@ -122,8 +122,8 @@ run_unit(void *worker, void *job, bool skip, struct err *err)
 	if (!skip) {
 		ret = folder_item_begin(w->writer, &u->where, err);
 		if (ret == 0 && u->n > 0)
-			ret = u->job->compression == ARCHIVE_ZSTD &&
-				!u->large_objects ? copy_frames(w, u, err) :
+			ret = u->job->frames && !u->large_objects ?
+			    copy_frames(w, u, err) :
 			    dumpread_stream(w->reader, u->item,
 				u->chunks->list, u->first, u->n, take, w, err);
 		if (ret == 0)

@@ -74,7 +74,7 @@ copy_frames(struct custom *c, const struct dump_item *item,
 	for (i = 0; ret == 0 && i < n; i++) {
 		ret = dumpread_chunk(c->job->reader, item, &chunks[i], &plain,
 		    &payload, &len, err);
-		if (ret == 0 && dumpjob_usable_frame(c->job, payload, len))
+		if (ret == 0 && dumpjob_usable_frame(payload, len))
 			ret = archive_custom_frame(c->out, payload, len, err);
 		else if (ret == 0)
 			ret = archive_custom_data(c->out, plain,
@@ -122,8 +122,8 @@ dumpjob_custom(struct dumpjob *j, enum archive_compression compression,
 		c.lobs.last_oid = 0;
 		for (k = 0; ret == 0 && k < j->parts[i].n; k++)
 			ret = custom_item(&c, &j->parts[i],
-			    j->parts[i].items[k], compression == ARCHIVE_ZSTD,
-			    err);
+			    j->parts[i].items[k], j->frames && compression ==
+			    ARCHIVE_ZSTD, err);
 		if (ret == 0)
 			ret = archive_custom_end(c.out, err);
 	}

@@ -25,18 +25,15 @@ struct dumpjob {
 	struct dump_part *parts; /* in the order of the table of contents */
 	size_t n;
 	enum archive_compression compression;
+	bool frames; /* zstd as it is stored */
 };
 
 /* Bytes of the dump that went out: progress, and a look for signals. */
 int dumpjob_count(const struct dumpjob *j, size_t len,
     struct err *err) ERR_USE;
 
-/*
- * Takes the frame that a chunk is stored as where that can be used as it is:
- * whole, in zstd's format, of the archive's compression.
- */
-bool dumpjob_usable_frame(const struct dumpjob *j, const void *payload,
-    size_t len);
+/* Is what a chunk is stored as a zstd frame? */
+bool dumpjob_usable_frame(const void *payload, size_t len);
 
 /* An archive as one stream of bytes: custom and tar. */
 int dumpjob_custom(struct dumpjob *j, enum archive_compression compression,

@@ -263,41 +263,39 @@ run(struct job *j, struct err *err)
 	return output_publish(&j->out, err);
 }
 
-/* The one backup whose label begins so, of any incarnation. */
-static int
-find(const struct export_params *params, struct commit *out, struct err *err)
+int
+export_find(struct repo *repo, const char *cluster, const char *prefix,
+    struct export_found *out, struct err *err)
 {
 	struct incarnation *incs = NULL;
-	char label[FORMAT_LABEL_MAX], found[FORMAT_LABEL_MAX];
-	const struct incarnation *inc = NULL;
-	size_t n = 0, i;
+	struct export_found found;
+	size_t n = 0, i, matches = 0;
 	int ret = -1;
 
-	if (repo_incarnations(params->repo, params->cluster, &incs, &n,
-		err) != 0)
+	if (repo_incarnations(repo, cluster, &incs, &n, err) != 0)
 		return -1;
 	for (i = 0; i < n; i++) {
-		if (catalogue_find(params->repo, &incs[i], params->label,
-			found, err) == 0) {
-			if (inc != NULL) {
+		found.inc = incs[i];
+		if (catalogue_find_any(repo, &incs[i], prefix, &found.kind,
+			found.label, err) == 0) {
+			if (matches++ > 0) {
 				err_set(err, ERR_USAGE, "%s is the beginning "
-				    "of more than one label", params->label);
+				    "of more than one label", prefix);
 				goto out;
 			}
-			inc = &incs[i];
-			memcpy(label, found, sizeof(label));
+			*out = found;
 		} else if (err->code != ERR_NOT_FOUND) {
 			goto out;
 		}
 		err_clear(err);
 	}
-	if (inc == NULL) {
-		err_set(err, ERR_NOT_FOUND, "there is no backup %s",
-		    params->label);
-		err_hint(err, "dapk-backup info lists the backups");
+	if (matches == 0) {
+		err_set(err, ERR_NOT_FOUND, "there is no backup or dump %s",
+		    prefix);
+		err_hint(err, "dapk-backup info lists them");
 		goto out;
 	}
-	ret = commit_get(params->repo, inc, label, out, err);
+	ret = 0;
 out:
 	free(incs);
 	return ret;
@@ -310,7 +308,8 @@ export_backup(const struct export_params *params, struct commit *commit,
 	struct job j = { .params = params, .commit = commit };
 	int ret;
 
-	if (find(params, commit, err) != 0)
+	if (commit_get(params->repo, params->inc, params->label, commit,
+		err) != 0)
 		return -1;
 	atomic_store(&params->progress->total_bytes, commit->original_bytes);
 	if (commit->damaged_count > 0)

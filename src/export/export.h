@@ -35,11 +35,22 @@ struct export_progress {
 	atomic_ullong total_bytes;
 };
 
+/* The one backup or dump whose label begins so, of any incarnation. */
+struct export_found {
+	struct incarnation inc;
+	enum repo_kind kind;
+	char label[FORMAT_LABEL_MAX];
+};
+
+/* cluster NULL: any. */
+int export_find(struct repo *repo, const char *cluster, const char *prefix,
+    struct export_found *out, struct err *err) ERR_USE;
+
 struct export_params {
 	struct repo *repo;
-	const char *cluster; /* NULL: any */
-	const char *label;   /* or its beginning */
-	const char *output;  /* NULL: fd; NAME.tar: one file; else a directory */
+	const struct incarnation *inc;
+	const char *label;  /* whole */
+	const char *output; /* NULL: fd; NAME.tar: one file; else a directory */
 	int fd;
 	bool wal;
 	struct export_progress *progress; /* never NULL */
