@@ -52,6 +52,8 @@ static const char *const examples_export[] = {
 	"dapk-backup export 20261122T013000Z --output /srv/tar",
 	"dapk-backup export 20261122T013000Z --output - | ssh other 'tar -xf "
 	"- -C /srv/data'",
+	"dapk-backup export 20261123T013000Z --format directory --output "
+	"/srv/shop.d    (a dump)",
 	NULL
 };
 static const char *const examples_info[] = {
@@ -99,9 +101,10 @@ const struct command command_table[] = {
 	    "up recovery.",
 	    examples_restore, cmd_restore },
 	{ "export", COMMAND_EXPORT, "LABEL", 1, 1,
-	    "write a backup as plain tar that needs no tool to unpack",
+	    "write a backup as plain tar, a dump in pg_dump's formats",
 	    "Writes a backup as tar archives, laid out as pg_basebackup -Ft "
-	    "does it: they\nunpack with tar and start with PostgreSQL alone.",
+	    "does it: they\nunpack with tar and start with PostgreSQL alone. "
+	    "Writes a dump as an archive for\npg_restore, or as plain SQL.",
 	    examples_export, cmd_export },
 	{ "info", COMMAND_INFO, "", 0, 0,
 	    "show backups, WAL and the window that can be recovered to",

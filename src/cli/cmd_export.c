@@ -39,14 +39,14 @@ check_output(const struct config *cfg, bool *to_stdout, struct err *err)
 }
 
 static int
-check_terminal(const struct config *cfg, const char *hint, struct err *err)
+check_terminal(const struct config *cfg, struct err *err)
 {
 	if (!isatty(STDOUT_FILENO))
 		return 0;
-	(void)err_set(err, ERR_USAGE, "standard output is a terminal: an "
+	(void)err_set(err, ERR_USAGE, "standard output is a terminal: a tar "
 	    "archive is not for the screen");
 	return err_hint(err, "send it on: dapk-backup export %s --output - | "
-	    "%s", cfg->arguments[0], hint);
+	    "tar -xf - -C DIR", cfg->arguments[0]);
 }
 
 static void
@@ -88,7 +88,7 @@ export_a_backup(const struct config *cfg, struct repo *repo,
 		    found->label);
 		return err_hint(err, "leave --format and --compress out");
 	}
-	if (to_stdout && check_terminal(cfg, "tar -xf - -C DIR", err) != 0)
+	if (to_stdout && check_terminal(cfg, err) != 0)
 		return -1;
 	progress_start(&d.bar, cfg);
 	ret = export_backup(&params, &commit, err);
@@ -117,9 +117,6 @@ dump_params(const struct config *cfg, struct export_dump_params *p,
 		    "standard output");
 		return err_hint(err, "add --output DIR, or --format custom");
 	}
-	if (to_stdout && p->format != EXPORT_PLAIN &&
-	    p->format != EXPORT_AUTO)
-		return check_terminal(cfg, "pg_restore -d DATABASE", err);
 	return 0;
 }
 

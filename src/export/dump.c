@@ -235,6 +235,20 @@ put_stream(struct dumpjob *j, int fd, const char *name, struct err *err)
 	return ret;
 }
 
+/* Plain SQL may go to the screen. */
+static int
+refuse_terminal(const struct dumpjob *j, struct err *err)
+{
+	const struct export_dump_params *p = j->params;
+
+	if (p->output != NULL || p->format == EXPORT_PLAIN || !isatty(p->fd))
+		return 0;
+	(void)err_set(err, ERR_USAGE, "standard output is a terminal: an "
+	    "archive is not for the screen");
+	return err_hint(err, "send it on: --output - | pg_restore -d "
+	    "DATABASE");
+}
+
 static int
 put_file(struct dumpjob *j, int fd, const char *name, struct err *err)
 {
@@ -253,6 +267,8 @@ write_out(struct dumpjob *j, struct err *err)
 
 	if (p->format == EXPORT_DIRECTORY)
 		return dumpjob_directory(j, err);
+	if (refuse_terminal(j, err) != 0)
+		return -1;
 	if (p->output == NULL)
 		return put_file(j, p->fd, "standard output", err);
 	if (outfile_create(&file, p->output, err) != 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/time.h"
 #include "export/dumpjob.h"
 #include "pg/archive_custom.h"
 #include "pg/archive_dir.h"
@@ -142,6 +143,7 @@ struct tar {
 	struct buf list; /* of the entry's large objects */
 };
 
+#define MICRO 1000000
 #define LIST_MAX ((size_t)1 << 30)
 
 static int
@@ -255,8 +257,8 @@ dumpjob_tar(struct dumpjob *j, archive_sink sink, void *arg, struct err *err)
 	int ret;
 
 	buf_init(&t.list, LIST_MAX);
-	ret = archive_tar_new(&t.out, &j->head, commit->start_time, sink, arg,
-	    err);
+	ret = archive_tar_new(&t.out, &j->head, commit->start_time / MICRO +
+	    TIME_UNIX_EPOCH_OFFSET, sink, arg, err);
 	for (i = 0; ret == 0 && i < j->n; i++)
 		ret = archive_entry_is_large_objects(j->parts[i].entry) ?
 		    tar_large_objects(&t, &j->parts[i], err) :
