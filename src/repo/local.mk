@@ -44,7 +44,9 @@ libdapk_a_SOURCES += \
 unit_tests += \
 	tests/unit/test_dumpfolder \
 	tests/golden/test_golden \
+	tests/unit/test_chunklist \
 	tests/unit/test_commit \
+	tests/unit/test_dumpread \
 	tests/unit/test_filemap \
 	tests/unit/test_fileread \
 	tests/unit/test_format \
@@ -56,7 +58,7 @@ unit_tests += \
 	tests/unit/test_packsums \
 	tests/unit/test_repo \
 	tests/unit/test_walstore
-EXTRA_DIST += tests/unit/fixture_repo.h \
+EXTRA_DIST += tests/unit/fixture_repo.h tests/unit/fixture_dump.h \
 	tests/golden/commit.hex \
 	tests/golden/incremental.hex \
 	tests/golden/manifest.hex \
