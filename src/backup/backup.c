@@ -16,15 +16,13 @@
 #include <unistd.h>
 
 #include "backup/basis.h"
-#include "repo/claim.h"
 #include "backup/conffiles.h"
 #include "backup/copy.h"
 #include "backup/dispatch.h"
 #include "backup/entries.h"
-#include "backup/packlist.h"
 #include "backup/leftover.h"
+#include "backup/packlist.h"
 #include "backup/plan.h"
-#include "repo/putter.h"
 #include "backup/server.h"
 #include "backup/settings.h"
 #include "backup/source.h"
@@ -38,6 +36,9 @@
 #include "core/random.h"
 #include "core/time.h"
 #include "pg/backupapi.h"
+#include "repo/claim.h"
+#include "repo/putter.h"
+#include "repo/setremove.h"
 
 #define TICK_US 200000
 #define PING_US 30000000
@@ -682,7 +683,7 @@ remove_or_keep(struct run *r, const struct err *why)
 	}
 	if (!r->params->stream && leftover_may_stay(why))
 		return;
-	if (leftover_remove(r->params->repo, &r->commit->inc,
+	if (set_remove(r->params->repo, &r->commit->inc, REPO_BACKUP,
 	    r->commit->label, &err) != 0) {
 		log_warning("could not remove the unfinished backup %s, which "
 		    "is harmless", r->commit->label);

@@ -29,8 +29,8 @@
 #include "backup/gather.h"
 #include "backup/piece.h"
 #include "backup/plan.h"
-#include "pipe/rate.h"
 #include "core/err.h"
+#include "pipe/rate.h"
 #include "repo/commit.h"
 #include "repo/pack.h"
 

@@ -28,8 +28,8 @@
 #include <stdint.h>
 
 #include "core/err.h"
-#include "pg/control.h"
 #include "pg/conn.h"
+#include "pg/control.h"
 #include "repo/commit.h"
 #include "repo/repo.h"
 

@@ -708,25 +708,3 @@ leftover_say_used(const struct commit *c)
 		log_info("attempt %u: %" PRIu64 " bytes that earlier ones "
 		    "stored are used", c->attempt, used);
 }
-
-int
-leftover_remove(struct repo *repo, const struct incarnation *inc,
-    const char *label, struct err *err)
-{
-	struct names l = { NULL, 0 };
-	char key[STORAGE_KEY_MAX];
-	size_t i;
-	int rc;
-
-	folder_key(inc, label, "commit", key);
-	rc = storage_remove(repo->st, key, err);
-	folder_key(inc, label, "", key);
-	if (rc == 0)
-		rc = storage_list(repo->st, key, true, note_name, &l, err);
-	for (i = 0; i < l.n && rc == 0; i++) {
-		folder_key(inc, label, l.list[i], key);
-		rc = storage_remove(repo->st, key, err);
-	}
-	free_names(&l);
-	return rc;
-}

@@ -86,12 +86,4 @@ void leftover_say_used(const struct commit *c);
  */
 bool leftover_may_stay(const struct err *why);
 
-/*
- * Remove all objects in the folder of a backup without a commit, or whose
- * commit's put failed: the commit goes first; if it cannot be removed, what
- * it names stays.
- */
-int leftover_remove(struct repo *repo, const struct incarnation *inc,
-    const char *label, struct err *err) ERR_USE;
-
 #endif

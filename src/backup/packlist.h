@@ -9,9 +9,9 @@
  */
 #include "backup/entries.h"
 #include "backup/parent.h"
-#include "repo/putter.h"
 #include "core/err.h"
 #include "repo/commit.h"
+#include "repo/putter.h"
 #include "repo/repo.h"
 
 struct packlist_params {

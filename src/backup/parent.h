@@ -21,13 +21,13 @@
 #include <stdint.h>
 
 #include "backup/leftover.h"
-#include "repo/renew.h"
 #include "core/err.h"
 #include "pg/control.h"
 #include "repo/commit.h"
 #include "repo/filemap.h"
 #include "repo/packset.h"
 #include "repo/packsums.h"
+#include "repo/renew.h"
 
 #define PARENT_SUMS_BYTES ((size_t)32 << 20)
 

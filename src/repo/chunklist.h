@@ -29,7 +29,7 @@ void dump_chunk_hash(const void *plain, size_t len, uint64_t seed,
     uint8_t out[DUMP_CHUNK_HASH_SIZE]);
 
 /* As many chunks as always fit one frame. */
-#define CHUNK_LIST_MAX 16384
+#define CHUNK_LIST_MAX 8192
 
 void chunk_list_encode(const struct pack_id *packs, uint32_t n_packs,
     const struct dump_chunk *chunks, uint32_t n, struct buf *out);

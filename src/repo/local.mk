@@ -33,6 +33,7 @@ libdapk_a_SOURCES += \
 	%D%/packset.c %D%/packset.h \
 	%D%/packsums.c %D%/packsums.h \
 	%D%/repo.c %D%/repo.h \
+	%D%/setremove.c %D%/setremove.h \
 	%D%/sha256.c %D%/sha256.h \
 	%D%/tombstone.c %D%/tombstone.h \
 	%D%/walchain.c %D%/walchain.h \

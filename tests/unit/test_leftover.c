@@ -8,6 +8,7 @@
 #include "repo/commit.h"
 #include "repo/intent.h"
 #include "repo/pack.h"
+#include "repo/setremove.h"
 #include "repo/tombstone.h"
 
 #define FOLDER "clusters/main/15-7312345678901234567/backups/"
@@ -262,11 +263,11 @@ removal_takes_the_commit_first_and_leaves_nothing(void **state)
 	store_pack(f, LABEL_A, 1, 1);
 	OK(storage_put(f->st, FOLDER LABEL_A "/commit", "x", 1, &err));
 	storage_fault_at(f->st, 1, false);
-	FAILS(leftover_remove(f->repo, &f->inc, LABEL_A, &err), ERR_STORAGE);
+	FAILS(set_remove(f->repo, &f->inc, REPO_BACKUP, LABEL_A, &err), ERR_STORAGE);
 	storage_fault_at(f->st, 0, false);
 	repo_pack_key(&f->inc, &id, key);
 	OK(storage_stat(f->st, key, &size, NULL, &err));
-	OK(leftover_remove(f->repo, &f->inc, LABEL_A, &err));
+	OK(set_remove(f->repo, &f->inc, REPO_BACKUP, LABEL_A, &err));
 	FAILS(storage_stat(f->st, key, &size, NULL, &err), ERR_NOT_FOUND);
 	FAILS(storage_stat(f->st, FOLDER LABEL_A "/commit", &size, NULL,
 	    &err), ERR_NOT_FOUND);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "dump/parent.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cancel.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "repo/dumpread.h"
+#include "repo/packset.h"
+#include "repo/renew.h"
+#include "repo/tombstone.h"
+
+#define COMPLAINTS_MAX 5
+
+struct dump_parent {
+	struct repo *repo; /* its own handle */
+	struct dumpset *set;
+	struct dumpread *read;
+	struct packset *packset;
+	struct pack_table packs; /* of the commit, as they are now */
+	bool *condemned;	 /* of each */
+	int64_t *made;
+	struct renew_params renew;
+};
+
+struct dump_index {
+	struct dump_chunk *chunks;
+	uint32_t *table; /* hash table of index + 1; 0 is free */
+	uint32_t mask;
+};
+
+/* Is it what a new dump can be compared with? Else *set stays NULL. */
+static int
+consider(const struct dump_parent_params *pp, const char *label,
+    struct dumpset **set, struct err *err)
+{
+	struct commit c;
+	bool ours;
+
+	if (commit_get_dump(pp->repo, pp->inc, label, &c, err) != 0)
+		return -1;
+	ours = c.dump.globals == pp->globals &&
+	    strcmp(c.dump.database, pp->database) == 0;
+	commit_free(&c);
+	return ours ? dumpset_open(set, pp->repo, pp->inc, label, err) : 0;
+}
+
+static int
+find(const struct dump_parent_params *pp, struct dumpset **set,
+    struct err *err)
+{
+	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	struct tombstone_set stones;
+	size_t i, n;
+	int ret = 0;
+
+	if (tombstone_list(pp->repo, pp->inc, &stones, err) != 0)
+		return -1;
+	if (catalogue_dumps(pp->repo, pp->inc, &labels, &n, NULL, err) != 0) {
+		tombstone_list_free(&stones);
+		return -1;
+	}
+	for (i = n; i > 0 && *set == NULL && ret == 0; i--) {
+		ret = cancel_check(err);
+		if (ret != 0 ||
+		    tombstone_names_set(&stones, REPO_DUMP, labels[i - 1]) ||
+		    consider(pp, labels[i - 1], set, err) == 0)
+			continue;
+		log_warning("dump %s cannot be the parent of this one: %s",
+		    labels[i - 1], err->msg);
+		err_clear(err);
+	}
+	tombstone_list_free(&stones);
+	free(labels);
+	return ret;
+}
+
+/* What became of the packs since the parent's commit. */
+static int
+look_at_packs(struct dump_parent *p, struct err *err)
+{
+	struct packset_info info;
+	struct commit_pack *pack;
+	uint32_t i, bad = 0;
+	bool usable;
+
+	p->condemned = xcalloc((size_t)p->packs.n + 1, sizeof(*p->condemned));
+	p->made = xcalloc((size_t)p->packs.n + 1, sizeof(*p->made));
+	for (i = 0; i < p->packs.n; i++) {
+		pack = &p->packs.list[i];
+		if (packset_find(p->packset, &pack->id, &info, err) != 0)
+			return -1;
+		usable = packset_usable(p->packset, pack, &info);
+		if (usable) {
+			pack->size = info.size;
+			pack->generation = info.generation;
+		} else if (!info.leaving && bad++ < COMPLAINTS_MAX) {
+			log_warning("pack %" PRIu32 " of attempt %" PRIu32
+			    " of dump %s is %s: its rows are stored anew",
+			    pack->id.number, pack->id.attempt, pack->id.label,
+			    !info.exists ? "missing" : info.damaged ?
+			    "marked damaged" : "not whole");
+		}
+		p->condemned[i] = renew_pack_condemned(&p->renew, &pack->id,
+		    pack->plain, pack->live, usable);
+		p->made[i] = renew_made(&p->renew, &pack->id);
+	}
+	if (bad > COMPLAINTS_MAX)
+		log_warning("and %" PRIu32 " more packs",
+		    bad - COMPLAINTS_MAX);
+	return 0;
+}
+
+int
+dump_parent_find(struct dump_parent **out,
+    const struct dump_parent_params *pp, struct err *err)
+{
+	struct dump_parent *p;
+	struct dumpset *set = NULL;
+
+	*out = NULL;
+	if (find(pp, &set, err) != 0)
+		return -1;
+	if (set == NULL)
+		return 0;
+	p = xcalloc(1, sizeof(*p));
+	p->set = set;
+	pack_table_init(&p->packs, dumpset_commit(set));
+	renew_init(&p->renew, pp->now, dumpset_commit(set)->start_time,
+	    pp->refresh_age_ms);
+	if (repo_clone(pp->repo, &p->repo, err) != 0 ||
+	    packset_new(&p->packset, p->repo, pp->inc, err) != 0 ||
+	    packset_see_tombstones(p->packset, err) != 0 ||
+	    dumpread_new(&p->read, p->set, p->repo, err) != 0 ||
+	    look_at_packs(p, err) != 0) {
+		dump_parent_free(p);
+		return -1;
+	}
+	*out = p;
+	return 0;
+}
+
+void
+dump_parent_free(struct dump_parent *p)
+{
+	if (p == NULL)
+		return;
+	dumpread_free(p->read);
+	packset_free(p->packset);
+	dumpset_free(p->set);
+	pack_table_free(&p->packs);
+	free(p->condemned);
+	free(p->made);
+	repo_close(p->repo);
+	free(p);
+}
+
+const char *
+dump_parent_label(const struct dump_parent *p)
+{
+	return dumpset_commit(p->set)->label;
+}
+
+const struct pack_table *
+dump_parent_packs(const struct dump_parent *p)
+{
+	return &p->packs;
+}
+
+int
+dump_parent_look_again(struct dump_parent *p, struct err *err)
+{
+	packset_forget(p->packset, NULL);
+	return packset_see_tombstones(p->packset, err);
+}
+
+int
+dump_parent_recheck(struct dump_parent *p, uint32_t i,
+    struct commit_pack *out, struct err *err)
+{
+	const struct commit_pack *pack = &p->packs.list[i];
+	struct packset_info info;
+
+	if (packset_find(p->packset, &pack->id, &info, err) != 0)
+		return -1;
+	if (!packset_usable(p->packset, pack, &info)) {
+		err_set(err, ERR_DAMAGED, "pack %" PRIu32 " of attempt %"
+		    PRIu32 " of dump %s, which this dump refers to, is %s",
+		    pack->id.number, pack->id.attempt, pack->id.label,
+		    !info.exists ? "not there any more" :
+		    info.leaving ? "about to be removed" : "damaged");
+		return err_hint(err, "start the dump again: it will store "
+		    "those rows anew");
+	}
+	*out = *pack;
+	out->size = info.size;
+	out->generation = info.generation;
+	return 0;
+}
+
+static uint32_t
+first_slot(const struct dump_index *x, const struct dump_chunk *c)
+{
+	uint32_t h;
+
+	memcpy(&h, c->hash, sizeof(h)); /* as good as any of its bits */
+	return h & x->mask;
+}
+
+static bool
+same(const struct dump_chunk *a, const struct dump_chunk *b)
+{
+	return a->bytes == b->bytes && a->crc == b->crc &&
+	    memcmp(a->hash, b->hash, sizeof(a->hash)) == 0;
+}
+
+const struct dump_chunk *
+dump_index_find(const struct dump_index *x, const struct dump_chunk *like)
+{
+	uint32_t slot;
+
+	if (x == NULL)
+		return NULL;
+	for (slot = first_slot(x, like); x->table[slot] != 0;
+	     slot = (slot + 1) & x->mask)
+		if (same(&x->chunks[x->table[slot] - 1], like))
+			return &x->chunks[x->table[slot] - 1];
+	return NULL;
+}
+
+static void
+fill(struct dump_index *x, const struct dump_parent *p, const char *path,
+    size_t n)
+{
+	const struct dump_chunk *c;
+	uint64_t offset = 0;
+	uint32_t slot;
+	size_t i;
+
+	for (i = 0; i < n; offset += x->chunks[i].bytes, i++) {
+		c = &x->chunks[i];
+		if (p->condemned[c->pack] ||
+		    p->made[c->pack] < renew_before(&p->renew, path, offset))
+			continue; /* stored anew, though it may be the same */
+		slot = first_slot(x, c);
+		while (x->table[slot] != 0)
+			slot = (slot + 1) & x->mask;
+		x->table[slot] = (uint32_t)i + 1;
+	}
+}
+
+int
+dump_index_new(struct dump_index **out, struct dump_parent *p,
+    const char *path, struct err *err)
+{
+	const struct dump_item *item = dumpset_find(p->set, path);
+	struct dump_index *x;
+	uint32_t size = 64;
+	size_t n;
+
+	*out = NULL;
+	if (item == NULL || item->size == 0)
+		return 0;
+	x = xcalloc(1, sizeof(*x));
+	if (dumpread_chunks(p->read, item, &x->chunks, &n, err) != 0) {
+		free(x);
+		if (err->code != ERR_DAMAGED)
+			return -1;
+		/* Then all of it is stored anew: that heals it. */
+		log_warning("%s", err->msg);
+		err_clear(err);
+		return 0;
+	}
+	while (size < 2 * n && size < UINT32_MAX / 2)
+		size *= 2;
+	x->table = xcalloc(size, sizeof(*x->table));
+	x->mask = size - 1;
+	fill(x, p, path, n);
+	*out = x;
+	return 0;
+}
+
+void
+dump_index_free(struct dump_index *x)
+{
+	if (x == NULL)
+		return;
+	free(x->chunks);
+	free(x->table);
+	free(x);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef DUMP_PARENT_H
+#define DUMP_PARENT_H
+
+/*
+ * The dump that a new one is compared with: the newest of the same database
+ * that is whole enough to read. Which one it is can only cost bytes.
+ *
+ *	dump_parent_find(&p, &params, err);		NULL: there is none
+ *	dump_index_new(&index, p, path, err);		NULL: nothing of this item
+ *	dump_index_find(index, &chunk, &pack)
+ *	dump_index_free(index);
+ *	dump_parent_free(p);
+ *
+ * dump_index_new() is called by one thread at a time; an index, once made,
+ * and the table of packs may be read by any. An index takes 44 bytes for each
+ * chunk of the item (some 180 KB a gigabyte).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "repo/chunklist.h"
+#include "repo/filemap.h"
+#include "repo/repo.h"
+
+struct dump_parent_params {
+	struct repo *repo;
+	const struct incarnation *inc;
+	const char *database; /* "" of globals */
+	bool globals;
+	int64_t now; /* the server's clock */
+	uint64_t refresh_age_ms;
+};
+
+struct dump_parent;
+int dump_parent_find(struct dump_parent **out,
+    const struct dump_parent_params *params, struct err *err) ERR_USE;
+void dump_parent_free(struct dump_parent *p); /* NULL is fine */
+
+const char *dump_parent_label(const struct dump_parent *p);
+
+/* The packs that it refers to: what chunks' .pack is an index of. */
+const struct pack_table *dump_parent_packs(const struct dump_parent *p);
+
+/* Look again: may this pack of the table still be referred to? ERR_DAMAGED. */
+int dump_parent_recheck(struct dump_parent *p, uint32_t pack,
+    struct commit_pack *out, struct err *err) ERR_USE;
+
+/* See what was removed or marked since; before dump_parent_recheck(). */
+int dump_parent_look_again(struct dump_parent *p, struct err *err) ERR_USE;
+
+struct dump_index;
+int dump_index_new(struct dump_index **out, struct dump_parent *p,
+    const char *path, struct err *err) ERR_USE;
+void dump_index_free(struct dump_index *x); /* NULL is fine */
+
+/*
+ * The parent's chunk with the same length, hash and CRC that may be referred
+ * to; NULL when there is none. .pack: index in dump_parent_packs().
+ */
+const struct dump_chunk *dump_index_find(const struct dump_index *x,
+    const struct dump_chunk *like);
+
+#endif
