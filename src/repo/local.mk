@@ -61,6 +61,9 @@ unit_tests += \
 	tests/unit/test_walstore
 EXTRA_DIST += tests/unit/fixture_repo.h tests/unit/fixture_dump.h \
 	tests/golden/commit.hex \
+	tests/golden/dump-commit.hex \
+	tests/golden/dump-manifest.hex \
+	tests/golden/dump-pack.hex \
 	tests/golden/incremental.hex \
 	tests/golden/manifest.hex \
 	tests/golden/pack.hex \

@@ -13,13 +13,16 @@
 #include "core/bytes.h"
 #include "core/crc32c.h"
 #include "core/text.h"
+#include "pg/archive.h"
 #include "repo/commit.h"
+#include "repo/dumpread.h"
 #include "repo/hash.h"
 #include "repo/pack.h"
 #include "repo/walstore.h"
 
 #define FOLDER "clusters/main/15-7312345678901234567/"
 #define BACKUP FOLDER "backups/" LABEL_A "/"
+#define DUMP FOLDER "dumps/" LABEL_A "/"
 #define SEGMENT "000000010000000000000003"
 #define WAL_HASH "80f2a30f4e268b1d1d7286988c9c84ad"
 #define FILE_SIZE (3 * 8192 + 100)
@@ -83,6 +86,9 @@ setup(void **state)
 	store(st, "pack", BACKUP "pack-01-000000.zst");
 	store(st, "manifest", BACKUP "manifest-00.zst");
 	store(st, "commit", BACKUP "commit");
+	store(st, "dump-pack", DUMP "pack-01-000000.zst");
+	store(st, "dump-manifest", DUMP "manifest-00.zst");
+	store(st, "dump-commit", DUMP "commit");
 	store(st, "wal", FOLDER "wal/00000001/00000000/" SEGMENT "-" WAL_HASH
 	    ".zst");
 	if (repo_open_storage(&g->repo, st, &err) != 0)
@@ -172,12 +178,66 @@ the_commit_says_what_it_said(void **state)
 	commit_free(&c);
 }
 
+/* The commit in NAME.hex is still written like this. */
+static void
+check_commit(const struct golden *g, const char *name, const struct commit *c)
+{
+	struct buf old, again;
+	const char *json;
+	size_t n;
+
+	load(name, &old);
+	OK(text_object_decode(old.data, old.len, "commit", &json, &n, &err));
+	buf_init(&again, 1 << 20);
+	commit_encode(c, g->repo, &again);
+	assert_int_equal(again.len, n);
+	assert_memory_equal(again.data, json, n);
+	buf_clear(&again);
+	text_object_encode("commit", json, n, &again);
+	assert_int_equal(again.len, old.len);
+	assert_memory_equal(again.data, old.data, old.len);
+	buf_free(&again);
+	buf_free(&old);
+}
+
+static void
+the_commit_of_a_dump_says_what_it_said(void **state)
+{
+	struct golden *g = *state;
+	struct commit c;
+
+	OK(commit_get_dump(g->repo, &g->inc, LABEL_A, &c, &err));
+	assert_int_equal(c.kind, REPO_DUMP);
+	assert_string_equal(c.method, "copy");
+	assert_true(c.start_time == 848669467123456);
+	assert_int_equal(c.files, 4);
+	assert_string_equal(c.dump.database, "sh\xc3\xb6p 1");
+	assert_false(c.dump.globals);
+	assert_int_equal(c.dump.snapshot_lsn, 0x3000028);
+	assert_true(c.dump.snapshot_time == 848669467200000);
+	assert_string_equal(c.dump.server_version, "15.20");
+	assert_int_equal(c.dump.server_version_num, 150020);
+	assert_string_equal(c.dump.pg_dump_version, "15.20");
+	assert_string_equal(c.dump.archive_version, "1.14");
+	assert_string_equal(c.dump.encoding, "UTF8");
+	assert_int_equal(c.dump.n_options, 2);
+	assert_string_equal(c.dump.options[0], "-T");
+	assert_string_equal(c.dump.options[1], "a b.\"c\"");
+	assert_int_equal(c.dump.tables, 2);
+	assert_int_equal(c.dump.rows, 150);
+	assert_int_equal(c.dump.large_objects, 2);
+	assert_int_equal(c.n_packs, 1);
+	assert_int_equal(c.packs[0].id.kind, REPO_DUMP);
+	check_commit(g, "dump-commit", &c);
+	commit_free(&c);
+}
+
 static void
 the_commit_of_an_incremental_says_what_it_said(void **state)
 {
 	struct golden *g = *state;
 	struct commit c;
-	struct buf old, again;
+	struct buf old;
 	const char *json;
 	size_t n;
 
@@ -194,17 +254,7 @@ the_commit_of_an_incremental_says_what_it_said(void **state)
 	assert_int_equal(c.packs[0].plain, 3 + FILE_SIZE);
 	assert_int_equal(c.packs[0].live, 3 + 8192);
 	assert_string_equal(c.packs[1].id.label, LABEL_B);
-
-	/* And is still written like this. */
-	buf_init(&again, 1 << 20);
-	commit_encode(&c, g->repo, &again);
-	assert_int_equal(again.len, n);
-	assert_memory_equal(again.data, json, n);
-	buf_clear(&again);
-	text_object_encode("commit", json, n, &again);
-	assert_int_equal(again.len, old.len);
-	assert_memory_equal(again.data, old.data, old.len);
-	buf_free(&again);
+	check_commit(g, "incremental", &c);
 	buf_free(&old);
 	commit_free(&c);
 }
@@ -371,6 +421,134 @@ the_pack_holds_what_it_held(void **state)
 	pack_cache_free(cache);
 }
 
+/* The table's rows as COPY sends them. */
+static void
+check_rows(const struct buf *got)
+{
+	static const char *const names[] = { "a\\tb", "\\N",
+		"\xc3\xa4\\\\" };
+	struct buf rows;
+	int i;
+
+	buf_init(&rows, 1 << 20);
+	for (i = 1; i <= 150; i++)
+		buf_printf(&rows, "%d\t%s\n", i, names[i % 3]);
+	assert_string_equal(buf_str(got), buf_str(&rows));
+	buf_free(&rows);
+}
+
+static void
+check_archive(const struct buf *got)
+{
+	struct archive_head head;
+	const struct archive_entry *e;
+
+	OK(archive_head_decode(got->data, got->len, &head, &err));
+	assert_int_equal(head.bytes, got->len);
+	assert_int_equal(head.version, ARCHIVE_VERSION(1, 14));
+	assert_string_equal(head.dbname, "sh\xc3\xb6p 1");
+	e = archive_head_find(&head, 3342);
+	assert_non_null(e);
+	assert_true(archive_entry_is_table_data(e));
+	assert_string_equal(e->copy_stmt,
+	    "COPY public.items (id, name) FROM stdin;\n");
+	archive_head_free(&head);
+}
+
+static void
+check_large_objects(const struct buf *got)
+{
+	const uint8_t *p = got->data;
+	size_t i;
+
+	assert_int_equal(got->len, 12 + 4 + 12 + 1000);
+	assert_int_equal(get_le32(p), 16400);
+	assert_int_equal(get_le64(p + 4), 4);
+	assert_memory_equal(p + 12, "\0\1\2\3", 4);
+	p += 16;
+	assert_true(get_le32(p) == UINT32_C(3000000000));
+	assert_int_equal(get_le64(p + 4), 1000);
+	for (i = 0; i < 1000; i++)
+		assert_int_equal(p[12 + i], 0xab);
+}
+
+static void
+the_dump_holds_what_it_held(void **state)
+{
+	struct golden *g = *state;
+	const struct dump_item *items;
+	struct dumpset *set;
+	struct dumpread *r;
+	struct dump_chunk *chunks;
+	struct buf b;
+	uint8_t hash[DUMP_CHUNK_HASH_SIZE];
+	size_t n;
+
+	buf_init(&b, 1 << 20);
+	OK(dumpset_open(&set, g->repo, &g->inc, LABEL_A, &err));
+	OK(dumpread_new(&r, set, g->repo, &err));
+	items = dumpset_items(set, &n);
+	assert_int_equal(n, 4);
+	OK(dumpread_all(r, &items[0], &b, &err));
+	check_archive(&b);
+	buf_clear(&b);
+	OK(dumpread_all(r, &items[1], &b, &err));
+	check_large_objects(&b);
+	assert_string_equal(items[2].path, "table/public/e%2Fm%25p \"ty");
+	assert_string_equal(items[2].name, "e/m%p \"ty");
+	assert_int_equal(items[2].size, 0);
+	assert_string_equal(items[3].path, "table/public/items");
+	assert_int_equal(items[3].dump_id, 3342);
+	assert_int_equal(items[3].n_lists, 2);
+	buf_clear(&b);
+	OK(dumpread_all(r, &items[3], &b, &err));
+	check_rows(&b);
+	OK(dumpread_chunks(r, &items[3], &chunks, &n, &err));
+	dump_chunk_hash(b.data, chunks[0].bytes, g->repo->fingerprint_seed,
+	    hash);
+	assert_memory_equal(chunks[0].hash, hash, sizeof(hash));
+	free(chunks);
+	dumpread_free(r);
+	dumpset_free(set);
+	buf_free(&b);
+}
+
+/* The lists of the table's chunks, read and written again. */
+static void
+chunk_lists_are_still_written_the_same(void **state)
+{
+	struct golden *g = *state;
+	struct pack_cache *cache = pack_cache_new(g->repo, &g->inc, 1);
+	struct pack_id id = { LABEL_A, 1, 0, REPO_DUMP }, *packs;
+	struct object_reader *o;
+	struct frame_header h;
+	struct dump_chunk *chunks;
+	struct buf b, again;
+	uint32_t i, n_packs, n, lists = 0;
+
+	buf_init(&b, 1 << 20);
+	buf_init(&again, 1 << 20);
+	OK(pack_cache_open(cache, &id, 0, &o, &err));
+	for (i = 0; i < o->n; i++) {
+		if (o->entries[i].type != FRAME_CHUNK_LIST)
+			continue;
+		OK(pack_cache_frame(cache, &id, i, &h, &b, &err));
+		OK(chunk_list_decode(b.data, b.len, &packs, &n_packs, &chunks,
+		    &n, &err));
+		buf_clear(&again);
+		chunk_list_encode(packs, n_packs, chunks, n, &again);
+		assert_int_equal(again.len, b.len);
+		assert_memory_equal(again.data, b.data, b.len);
+		free(packs);
+		free(chunks);
+		lists++;
+	}
+	assert_int_equal(lists, 2);
+	buf_free(&b);
+	buf_free(&again);
+	pack_cache_free(cache);
+}
+
 static int
 collect(void *arg, const uint8_t *data, size_t len, struct err *why)
 {
@@ -446,7 +624,9 @@ headers_and_indexes_are_still_written_the_same(void **state)
 		const char *name;
 		enum object_type type;
 	} objects[] = { { "pack", OBJECT_PACK }, { "gathered", OBJECT_PACK },
-		{ "manifest", OBJECT_MANIFEST }, { "wal", OBJECT_WAL } };
+		{ "manifest", OBJECT_MANIFEST }, { "wal", OBJECT_WAL },
+		{ "dump-pack", OBJECT_PACK },
+		{ "dump-manifest", OBJECT_MANIFEST } };
 	struct golden *g = *state;
 	struct object_reader r;
 	struct frame_header h;
@@ -497,6 +677,9 @@ main(void)
 		TEST(the_gathered_frame_holds_what_it_held),
 		TEST(the_manifest_says_what_it_said),
 		TEST(the_pack_holds_what_it_held),
+		TEST(the_commit_of_a_dump_says_what_it_said),
+		TEST(the_dump_holds_what_it_held),
+		TEST(chunk_lists_are_still_written_the_same),
 		TEST(the_segment_is_what_it_was),
 		TEST(headers_and_indexes_are_still_written_the_same),
 	};
