@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: PostgreSQL
-"""Get a PostgreSQL backup out of a dapk-backup repository without dapk-backup.
+"""Get a PostgreSQL backup or dump out of a dapk-backup repository without
+dapk-backup.
 
     recover.py REPOSITORY --list
     recover.py REPOSITORY --output DIR [--cluster C] [--backup LABEL]
                [--wal-output DIR [--wal all|needed]] [--tablespace OID=DIR]
+    recover.py REPOSITORY --output FILE [--cluster C] --dump LABEL
+
+A dump comes out as an archive in pg_dump's custom format, for pg_restore, one
+of globals as the SQL text that pg_dumpall wrote, for psql.
 
 It needs python3 and the zstd command, and a repository that is a directory
 and not encrypted. It is written from FORMAT.md alone, as a second reader of
@@ -13,9 +18,11 @@ what is stored.
 What it checks: the CRC-32C of text objects, headers and indexes, the SHA-256
 of the manifest's parts, zstd's checksum of every frame (by the zstd command),
 which file and blocks a frame is of, and, read back from the disk, size and
-CRC-32C of every file. What it does not check: the XXH3 of frames, pages and
-WAL files. When anything is damaged it goes on, says what is lost, leaves out
-global/pg_control, without which no server starts, and ends with exit code 1.
+CRC-32C of every file; of a dump, the CRC-32C of every chunk and item. What it
+does not check: the XXH3 of frames, pages, chunks and WAL files. When anything
+is damaged it goes on, says what is lost, leaves out global/pg_control, without
+which no server starts (a dump's file is then called FILE.damaged), and ends
+with exit code 1.
 """
 import argparse
 import hashlib
@@ -30,6 +37,7 @@ from collections import defaultdict
 MAGIC, MAGIC_HIDDEN = 0x184D2A5D, 0x184D2A5E
 PACK, MANIFEST, WAL, WAL_PART = 1, 2, 3, 4
 FILE_DATA, PAGE_SUMS, MAP, MANIFEST_TEXT, WAL_PIECE = 1, 2, 3, 4, 5
+DUMP_CHUNK, CHUNK_LIST = 6, 8
 SHOWN = (1, 4, 5, 6)  # types of frames that `zstd -dc` shows
 EPOCH_2000 = 946684800
 CHUNK = 1 << 20
@@ -351,33 +359,37 @@ class Repository:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def backups(self, cluster):
-        """All backups, oldest first; damaged commits are said."""
+    def backups(self, cluster, kind="backup"):
+        """All backups or dumps, oldest first; damaged commits are said."""
         found = []
         for name, _ in self.folders("clusters"):
             if cluster not in (None, name):
                 continue
             for incarnation, folder in self.folders("clusters", name):
-                for label, path in self.folders("clusters", name,
-                                                incarnation, "backups"):
+                for label, path in self.folders(
+                        "clusters", name, incarnation, f"{kind}s"):
                     if not os.path.exists(os.path.join(path, "commit")):
                         continue  # garbage, or in the making
                     try:
-                        found.append(Backup(self, folder, label))
+                        found.append(Backup(self, folder, label, kind))
                     except Damage as e:
                         say(f"DAMAGED: {e}")
         return sorted(found, key=lambda b: b.commit["start_time"])
 
 
 class Backup:
-    def __init__(self, repo, incarnation, label):
-        self.repo, self.incarnation, self.label = repo, incarnation, label
-        self.folder = os.path.join(incarnation, "backups", label)
+    """A backup, or a dump: what has a commit, a manifest and packs."""
+
+    def __init__(self, repo, incarnation, label, kind):
+        self.repo, self.label = repo, label
+        self.incarnation = incarnation
+        self.all = os.path.join(incarnation, f"{kind}s")
+        self.folder = os.path.join(self.all, label)
         self.commit = text_object(os.path.join(self.folder, "commit"),
                                   "commit")
-        if self.commit["label"] != label or self.commit["kind"] != "backup":
+        if self.commit["label"] != label or self.commit["kind"] != kind:
             raise Damage(f"{self.folder}/commit is another one's")
-        self.block_size = self.commit["block_size"]
+        self.block_size = self.commit.get("block_size")
 
     def manifest(self):
         """The manifest's lines as objects, in order."""
@@ -407,7 +419,7 @@ class Backup:
     def packs(self, key):
         """What is stored of the pack (label, attempt, number), best first."""
         label, attempt, number = key
-        name = os.path.join(self.incarnation, "backups", label,
+        name = os.path.join(self.all, label,
                             f"pack-{attempt:02}-{number:06}.zst")
         found, why = [], None
         for _, path in generations(name):
@@ -450,20 +462,27 @@ def check_path(name):
                      "a data directory")
 
 
-def decode_map(data):
-    """Runs of a map frame: (blocks, pack or None for zeros, frame, block)."""
+def decode_packs(data, what):
+    """What maps and chunk lists begin with: the packs, how many items follow,
+    and where."""
     version, n_packs = struct.unpack_from("<II", data)
     if version != 1:
-        raise Refused(f"a map of version {version}: not known here")
-    at, packs, runs = 8, [], []
+        raise Refused(f"a {what} of version {version}: not known here")
+    at, packs = 8, []
     for _ in range(n_packs):
         n = data[at]
         label = data[at + 1:at + 1 + n].decode()
         packs.append((label, *struct.unpack_from("<II", data, at + 1 + n)))
         at += 1 + n + 8
+    count, = struct.unpack_from("<I", data, at)
+    return packs, count, at + 4
+
+
+def decode_map(data):
+    """Runs of a map frame: (blocks, pack or None for zeros, frame, block)."""
+    packs, n_runs, at = decode_packs(data, "map")
     packs.append(None)
-    n_runs, = struct.unpack_from("<I", data, at)
-    at += 4
+    runs = []
     for _ in range(n_runs):
         blocks, at = leb128(data, at)
         pack, at = leb128(data, at)
@@ -844,6 +863,322 @@ def recover_wal(backup, args, output):
     return good
 
 
+# -------------------------------------------------------------------- dumps
+
+class Chunk:
+    """A piece of an item: the whole content of one frame."""
+
+    def __init__(self, pack, frame, size, rows, crc):
+        self.pack, self.frame, self.size = pack, frame, size
+        self.rows, self.crc = rows, crc
+
+    def check(self, data, where):
+        if len(data) != self.size or crc32c(data) != self.crc:
+            raise Damage(f"{where} does not hold the chunk that the list "
+                         "says")
+        return data
+
+
+def decode_chunks(data):
+    packs, n, at = decode_packs(data, "chunk list")
+    chunks = []
+    for _ in range(n):
+        pack, at = leb128(data, at)
+        frame, at = leb128(data, at)
+        size, at = leb128(data, at)
+        rows, at = leb128(data, at)
+        crc, = struct.unpack_from("<I", data, at + 16)  # after the hash
+        at += 20
+        chunks.append(Chunk(packs[pack], frame, size, rows, crc))
+    if at != len(data):
+        raise Damage("a chunk list has bytes after its end")
+    return chunks
+
+
+class Custom:
+    """An archive in pg_dump's custom format (PostgreSQL's
+    src/bin/pg_dump/pg_backup_custom.c): the beginning that pg_dump wrote,
+    then a block of data for each entry that has some. The table of contents
+    says of none where it is, so pg_restore looks for it."""
+
+    DATA, BLOBS = 1, 3
+
+    def __init__(self, out, head):
+        if head[:5] != b"PGDMP" or head[8] != 4 or head[10] != 1:
+            raise Damage("the item 'archive' is not the beginning of an "
+                         "archive in pg_dump's custom format")
+        # The compression of the data: a byte from 1.15 on, else the level.
+        packed = head[11:12] if head[5:7] >= b"\x01\x0f" else head[11:16]
+        if any(packed):
+            raise Refused("its head promises compressed data")
+        self.out = out
+        out.write(head)
+
+    def int(self, value):
+        if value >= 2**31:  # an OID: PostgreSQL's int is signed
+            value -= 2**32
+        self.out.write(struct.pack("<BI", value < 0, abs(value)))
+
+    def begin(self, block, dump_id):
+        self.out.write(bytes([block]))
+        self.int(dump_id)
+
+    def data(self, data):
+        if data:
+            self.int(len(data))
+            self.out.write(data)
+
+    def end(self):
+        self.int(0)
+
+
+class Rows:
+    """A table's rows into an archive."""
+
+    BLOCK = Custom.DATA
+    END = b"\\.\n\n\n"  # which pg_dump writes after the rows
+
+    def __init__(self, archive):
+        self.archive = archive
+
+    def put(self, data):
+        self.archive.data(data)
+
+    def whole(self):
+        return True
+
+
+class LargeObjects:
+    """Large objects into an archive: of each OID, length, bytes."""
+
+    BLOCK, END = Custom.BLOBS, b""
+
+    def __init__(self, archive):
+        self.archive, self.head, self.left = archive, b"", 0
+
+    def put(self, data):
+        while data:
+            if self.left == 0:
+                need = 12 - len(self.head)
+                self.head, data = self.head + data[:need], data[need:]
+                if len(self.head) < 12:
+                    return
+                oid, self.left = struct.unpack("<IQ", self.head)
+                self.archive.int(oid)
+            self.archive.data(data[:self.left])
+            n = min(self.left, len(data))
+            data, self.left = data[n:], self.left - n
+            if self.left == 0:
+                self.head = b""
+                self.archive.end()
+
+    def whole(self):
+        return self.left == 0 and not self.head
+
+
+class DumpReader:
+    """The items of a dump."""
+
+    KEPT = 4  # packs in memory
+
+    def __init__(self, dump):
+        self.dump, self.items, self.kept = dump, [], {}
+        packs = {}
+        for line in dump.manifest():
+            if line["type"] == "pack":
+                packs[line["index"]] = (line["label"], line["attempt"],
+                                        line["number"])
+            elif line["type"] == "data":
+                line["name"] = unescape(line["path"])
+                line["lists"] = [(packs[p], n)
+                                 for p, n in line.get("lists", ())]
+                line["chunks"] = [
+                    Chunk(packs[p], frame, size, rows, int(crc, 16))
+                    for p, frame, size, rows, _, crc in line.get("chunks", ())]
+                self.items.append(line)
+
+    def item(self, name):
+        for item in self.items:
+            if item["name"] == name:
+                return item
+        raise Damage(f"the manifest of {self.dump.label} has no '"
+                     f"{name.decode()}'")
+
+    def pack(self, key):
+        if key not in self.kept:
+            if len(self.kept) == self.KEPT:
+                self.kept.pop(next(iter(self.kept)))
+            self.kept[key] = self.dump.packs(key)
+        return self.kept[key]
+
+    def chunks(self, item):
+        def of_list(obj, number):
+            frame = obj.frame(number)
+            if frame.type != CHUNK_LIST:
+                raise Damage(f"{frame.where} is no chunk list")
+            try:
+                return decode_chunks(frame.plain())
+            except (IndexError, struct.error):
+                raise Damage(f"{frame.where} is cut short") from None
+
+        found = list(item["chunks"])
+        for key, number in item["lists"]:
+            found += first_that_holds(self.pack(key),
+                                      lambda o, n=number: of_list(o, n))
+        if sum(c.size for c in found) != item["size"]:
+            raise Damage(f"the chunks of {item['path']} are not as long as "
+                         "it is")
+        return found
+
+    @staticmethod
+    def frame(obj, chunk, item):
+        f = obj.frame(chunk.frame)
+        if f.type != DUMP_CHUNK or f.path != item["name"]:
+            raise Damage(f"{f.where} is not of {item['path']}")
+        return f
+
+    def one(self, chunk, item):
+        def read_it(obj):
+            f = self.frame(obj, chunk, item)
+            return chunk.check(f.plain(), f.where)
+
+        return first_that_holds(self.pack(chunk.pack), read_it)
+
+    def several(self, chunks, item):
+        """The same of chunks in one pack, by one zstd."""
+        obj = self.pack(chunks[0].pack)[0]
+        frames = [self.frame(obj, c, item) for c in chunks]
+        plain = zstd(b"".join(f.payload for f in frames), obj.path)
+        at, found = 0, []
+        for c, f in zip(chunks, frames):
+            found.append(c.check(plain[at:at + c.size], f.where))
+            at += c.size
+        return found
+
+    def contents(self, item):
+        """(chunk, its bytes, or None and why) in order."""
+        chunks, at = self.chunks(item), 0
+        while at < len(chunks):
+            end = at + 1
+            while end < len(chunks) and end - at < 32 and \
+                    chunks[end].pack == chunks[at].pack:
+                end += 1
+            try:
+                found = self.several(chunks[at:end], item)
+            except Damage:
+                found = [None] * (end - at)
+            for c, data in zip(chunks[at:end], found):
+                why = None
+                if data is None:
+                    try:
+                        data = self.one(c, item)
+                    except Damage as e:
+                        why = e
+                yield c, data, why
+            at = end
+
+
+class DumpRecovery:
+    """Writes a dump into a file."""
+
+    def __init__(self, dump, out):
+        self.reader, self.out = DumpReader(dump), out
+        self.good = True
+
+    def lost(self, item, why, what):
+        self.good = False
+        say("DAMAGED:", why)
+        say(f"LOST: {what} of {item['path']}")
+
+    def copy(self, item, sink):
+        """What holds. Only whole rows are written: where a chunk is lost, so
+        are those of the row that went on into it or out of it."""
+        crc, rows, skipping, lost = 0, 0, False, False
+        begin = self.out.tell()  # of the row at hand
+        for chunk, data, why in self.reader.contents(item):
+            if data is not None and not skipping:
+                sink.put(data)
+                crc = crc32c(data, crc)
+                rows += chunk.rows
+            elif data is None:
+                self.lost(item, why, f"{chunk.size} bytes, about "
+                          f"{chunk.rows} rows,")
+                lost = skipping = True
+                self.out.seek(begin)
+                self.out.truncate()
+                sink = type(sink)(sink.archive)
+            if chunk.rows:
+                # The chunk after this one begins a row.
+                skipping = False
+                begin = self.out.tell()
+        if not lost and (crc != int(item["crc"], 16) or
+                         rows != item["rows"] or not sink.whole()):
+            self.lost(item, "the CRC, rows or objects are not what the "
+                      "manifest says", "something")
+
+    def small(self, name):
+        """An item that means nothing unless it is whole."""
+        found, item = b"", self.reader.item(name)
+        for _, data, why in self.reader.contents(item):
+            if data is None:
+                raise why
+            found += data
+        if crc32c(found) != int(item["crc"], 16):
+            raise Damage(f"'{item['path']}' does not have the CRC that the "
+                         "manifest says")
+        return found
+
+    def run(self):
+        if self.reader.dump.commit["dump"]["globals"]:
+            self.out.write(self.small(b"globals"))
+            return self.good
+        archive = Custom(self.out, self.small(b"archive"))
+        entries = defaultdict(list)  # several items may be of one entry
+        for item in self.reader.items:
+            if item["dump_id"]:
+                entries[item["dump_id"]].append(item)
+        for dump_id, items in sorted(entries.items()):
+            large = items[0]["name"].startswith(b"large_objects/")
+            sink = LargeObjects if large else Rows
+            archive.begin(sink.BLOCK, dump_id)
+            for item in items:
+                try:
+                    self.copy(item, sink(archive))
+                except Damage as e:
+                    self.lost(item, e, "all")
+            archive.data(sink.END)
+            archive.end()
+        return self.good
+
+
+def recover_dump(dump, path, allow_damage):
+    about = dump.commit["dump"]
+    path = os.path.abspath(path)
+    part = path + ".damaged"
+    for p in (path, part):
+        if os.path.exists(p):
+            raise Refused(f"{p} exists")
+    say(f"recovering {dump.label} of cluster {dump.commit['cluster']}")
+    with open(part, "xb") as out:
+        good = DumpRecovery(dump, out).run()
+        out.flush()
+        os.fsync(out.fileno())
+    if good or allow_damage:
+        os.rename(part, path)
+    if not good:
+        say("NOT ALL CAME BACK: see the lines with DAMAGED and LOST above")
+        return 1
+    say(f"all of {path} has the manifest's CRCs")
+    if about["globals"]:
+        say(f"To load it: psql -f {path} postgres")
+        return 0
+    say(f"To load it, with pg_restore {about['pg_dump_version']} or newer:")
+    say(f"  - pg_restore -l {path}  shows what is in it")
+    say(f"  - createdb NEW; pg_restore -d NEW {path}")
+    say(f"  - or pg_restore --create -d postgres {path}  under its own name")
+    return 0
+
+
 # -------------------------------------------------------------- command line
 
 def make_empty(path):
@@ -851,6 +1186,18 @@ def make_empty(path):
     os.chmod(path, 0o700)
     if os.listdir(path):
         raise Refused(f"{path} is not empty")
+
+
+def list_dumps(dumps):
+    for d in dumps:
+        c, about = d.commit, d.commit["dump"]
+        what = "globals"
+        if not about["globals"]:
+            name = unescape(about["database"]).decode(errors="replace")
+            what = f"database {name}, {about['tables']} tables"
+        say(f"{d.label}  cluster {c['cluster']}, PostgreSQL "
+            f"{about['server_version']}, {about['snapshot_time'][:19]} UTC, "
+            f"dump of {what}, {c['original_bytes']} bytes")
 
 
 def list_backups(backups):
@@ -871,8 +1218,9 @@ def choose(backups, label):
         raise Refused("there is no such backup; --list shows what there is")
     if len({b.incarnation for b in backups}) > 1 or label and \
             len(backups) > 1:
-        raise Refused("this is more than one cluster or backup: choose with "
-                      "--cluster and --backup; --list shows what there is")
+        raise Refused("this is more than one cluster, backup or dump: choose "
+                      "with --cluster and a whole label; --list shows what "
+                      "there is")
     return backups[-1]
 
 
@@ -897,16 +1245,20 @@ def tell_how_to_start(backup, args):
 
 def arguments():
     p = argparse.ArgumentParser(
-        description="restore a dapk-backup repository's backup with python3 "
-                    "and zstd alone")
+        description="get a backup or dump out of a dapk-backup repository with "
+                    "python3 and zstd alone")
     p.add_argument("repository", help="its directory")
-    p.add_argument("--list", action="store_true", help="show the backups")
+    p.add_argument("--list", action="store_true",
+                   help="show the backups and dumps")
     p.add_argument("--cluster", help="of this cluster only")
     p.add_argument("--backup", metavar="LABEL",
                    help="this one, or the beginning of its label "
                         "(default: the newest)")
-    p.add_argument("--output", metavar="DIR",
-                   help="the new data directory: empty or not there")
+    p.add_argument("--dump", metavar="LABEL",
+                   help="this dump, or the beginning of its label")
+    p.add_argument("--output", metavar="PATH",
+                   help="the new data directory: empty or not there; of a "
+                        "dump, the file")
     p.add_argument("--tablespace", metavar="OID=DIR", action="append",
                    default=[], help="where a tablespace goes (default: "
                    "OUTPUT.tablespace-OID)")
@@ -917,10 +1269,13 @@ def arguments():
                    help="with --wal-output: all since the backup's start, "
                         "or just what it needs")
     p.add_argument("--allow-damage", action="store_true",
-                   help="write pg_control even when files are damaged")
+                   help="write pg_control even when files are damaged, "
+                        "and a dump under its name")
     args = p.parse_args()
     if not args.list and not args.output:
-        p.error("--list or --output DIR is missing")
+        p.error("--list or --output PATH is missing")
+    if args.dump and args.backup:
+        p.error("--backup and --dump: choose one")
     return args
 
 
@@ -933,9 +1288,13 @@ def main():
             raise Refused(f"--tablespace {pair}: write OID=DIR")
         tablespaces[int(oid)] = os.path.abspath(folder)
     repo = Repository(args.repository)
+    if args.dump:
+        dump = choose(repo.backups(args.cluster, "dump"), args.dump)
+        return recover_dump(dump, args.output, args.allow_damage)
     backups = repo.backups(args.cluster)
     if args.list:
         list_backups(backups)
+        list_dumps(repo.backups(args.cluster, "dump"))
         return 0
     backup = choose(backups, args.backup)
     args.output = os.path.abspath(args.output)

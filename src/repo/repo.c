@@ -21,8 +21,9 @@
 
 static const char readme[] =
     "This directory is a repository of dapk-backup: backups of PostgreSQL\n"
-    "clusters and their write-ahead log (WAL). Nothing in it is to be edited,\n"
-    "renamed or removed by hand. Copying the whole of it is fine.\n"
+    "clusters, their write-ahead log (WAL), and dumps of databases. Nothing in\n"
+    "it is to be edited, renamed or removed by hand. Copying the whole of it is\n"
+    "fine.\n"
     "\n"
     "What is here\n"
     "\n"
@@ -33,6 +34,7 @@ static const char readme[] =
     "                               text and can be read\n"
     "    backups/LABEL/pack-*.zst   the files' content\n"
     "    backups/LABEL/manifest-*   which files there are, and where in packs\n"
+    "    dumps/LABEL/...            the same of a database that was dumped\n"
     "    wal/TIMELINE/...           archived WAL, one file a segment\n"
     "\n"
     "How to restore\n"
@@ -42,6 +44,7 @@ static const char readme[] =
     "\n"
     "    dapk-backup info --repository-url file://PATH\n"
     "    dapk-backup restore --repository-url file://PATH -D DIR\n"
+    "    dapk-backup load --repository-url file://PATH LABEL     (a dump)\n"
     "\n"
     "Without the program\n"
     "\n"
@@ -62,6 +65,9 @@ static const char readme[] =
     "\n"
     "    python3 recover.py PATH --list\n"
     "    python3 recover.py PATH --backup LABEL --output DIR\n"
+    "    python3 recover.py PATH --dump LABEL --output FILE\n"
+    "\n"
+    "  A dump comes out as a file for PostgreSQL's pg_restore.\n"
     "\n"
     "  How all of it is laid out, byte by byte, is in FORMAT.md of\n"
     "  dapk-backup's source: recover.py was written from it alone.\n";
