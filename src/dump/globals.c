@@ -3,16 +3,20 @@
 
 #include "dump/globals.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/mem.h"
 #include "core/process.h"
+#include "dump/store.h"
 #include "pg/pooler.h"
 
 /* A hundred thousand roles with their settings take some 30 MB. */
 #define GLOBALS_MAX ((size_t)512 << 20)
 #define FIXED_ARGS 10
+#define HOST_MAX 256
 
 /* Of what dump hands to pg_dump, what pg_dumpall understands of globals. */
 static const char *const shared_options[] = { "no-owner", "no-privileges",
@@ -80,7 +84,7 @@ run_pg_dumpall(struct globals *g, const struct dump_params *params,
 	argv[n++] = "-d";
 	argv[n++] = pc->dbname;
 	argv[n++] = "-l";
-	argv[n++] = g->session.database;
+	argv[n++] = pc->dbname; /* a name with = would be taken for one */
 	if (role != NULL)
 		argv[n++] = role;
 	for (i = 0; i < g->n_options; i++)
@@ -152,4 +156,96 @@ globals_free(struct globals *g)
 	session_snapshot_free(&g->snapshot);
 	session_close(&g->session);
 	memset(g, 0, sizeof(*g));
+}
+
+static void
+fill_commit(struct commit *c, struct globals *g,
+    const struct dump_params *params)
+{
+	struct commit_dump *d = &c->dump;
+	char host[HOST_MAX];
+
+	(void)snprintf(c->inc.cluster, sizeof(c->inc.cluster), "%s",
+	    params->cluster);
+	c->inc.major = g->session.major;
+	c->inc.system_id = g->session.system_id;
+	c->kind = REPO_DUMP;
+	c->program = xstrdup(PACKAGE_STRING);
+	if (gethostname(host, sizeof(host)) != 0)
+		host[0] = '\0';
+	host[sizeof(host) - 1] = '\0';
+	c->host = xstrdup(host);
+	c->from_standby = g->session.standby;
+	c->start_time = g->snapshot.time;
+	d->database = xstrdup("");
+	d->globals = true;
+	d->snapshot_lsn = g->snapshot.lsn;
+	d->snapshot_time = g->snapshot.time;
+	d->server_version = xstrdup(g->session.version);
+	d->server_version_num = (uint32_t)g->session.version_num;
+	d->pg_dump_version = xstrdup(g->tool.version);
+	d->archive_version = xstrdup("");
+	d->encoding = xstrdup(g->encoding);
+	d->options = g->options;
+	d->n_options = g->n_options;
+	g->options = NULL;
+	g->n_options = 0;
+}
+
+static int
+write_text(struct dump_store *st, const struct buf *text, struct err *err)
+{
+	const struct dump_store_item item = { .path = "globals",
+		.ranges = 1 };
+	struct dump_writer *w = NULL;
+	int rc;
+
+	if (dump_writer_new(&w, st, err) != 0)
+		return -1;
+	rc = dump_writer_begin(w, &item, err);
+	if (rc == 0)
+		rc = dump_writer_write(w, text->data, text->len, false, err);
+	if (rc == 0)
+		rc = dump_writer_end(w, err);
+	dump_writer_free(w);
+	return rc;
+}
+
+int
+globals_run(const struct dump_params *params, struct commit *out,
+    struct err *err)
+{
+	struct dump_store_params store;
+	struct dump_store *st = NULL;
+	struct globals g;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (globals_read(&g, params, err) != 0)
+		return -1;
+	fill_commit(out, &g, params);
+	store = (struct dump_store_params){
+		.repo = params->repo,
+		.inc = &out->inc,
+		.database = "",
+		.globals = true,
+		.start_time = out->start_time,
+		.compress_level = params->compress_level,
+		.full = params->full,
+		.lease_ms = params->lease_ms,
+		.refresh_age_ms = params->refresh_age_ms,
+	};
+	rc = dump_store_new(&st, &store, err);
+	if (rc == 0)
+		rc = write_text(st, &g.text, err);
+	if (rc == 0)
+		rc = dump_store_finish(st, out, err);
+	dump_store_free(st);
+	globals_free(&g);
+	if (rc != 0) {
+		commit_free(out);
+		memset(out, 0, sizeof(*out));
+		return err_wrap(err, "dump the globals");
+	}
+	return 0;
 }

@@ -7,7 +7,9 @@
  * passwords and memberships, tablespaces, settings of roles and databases.
  * The text is pg_dumpall's own, and is stored as a dump without a database.
  *
- *	globals_read(&g, &params, err);
+ *	globals_run(&params, &commit, err);	reads and stores them
+ *
+ *	globals_read(&g, &params, err);		only reads
  *	g.text ...
  *	globals_free(&g);
  *
@@ -30,6 +32,10 @@ struct globals {
 	char **options; /* what pg_dumpall was given */
 	size_t n_options;
 };
+
+/* *out is filled on success; commit_free() it then. */
+int globals_run(const struct dump_params *params, struct commit *out,
+    struct err *err) ERR_USE;
 
 /*
  * ERR_REFUSED when the user may not read the passwords of roles and did not
