@@ -30,7 +30,7 @@ int
 claim_intend(struct claim *c, const char *label, uint32_t attempt,
     const char *parent, struct err *err)
 {
-	return intent_put(c->repo, &c->inc, label, attempt, parent,
+	return intent_put(c->repo, &c->inc, c->kind, label, attempt, parent,
 	    c->intent, err);
 }
 

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "repo/commit.h"
 #include "repo/json.h"
 
 #define KIND "intent"
@@ -30,7 +31,7 @@ intent_key(const struct incarnation *inc, const char *id,
 
 int
 intent_put(struct repo *repo, const struct incarnation *inc,
-    const char *label, uint32_t attempt, const char *parent,
+    enum repo_kind kind, const char *label, uint32_t attempt, const char *parent,
     char id[INTENT_ID_TEXT], struct err *err)
 {
 	char host[INTENT_HOST_MAX], key[STORAGE_KEY_MAX];
@@ -46,8 +47,9 @@ intent_put(struct repo *repo, const struct incarnation *inc,
 		host[0] = '\0';
 	host[sizeof(host) - 1] = '\0';
 	buf_init(&b, BODY_MAX);
-	buf_printf(&b, "{\n\"id\": \"%s\",\n\"label\": \"%s\",\n"
-	    "\"attempt\": %u,\n", id, label, attempt);
+	buf_printf(&b, "{\n\"id\": \"%s\",\n\"kind\": \"%s\",\n"
+	    "\"label\": \"%s\",\n\"attempt\": %u,\n", id,
+	    repo_kind_name(kind), label, attempt);
 	if (parent[0] == '\0')
 		buf_add_str(&b, "\"parent\": null,\n");
 	else
@@ -117,6 +119,9 @@ decode(const char *json, size_t len, struct intent *i, struct err *err)
 
 	if (json_open(&j, json, len, err) != 0)
 		return -1;
+	if (json_object_get(j.root, "kind") != NULL && /* not in 0.1 */
+	    strcmp(json_get_text(&j, j.root, "kind"), "dump") == 0)
+		i->kind = REPO_DUMP;
 	json_copy_text(&j, j.root, "label", i->label, sizeof(i->label));
 	if (!label_valid(i->label))
 		json_note(&j, "label");

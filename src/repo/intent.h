@@ -3,10 +3,10 @@
 #define REPO_INTENT_H
 
 /*
- * Intents (FORMAT.md section 3.3): who is about to make a backup that refers
+ * Intents (FORMAT.md section 3.3): who is about to make a backup or dump that refers
  * to another one's packs says so before it does, so that a removal waits.
  *
- *	intent_put(repo, &inc, label, attempt, parent, id, err);
+ *	intent_put(repo, &inc, kind, label, attempt, parent, id, err);
  *	...					the backup
  *	intent_remove(repo, &inc, id, err);
  *
@@ -28,6 +28,7 @@
 
 struct intent {
 	char id[INTENT_ID_TEXT];
+	enum repo_kind kind; /* of label and parent */
 	char label[FORMAT_LABEL_MAX];
 	uint32_t attempt;
 	char parent[FORMAT_LABEL_MAX]; /* "": none */
@@ -39,7 +40,7 @@ struct intent {
 };
 
 int intent_put(struct repo *repo, const struct incarnation *inc,
-    const char *label, uint32_t attempt, const char *parent,
+    enum repo_kind kind, const char *label, uint32_t attempt, const char *parent,
     char id[INTENT_ID_TEXT], struct err *err) ERR_USE;
 
 /*

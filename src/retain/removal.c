@@ -89,6 +89,13 @@ intent_lives(const struct removal *s, const struct intent *i)
 	    !intent_process_dead(i, s->process);
 }
 
+/* Intents of the other kind concern another folder. */
+static bool
+is_ours(const struct removal *s, const struct intent *i)
+{
+	return i->kind == s->params->kind;
+}
+
 /* Is somebody making this backup, or one that refers to it? */
 static bool
 intended(const struct removal *s, const char *label)
@@ -96,7 +103,8 @@ intended(const struct removal *s, const char *label)
 	size_t i;
 
 	for (i = 0; i < s->n_intents; i++)
-		if (intent_lives(s, &s->intents[i]) &&
+		if (is_ours(s, &s->intents[i]) &&
+		    intent_lives(s, &s->intents[i]) &&
 		    (strcmp(s->intents[i].label, label) == 0 ||
 			strcmp(s->intents[i].parent, label) == 0))
 			return true;
@@ -121,16 +129,32 @@ leaves_by_mark(void *arg, const char *label)
 	const struct removal *s = arg;
 
 	return is_listed(s->params, label) ||
-	    tombstone_names_set(&s->stones, REPO_BACKUP, label);
+	    tombstone_names_set(&s->stones, s->params->kind, label);
 }
 
 /*
- * Does a usable backup stay? Where none is without damaged pages, those that
- * go included, nothing better is lost, and the newest whole one counts: else
- * one bad page of the cluster would keep everything for ever.
+ * Can `b` stand in for what is removed? Any backup can for another; a dump for
+ * one of the same database, if it has all of it or was told to leave out the
+ * same. like NULL: any.
  */
 static bool
-usable_stays(const struct survey *s)
+stands_in(const struct survey_backup *b, const struct survey_backup *like)
+{
+	if (like == NULL || like->database == NULL)
+		return true;
+	return b->database != NULL &&
+	    strcmp(b->database, like->database) == 0 &&
+	    (b->options[0] == '\0' || strcmp(b->options, like->options) == 0);
+}
+
+/*
+ * Does a usable backup, or dump of the same database, stay? Where none is
+ * without damaged pages, those that go included, nothing better is lost, and
+ * the newest whole one counts: else one bad page of the cluster would keep
+ * everything for ever.
+ */
+static bool
+usable_stays(const struct survey *s, const struct survey_backup *like)
 {
 	const struct survey_backup *b, *newest = NULL;
 	bool undamaged = false;
@@ -138,7 +162,7 @@ usable_stays(const struct survey *s)
 
 	for (i = 0; i < s->n_backups; i++) {
 		b = &s->backups[i];
-		if (!b->committed)
+		if (!b->committed || !stands_in(b, like))
 			continue;
 		if (b->usable && !b->leaving)
 			return true;
@@ -153,30 +177,60 @@ usable_stays(const struct survey *s)
 	return true;
 }
 
+/* May `b` go, which somebody wants removed, for what stays? */
+static bool
+may_go(const struct survey *s, const struct survey_backup *b)
+{
+	if (s->kind == REPO_BACKUP)
+		return usable_stays(s, NULL);
+	/* Of a dump whose commit cannot be read nothing is lost. */
+	return b->database == NULL || usable_stays(s, b);
+}
+
+static int
+refuse_last(const struct removal *s, const struct survey_backup *b,
+    struct err *err)
+{
+	const char *cluster = s->params->inc->cluster;
+
+	if (s->params->kind == REPO_BACKUP) {
+		err_set(err, ERR_REFUSED, "no usable backup of cluster %s "
+		    "would be left", cluster);
+		return err_hint(err, "take another one first: dapk-backup "
+		    "backup; or repeat this with --force");
+	}
+	if (b->database[0] == '\0') {
+		err_set(err, ERR_REFUSED, "no usable dump of the globals of "
+		    "cluster %s would be left", cluster);
+		return err_hint(err, "take another one first: dapk-backup "
+		    "dump --globals; or repeat this with --force");
+	}
+	err_set(err, ERR_REFUSED, "no usable dump%s of database %s of cluster "
+	    "%s would be left", b->options[0] == '\0' ? "" :
+	    " like this one, or of all", b->database, cluster);
+	return err_hint(err, "take another one first: dapk-backup dump %s; or "
+	    "repeat this with --force", b->database);
+}
+
 static int
 check_labels(const struct removal *s, struct err *err)
 {
 	const struct removal_params *p = s->params;
 	const struct survey_backup *b;
-	bool new = false;
 	size_t i;
 
 	for (i = 0; i < p->n_labels; i++) {
 		b = survey_backup(&s->survey, p->labels[i]);
 		if (b == NULL || !b->committed) {
-			err_set(err, ERR_NOT_FOUND, "there is no backup %s",
-			    p->labels[i]);
+			err_set(err, ERR_NOT_FOUND, "there is no %s %s",
+			    repo_kind_name(p->kind), p->labels[i]);
 			return err_hint(err, "'dapk-backup info' lists them");
 		}
-		new = new || !tombstone_names_set(&s->stones, REPO_BACKUP,
-		    p->labels[i]);
+		if (!p->force && !may_go(&s->survey, b) &&
+		    !tombstone_names_set(&s->stones, p->kind, b->label))
+			return refuse_last(s, b, err);
 	}
-	if (!new || p->force || usable_stays(&s->survey))
-		return 0;
-	err_set(err, ERR_REFUSED, "no usable backup of cluster %s would be "
-	    "left", p->inc->cluster);
-	return err_hint(err, "take another one first: dapk-backup backup; or "
-	    "repeat this with --force");
+	return 0;
 }
 
 /* May this object go, as far as its folder's state says? */
@@ -229,6 +283,13 @@ note_kept(const struct removal *s, const struct survey_object *o)
 	s->report->kept_bytes += o->size;
 }
 
+static void
+show(const struct removal *s, const char *name, uint64_t size)
+{
+	if (s->params->show != NULL)
+		s->params->show(s->params->show_arg, name, size);
+}
+
 /* Commits first, so that a crash in step 2 leaves garbage at worst. */
 static void
 collect(const struct removal *s, bool commits, struct names *out)
@@ -247,6 +308,7 @@ collect(const struct removal *s, bool commits, struct names *out)
 		if (!ripe(s, o) || tombstone_names(&s->stones, o->name))
 			continue;
 		add_name(out, o->name);
+		show(s, o->name, o->size);
 		s->report->backups += commits ? 1 : 0;
 		s->report->bytes += o->size;
 	}
@@ -258,7 +320,7 @@ collect_wal(const struct removal *s, struct names *out)
 	const struct removal_params *p = s->params;
 	size_t i;
 
-	for (i = 0; i < p->n_objects; i++)
+	for (i = 0; i < p->n_objects && p->kind == REPO_BACKUP; i++)
 		if (!survey_needs_wal(&s->survey, p->objects[i]) &&
 		    !tombstone_names(&s->stones, p->objects[i]))
 			add_name(out, p->objects[i]);
@@ -272,8 +334,8 @@ mark(struct removal *s, struct err *err)
 	size_t at, n;
 	int rc;
 
-	if (survey_read(&s->survey, p->repo, p->inc, leaves_by_mark, pulse, s,
-	    err) != 0 || check_labels(s, err) != 0)
+	if (survey_read(&s->survey, p->repo, p->inc, p->kind, leaves_by_mark,
+	    pulse, s, err) != 0 || check_labels(s, err) != 0)
 		return -1;
 	collect(s, true, &out);
 	collect(s, false, &out);
@@ -304,40 +366,56 @@ removal_mark(const struct removal_params *params, struct removal_report *report,
 	return rc;
 }
 
+/* The rest of a name in the folder of this kind; NULL: it is not in it. */
+static const char *
+in_folder(enum repo_kind kind, const char *name)
+{
+	const char *folder = repo_folder(kind);
+	const size_t len = strlen(folder);
+
+	return strncmp(name, folder, len) == 0 ? name + len : NULL;
+}
+
 static bool
-is_commit(const char *name)
+is_commit(enum repo_kind kind, const char *name)
 {
 	const char *last = strrchr(name, '/');
 
-	return strncmp(name, "backups/", 8) == 0 && last != NULL &&
-	    strcmp(last, "/commit") == 0;
+	return in_folder(kind, name) != NULL && strcmp(last, "/commit") == 0;
 }
 
-/* The label in "backups/LABEL/..."; false when it is not such a name. */
+/* The label in "dumps/LABEL/..."; false when it is not such a name. */
 static bool
-label_of(const char *name, char out[FORMAT_LABEL_MAX])
+label_of(enum repo_kind kind, const char *name, char out[FORMAT_LABEL_MAX])
 {
 	size_t len;
 
-	if (strncmp(name, "backups/", 8) != 0)
-		return false;
-	name += 8;
-	len = strcspn(name, "/");
-	if (len >= FORMAT_LABEL_MAX)
+	name = in_folder(kind, name);
+	len = name == NULL ? 0 : strcspn(name, "/");
+	if (name == NULL || len >= FORMAT_LABEL_MAX)
 		return false;
 	memcpy(out, name, len);
 	out[len] = '\0';
 	return label_valid(out);
 }
 
+/* Whose objects it names: of one kind only. */
+static enum repo_kind
+stone_kind(const struct tombstone *t)
+{
+	return t->n > 0 && in_folder(REPO_DUMP, t->objects[0]) != NULL ?
+	    REPO_DUMP : REPO_BACKUP;
+}
+
 static bool
-stone_names_backup(const struct tombstone *t, const char *label)
+stone_names(enum repo_kind kind, const struct tombstone *t,
+    const char *label)
 {
 	char of[FORMAT_LABEL_MAX];
 	size_t i;
 
-	for (i = 0; i < t->n && is_commit(t->objects[i]); i++)
-		if (label_of(t->objects[i], of) && strcmp(of, label) == 0)
+	for (i = 0; i < t->n && is_commit(kind, t->objects[i]); i++)
+		if (label_of(kind, t->objects[i], of) && strcmp(of, label) == 0)
 			return true;
 	return false;
 }
@@ -348,7 +426,7 @@ leaves_by_run(void *arg, const char *label)
 {
 	const struct removal *s = arg;
 
-	return stone_names_backup(s->due, label);
+	return stone_names(s->params->kind, s->due, label);
 }
 
 /* Has its time come? An older intent that lives, or one that refers to a
@@ -363,9 +441,9 @@ is_due(const struct removal *s, const struct tombstone *t)
 	for (i = 0; i < s->n_intents; i++) {
 		const struct intent *in = &s->intents[i];
 
-		if (intent_lives(s, in) && (in->mtime < t->mtime ||
-		    stone_names_backup(t, in->parent) ||
-		    stone_names_backup(t, in->label)))
+		if (is_ours(s, in) && intent_lives(s, in) && (in->mtime < t->mtime ||
+		    stone_names(in->kind, t, in->parent) ||
+		    stone_names(in->kind, t, in->label)))
 			return false;
 	}
 	return true;
@@ -383,6 +461,31 @@ remove_object(struct removal *s, const char *name, struct err *err)
 	return pulse(s, err);
 }
 
+static bool
+commits_may_go(const struct removal *s, const struct tombstone *t)
+{
+	const enum repo_kind kind = s->params->kind;
+	const struct survey_backup *b;
+	char label[FORMAT_LABEL_MAX];
+	size_t i;
+
+	for (i = 0; i < t->n && is_commit(kind, t->objects[i]); i++) {
+		if (!label_of(kind, t->objects[i], label))
+			continue;
+		b = survey_backup(&s->survey, label);
+		/* Gone by an earlier run: what is left was judged then. */
+		if (b == NULL || !b->committed) {
+			if (kind == REPO_BACKUP &&
+			    !usable_stays(&s->survey, NULL))
+				return false;
+			continue;
+		}
+		if (!may_go(&s->survey, b))
+			return false;
+	}
+	return true;
+}
+
 /*
  * What is left when they are gone is judged before the first of them goes. 1:
  * go on; 0: this tombstone waits until there is a usable backup.
@@ -395,18 +498,19 @@ remove_commits(struct removal *s, struct err *err)
 	const struct survey_object *o;
 	size_t i;
 
-	if (t->n == 0 || !is_commit(t->objects[0]))
+	if (t->n == 0 || !is_commit(p->kind, t->objects[0]))
 		return 1;
 	survey_free(&s->survey);
-	if (survey_read(&s->survey, p->repo, p->inc, leaves_by_run, pulse, s,
-	    err) != 0)
+	if (survey_read(&s->survey, p->repo, p->inc, p->kind, leaves_by_run,
+	    pulse, s, err) != 0)
 		return -1;
-	if (!usable_stays(&s->survey) && !t->forced) {
-		log_warning("tombstone %s waits: without the backups that it "
-		    "names no usable one would be left", t->id);
+	if (!t->forced && !commits_may_go(s, t)) {
+		log_warning("tombstone %s waits: without the %ss that it "
+		    "names no usable one would be left", t->id,
+		    repo_kind_name(p->kind));
 		return 0;
 	}
-	for (i = 0; i < t->n && is_commit(t->objects[i]); i++) {
+	for (i = 0; i < t->n && is_commit(p->kind, t->objects[i]); i++) {
 		o = survey_find(&s->survey, t->objects[i]);
 		if (o == NULL)
 			continue; /* an earlier run did it */
@@ -426,8 +530,9 @@ read_again(struct removal *s, struct err *err)
 	char (*labels)[FORMAT_LABEL_MAX];
 	size_t i, n, same = 0;
 
-	if (lease_confirm(p->lease, err) != 0 || catalogue_backups(p->repo,
-	    p->inc, &labels, &n, NULL, err) != 0)
+	if (lease_confirm(p->lease, err) != 0 || (p->kind == REPO_DUMP ?
+	    catalogue_dumps(p->repo, p->inc, &labels, &n, NULL, err) :
+	    catalogue_backups(p->repo, p->inc, &labels, &n, NULL, err)) != 0)
 		return -1;
 	for (i = 0; i < n; i++) {
 		const struct survey_backup *b =
@@ -440,7 +545,16 @@ read_again(struct removal *s, struct err *err)
 	if (same == n && s->survey.n > 0)
 		return 0;
 	survey_free(&s->survey);
-	return survey_read(&s->survey, p->repo, p->inc, NULL, pulse, s, err);
+	return survey_read(&s->survey, p->repo, p->inc, p->kind, NULL,
+	    pulse, s, err);
+}
+
+/* Our lease is for one folder, and WAL goes with backups. */
+static bool
+is_ours_to_remove(enum repo_kind kind, const char *name)
+{
+	return in_folder(kind, name) != NULL ||
+	    (kind == REPO_BACKUP && strncmp(name, "wal/", 4) == 0);
 }
 
 static int
@@ -452,13 +566,18 @@ remove_rest(struct removal *s, struct err *err)
 	size_t i, batch = 0;
 
 	survey_free(&s->survey);
-	if (survey_read(&s->survey, p->repo, p->inc, NULL, pulse, s, err) != 0)
+	if (survey_read(&s->survey, p->repo, p->inc, p->kind, NULL,
+	    pulse, s, err) != 0)
 		return -1;
 	for (i = 0; i < t->n; i++) {
 		const char *name = t->objects[i];
 
-		if (is_commit(name))
+		if (is_commit(p->kind, name))
 			continue;
+		if (!is_ours_to_remove(p->kind, name)) {
+			s->report->kept++;
+			continue;
+		}
 		if (batch++ % BATCH == 0 && read_again(s, err) != 0)
 			return -1;
 		o = survey_find(&s->survey, name);
@@ -468,7 +587,7 @@ remove_rest(struct removal *s, struct err *err)
 			s->report->kept++;
 			continue;
 		}
-		if (o == NULL && strncmp(name, "backups/", 8) == 0)
+		if (o == NULL && in_folder(p->kind, name) != NULL)
 			continue; /* an earlier run did it */
 		if (remove_object(s, name, err) != 0)
 			return -1;
@@ -497,7 +616,8 @@ remove_dead_intents(struct removal *s, struct err *err)
 	size_t i;
 
 	for (i = 0; i < s->n_intents; i++) {
-		if (intent_lives(s, &s->intents[i]))
+		if (!is_ours(s, &s->intents[i]) ||
+		    intent_lives(s, &s->intents[i]))
 			continue;
 		if (intent_remove(s->params->repo, s->params->inc,
 		    s->intents[i].id, err) != 0)
@@ -515,6 +635,8 @@ run(struct removal *s, struct err *err)
 	for (i = 0; i < s->stones.n; i++) {
 		const struct tombstone *t = &s->stones.list[i];
 
+		if (stone_kind(t) != s->params->kind)
+			continue;
 		if (!is_due(s, t)) {
 			int64_t due = t->mtime + s->params->grace_us;
 

@@ -27,15 +27,19 @@
 struct removal_params {
 	struct repo *repo;
 	const struct incarnation *inc;
-	/* On LEASE_BACKUPS; renewed here. A dry run may do without (NULL). */
+	enum repo_kind kind; /* a run is for backups and WAL, or for dumps */
+	/* lease_name(kind); renewed here. A dry run may do without (NULL). */
 	struct lease *lease;
 	int64_t grace_us;     /* 0: the next run may remove */
-	const char *const *labels; /* removal_mark: backups to be removed */
+	const char *const *labels; /* removal_mark: what is to be removed */
 	size_t n_labels;
 	const char *const *objects; /* and WAL objects: "wal/..." */
 	size_t n_objects;
 	bool force;   /* the last usable backup too */
 	bool dry_run; /* put and remove nothing, only report */
+	/* removal_mark: each object that would go, commits first; or NULL. */
+	void (*show)(void *arg, const char *name, uint64_t size);
+	void *show_arg;
 };
 
 struct removal_report {
@@ -52,9 +56,9 @@ struct removal_report {
 };
 
 /*
- * Labels that are not backups are ERR_NOT_FOUND; one that has a tombstone
- * already is passed over. ERR_REFUSED when no usable backup would stay,
- * unless forced. Garbage of attempts that ended without a commit more than
+ * Labels that are not there are ERR_NOT_FOUND; one that has a tombstone
+ * already is passed over. ERR_REFUSED when no usable backup, or dump of the
+ * same database that has as much of it, would stay, unless forced. Garbage of attempts that ended without a commit more than
  * the grace period ago is marked too.
  */
 int removal_mark(const struct removal_params *params, struct removal_report *report,

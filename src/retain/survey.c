@@ -9,10 +9,9 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "repo/pack.h"
 #include "repo/packset.h"
 #include "repo/walstore.h"
-
-#define FOLDER "backups/"
 
 static void
 parse_manifest(const char *name, struct survey_object *o)
@@ -65,7 +64,8 @@ note(void *arg, const struct storage_entry *entry, struct err *err)
 
 	if (entry->is_directory || !parse(entry->name, &o))
 		return 0;
-	o.name = xasprintf(FOLDER "%s", entry->name);
+	o.id.kind = s->kind;
+	o.name = xasprintf("%s%s", repo_folder(s->kind), entry->name);
 	if ((s->n & (s->n + 1)) == 0 || s->n == 0)
 		s->objects = xreallocarray(s->objects, 2 * s->n + 2,
 		    sizeof(*s->objects));
@@ -83,16 +83,7 @@ by_name(const void *a, const void *b)
 static int
 by_pack(const void *a, const void *b)
 {
-	const struct pack_id *x = a, *y = b;
-	int order = strcmp(x->label, y->label);
-
-	if (order != 0)
-		return order;
-	if (x->attempt != y->attempt)
-		return x->attempt < y->attempt ? -1 : 1;
-	if (x->number != y->number)
-		return x->number < y->number ? -1 : 1;
-	return 0;
+	return pack_id_compare(a, b);
 }
 
 static void
@@ -133,8 +124,8 @@ objects_of(const struct survey *s, const struct pack_id *id)
 	struct range r = { NULL, 0 };
 	size_t low = 0, high = s->n, mid, len;
 
-	len = (size_t)snprintf(start, sizeof(start),
-	    FOLDER "%s/pack-%02u-%06u.", id->label, id->attempt, id->number);
+	len = (size_t)snprintf(start, sizeof(start), "%s%s/pack-%02u-%06u.",
+	    repo_folder(s->kind), id->label, id->attempt, id->number);
 	while (low < high) {
 		mid = low + (high - low) / 2;
 		if (strcmp(s->objects[mid].name, start) < 0)
@@ -222,7 +213,8 @@ whole(struct survey *s, const struct commit *c, const struct place *at)
 			return false;
 	for (i = 0; i < c->n_parts; i++) {
 		(void)snprintf(name, sizeof(name),
-		    FOLDER "%s/manifest-%02zu.", c->label, i);
+		    "%s%s/manifest-%02zu.", repo_folder(s->kind), c->label,
+		    i);
 		if (survey_find(s, name) == NULL)
 			return false;
 	}
@@ -250,6 +242,22 @@ add_refs(struct survey *s, const struct commit *c)
 	s->n_refs = kept;
 }
 
+static void
+note_dump(struct survey_backup *b, const struct commit_dump *d)
+{
+	struct buf list;
+	size_t i;
+
+	buf_init(&list, FORMAT_TEXT_MAX);
+	for (i = 0; i < d->n_options; i++) {
+		buf_add_str(&list, d->options[i]);
+		buf_add_byte(&list, '\n');
+	}
+	b->database = xstrdup(d->database);
+	b->options = xstrdup(buf_str(&list));
+	buf_free(&list);
+}
+
 static int
 read_commit(struct survey *s, struct survey_backup *b, struct repo *repo,
     const struct incarnation *inc, struct err *err)
@@ -257,14 +265,15 @@ read_commit(struct survey *s, struct survey_backup *b, struct repo *repo,
 	const struct place at = { repo, inc };
 	struct commit c;
 
-	if (commit_get(repo, inc, b->label, &c, err) != 0) {
+	if (commit_get_kind(repo, inc, s->kind, b->label, &c, err) != 0) {
 		if (b->leaving && err->code != ERR_STORAGE &&
 		    err->code != ERR_CANCELLED) {
 			err_clear(err); /* it goes, and counts for nothing */
 			return 0;
 		}
-		err_wrap(err, "nothing is removed, since what backup %s "
-		    "refers to is not known", b->label);
+		err_wrap(err, "nothing is removed, since what %s %s "
+		    "refers to is not known", repo_kind_name(s->kind),
+		    b->label);
 		return err_hint(err, "if it is damaged for good, remove it: "
 		    "dapk-backup expire --backup=%s", b->label);
 	}
@@ -272,6 +281,8 @@ read_commit(struct survey *s, struct survey_backup *b, struct repo *repo,
 		add_refs(s, &c);
 	b->whole = whole(s, &c, &at);
 	b->usable = b->whole && c.damaged_count == 0;
+	if (s->kind == REPO_DUMP)
+		note_dump(b, &c.dump);
 	b->n_parts = (uint32_t)c.n_parts;
 	b->timeline = c.timeline;
 	memcpy(b->wal_first, c.wal_first, sizeof(b->wal_first));
@@ -282,15 +293,17 @@ read_commit(struct survey *s, struct survey_backup *b, struct repo *repo,
 
 int
 survey_read(struct survey *out, struct repo *repo,
-    const struct incarnation *inc, survey_leaving_fn leaving,
-    survey_pulse_fn pulse, void *arg, struct err *err)
+    const struct incarnation *inc, enum repo_kind kind,
+    survey_leaving_fn leaving, survey_pulse_fn pulse, void *arg,
+    struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
 	size_t i;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	repo_key(inc, FOLDER, key);
+	out->kind = kind;
+	repo_key(inc, repo_folder(kind), key);
 	rc = storage_list(repo->st, key, false, note, out, err);
 	if (rc == 0 && out->n > 0)
 		qsort(out->objects, out->n, sizeof(*out->objects), by_name);
@@ -317,6 +330,10 @@ survey_free(struct survey *s)
 
 	for (i = 0; i < s->n; i++)
 		free(s->objects[i].name);
+	for (i = 0; i < s->n_backups; i++) {
+		free(s->backups[i].database);
+		free(s->backups[i].options);
+	}
 	free(s->objects);
 	free(s->backups);
 	free(s->refs);

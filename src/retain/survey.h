@@ -3,10 +3,11 @@
 #define RETAIN_SURVEY_H
 
 /*
- * What an incarnation's backups consist of, and which of their objects
- * something still refers to. Read while the lease on them is held.
+ * What an incarnation's backups, or its dumps, consist of, and which of their
+ * objects something still refers to. Read while the lease on them is held. A
+ * dump refers to dumps' packs only, so each kind is surveyed by itself.
  *
- *	survey_read(&s, repo, &inc, leaving, n, pulse, arg, err);
+ *	survey_read(&s, repo, &inc, kind, leaving, pulse, arg, err);
  *	survey_keeps(&s, &s.objects[i]);
  *	survey_free(&s);
  *
@@ -29,7 +30,7 @@ enum survey_kind {
 };
 
 struct survey_object {
-	char *name; /* "backups/LABEL/pack-01-000000.zst" */
+	char *name; /* "backups/LABEL/pack-01-000000.zst", or in "dumps/" */
 	enum survey_kind kind;
 	uint32_t generation; /* pack, mark, manifest */
 	uint32_t part;	     /* manifest */
@@ -40,12 +41,15 @@ struct survey_object {
 	bool bad;    /* pack: what is there does not hold */
 };
 
-struct survey_backup {
+struct survey_backup { /* or dump */
 	char label[FORMAT_LABEL_MAX];
 	bool committed;
 	bool leaving; /* committed, and does not count any more */
 	bool whole;   /* all that it refers to is there */
 	bool usable;  /* whole and without damaged pages */
+	/* Of a dump whose commit can be read; else NULL. */
+	char *database; /* "": globals */
+	char *options;	/* one a line; "": all of the database */
 	uint32_t n_parts;
 	uint32_t timeline;
 	char wal_first[WAL_SEGMENT_NAME_LEN + 1];
@@ -55,6 +59,7 @@ struct survey_backup {
 };
 
 struct survey {
+	enum repo_kind kind;
 	struct survey_object *objects; /* ascending by name */
 	size_t n;
 	struct survey_backup *backups; /* ascending by label */
@@ -74,8 +79,9 @@ typedef int (*survey_pulse_fn)(void *arg, struct err *err);
  * is an error: nobody knows what it refers to.
  */
 int survey_read(struct survey *out, struct repo *repo,
-    const struct incarnation *inc, survey_leaving_fn leaving,
-    survey_pulse_fn pulse, void *arg, struct err *err) ERR_USE;
+    const struct incarnation *inc, enum repo_kind kind,
+    survey_leaving_fn leaving, survey_pulse_fn pulse, void *arg,
+    struct err *err) ERR_USE;
 void survey_free(struct survey *s); /* a zeroed one too */
 
 /* NULL when it is not there. */

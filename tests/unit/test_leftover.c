@@ -143,7 +143,7 @@ the_newest_open_folder_is_found_with_a_free_number(void **state)
 	assert_string_equal(found.label, label);
 	assert_int_equal(found.attempts, 1);
 	/* One that died before its first pack, and one after its manifest. */
-	OK(intent_put(f->repo, &f->inc, label, 4, "", id, &err));
+	OK(intent_put(f->repo, &f->inc, REPO_BACKUP, label, 4, "", id, &err));
 	OK(leftover_find(f->repo, &f->inc, time_now(), &found, &err));
 	assert_int_equal(found.attempts, 4);
 	key = xasprintf(FOLDER "%s/manifest-00.g5.zst", label);

@@ -24,6 +24,7 @@ struct place {
 	struct storage *mem;
 	struct repo *repo;
 	struct incarnation inc;
+	enum repo_kind kind;
 	int64_t clock;
 	uint32_t seed;
 	/* The model: what each backup refers to. */
@@ -31,6 +32,8 @@ struct place {
 	bool removed[BACKUPS_MAX]; /* asked for */
 	int n;
 };
+
+static enum repo_kind next_kind; /* of the places that setup() makes */
 
 static int
 setup(void **state)
@@ -48,6 +51,7 @@ setup(void **state)
 	p->inc.major = 15;
 	p->inc.system_id = UINT64_C(7312345678901234567);
 	p->seed = 1;
+	p->kind = next_kind;
 	*state = p;
 	return 0;
 }
@@ -95,13 +99,32 @@ pack_key(struct place *p, const struct pack_id *id, char *key)
 }
 
 static void
+label_key(struct place *p, const char *label, const char *tail, char *key)
+{
+	(void)snprintf(key, STORAGE_KEY_MAX, FOLDER "%s%s/%s",
+	    repo_folder(p->kind), label, tail);
+}
+
+static void
 make_label(int i, char label[FORMAT_LABEL_MAX])
 {
 	(void)snprintf(label, FORMAT_LABEL_MAX, "20261101T%06dZ-%016d",
 	    i, i);
 }
 
-/* What the next backup stores; its commit is not put yet. */
+static void
+make_dump(struct commit_dump *d, const char *database)
+{
+	d->database = xstrdup(database);
+	d->globals = database[0] == '\0';
+	d->server_version = xstrdup("15.20");
+	d->server_version_num = 150020;
+	d->pg_dump_version = xstrdup("15.20");
+	d->archive_version = xstrdup(d->globals ? "" : "1.14");
+	d->encoding = xstrdup("UTF8");
+}
+
+/* What the next backup or dump stores; its commit is not put yet. */
 static struct commit *
 store(struct place *p)
 {
@@ -112,6 +135,9 @@ store(struct place *p)
 	memset(c, 0, sizeof(*c));
 	make_label(p->n, c->label);
 	c->inc = p->inc;
+	c->kind = p->kind;
+	if (p->kind == REPO_DUMP)
+		make_dump(&c->dump, "shop");
 	c->method = xstrdup("local");
 	c->program = xstrdup("test");
 	c->host = xstrdup("test");
@@ -132,14 +158,14 @@ store(struct place *p)
 
 		memcpy(pack->id.label, c->label, sizeof(pack->id.label));
 		pack->id.attempt = 1;
+		pack->id.kind = p->kind;
 		pack->id.number = (uint32_t)i;
 		pack->size = 100 + (uint64_t)i;
 		pack->live = 1;
 		pack_key(p, &pack->id, key);
 		put_bytes(p, key, pack->size);
 	}
-	(void)snprintf(key, sizeof(key), FOLDER
-	    "backups/%s/manifest-00.zst", c->label);
+	label_key(p, c->label, "manifest-00.zst", key);
 	put_bytes(p, key, 10);
 	p->n++;
 	return c;
@@ -180,8 +206,7 @@ committed(struct place *p, int i)
 {
 	char key[STORAGE_KEY_MAX];
 
-	(void)snprintf(key, sizeof(key), FOLDER "backups/%s/commit",
-	    p->commits[i].label);
+	label_key(p, p->commits[i].label, "commit", key);
 	return exists(p, key);
 }
 
@@ -214,14 +239,13 @@ all_commits_restore(struct place *p)
 			if (!exists(p, key))
 				fail_msg("%s needs %s", c->label, key);
 		}
-		(void)snprintf(key, sizeof(key), FOLDER
-		    "backups/%s/manifest-00.zst", c->label);
+		label_key(p, c->label, "manifest-00.zst", key);
 		assert_true(exists(p, key));
 	}
 }
 
 struct count {
-	int packs, manifests, commits, stones, all;
+	int packs, manifests, commits, stones, intents, all;
 };
 
 static int
@@ -234,6 +258,7 @@ count_one(void *arg, const struct storage_entry *entry, struct err *e)
 	n->manifests += strstr(entry->name, "/manifest-") != NULL;
 	n->commits += strstr(entry->name, "/commit") != NULL;
 	n->stones += strncmp(entry->name, "tombstones/", 11) == 0;
+	n->intents += strncmp(entry->name, "intents/", 8) == 0;
 	return 0;
 }
 
@@ -277,10 +302,10 @@ static int
 try_expire(struct place *p, const char *label, bool force, bool dry,
     struct removal_report *did, struct removal_report *marked)
 {
-	struct lease_params lp = { .name = LEASE_BACKUPS,
+	struct lease_params lp = { .name = lease_name(p->kind),
 		.purpose = "expire" };
 	struct removal_params sp = { .repo = p->repo, .inc = &p->inc,
-		.grace_us = GRACE, .labels = &label,
+		.kind = p->kind, .grace_us = GRACE, .labels = &label,
 		.n_labels = label != NULL, .force = force, .dry_run = dry };
 	struct lease *lease;
 	int rc;
@@ -515,7 +540,7 @@ an_intent_that_lives_holds_removal_up(void **state)
 	(void)backup(p, -1);
 	expire(p, p->commits[0].label);
 	pass_time(p, GRACE - HOUR);
-	OK(intent_put(p->repo, &p->inc, LABEL_A, 1, p->commits[0].label, id,
+	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1, p->commits[0].label, id,
 	    &err));
 	pass_time(p, HOUR);
 	expire(p, NULL);
@@ -529,7 +554,7 @@ an_intent_that_lives_holds_removal_up(void **state)
 	assert_false(committed(p, 0));
 	/* One that ended holds nothing up. */
 	(void)backup(p, -1);
-	OK(intent_put(p->repo, &p->inc, LABEL_A, 1, p->commits[1].label, id,
+	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1, p->commits[1].label, id,
 	    &err));
 	expire(p, p->commits[1].label);
 	pass_time(p, GRACE);
@@ -546,10 +571,11 @@ put_intent_of(struct place *p, pid_t pid)
 
 	lease_process(process);
 	(void)snprintf(text, sizeof(text), "{\"id\": \"0123456789abcdef\", "
+	    "\"kind\": \"%s\", "
 	    "\"label\": \"" LABEL_A "\", \"attempt\": 1, \"parent\": "
 	    "\"%s\", \"host\": \"h\", \"pid\": %ld, \"process\": \"%s\", "
 	    "\"started\": \"2026-11-01 00:00:00+00\"}",
-	    p->commits[0].label, (long)pid, process);
+	    repo_kind_name(p->kind), p->commits[0].label, (long)pid, process);
 	repo_key(&p->inc, "intents/0123456789abcdef", key);
 	OK(repo_put_text(p->repo, key, "intent", text, strlen(text), &err));
 }
@@ -567,7 +593,7 @@ an_intent_of_a_process_that_died_holds_nothing_up(void **state)
 	(void)backup(p, -1);
 	expire(p, p->commits[0].label);
 	pass_time(p, GRACE - HOUR);
-	OK(intent_put(p->repo, &p->inc, LABEL_A, 1, p->commits[0].label, id,
+	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1, p->commits[0].label, id,
 	    &err));
 	pass_time(p, HOUR);
 	expire(p, NULL);
@@ -597,7 +623,7 @@ garbage_of_dead_attempts_goes_and_of_living_ones_stays(void **state)
 	pass_time(p, GRACE);
 	young = store(p);
 	(void)dead;
-	OK(intent_put(p->repo, &p->inc, young->label, 1, "", id, &err));
+	OK(intent_put(p->repo, &p->inc, p->kind, young->label, 1, "", id, &err));
 	expire(p, NULL);
 	pass_time(p, GRACE - HOUR);
 	expire(p, NULL);
@@ -694,8 +720,7 @@ a_commit_that_cannot_be_read_stops_all_but_its_own_removal(void **state)
 	(void)backup(p, -1);
 	(void)backup(p, 0);
 	(void)backup(p, 1);
-	(void)snprintf(key, sizeof(key), FOLDER "backups/%s/commit",
-	    p->commits[1].label);
+	label_key(p, p->commits[1].label, "commit", key);
 	OK(storage_remove(p->mem, key, &err));
 	put_bytes(p, key, 50);
 	FAILS(try_expire(p, p->commits[0].label, false, false, &did,
@@ -724,7 +749,7 @@ build(struct place *p)
 }
 
 static void
-fail_everywhere(bool torn)
+fail_everywhere_kind(bool torn)
 {
 	struct place *p;
 	struct removal_report did, marked;
@@ -768,6 +793,15 @@ fail_everywhere(bool torn)
 	}
 	print_message("%u calls\n", n - 1);
 	assert_true(n > 60);
+}
+
+static void
+fail_everywhere(bool torn)
+{
+	fail_everywhere_kind(torn);
+	next_kind = REPO_DUMP;
+	fail_everywhere_kind(torn);
+	next_kind = REPO_BACKUP;
 }
 
 static void
@@ -817,8 +851,7 @@ random_history(uint32_t seed)
 			if (open == NULL)
 				break;
 			/* The garbage of one that slept may be gone. */
-			(void)snprintf(key, sizeof(key), FOLDER
-			    "backups/%s/manifest-00.zst", open->label);
+			label_key(p, open->label, "manifest-00.zst", key);
 			if (exists(p, key))
 				OK(commit_put(p->repo, open, &err));
 			open = NULL;
@@ -856,11 +889,145 @@ no_history_loses_what_a_commit_names(void **state)
 {
 	uint32_t seed;
 
-	for (seed = 1; seed <= 60; seed++)
+	for (seed = 1; seed <= 60; seed++) {
+		next_kind = seed % 3 == 0 ? REPO_DUMP : REPO_BACKUP;
 		random_history(seed);
+	}
+	next_kind = REPO_BACKUP;
+}
+
+static void
+the_last_good_dump_of_each_database_stays(void **state)
+{
+	struct place *p = *state;
+	struct removal_report did, marked;
+	static const char *const of[] = { "shop", "stock", "shop", "" };
+	char key[STORAGE_KEY_MAX];
+	struct commit *c;
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		c = store(p);
+		free(c->dump.database);
+		free(c->dump.archive_version);
+		c->dump.database = xstrdup(of[i]);
+		c->dump.globals = of[i][0] == '\0';
+		c->dump.archive_version = xstrdup(c->dump.globals ? "" :
+								    "1.14");
+		OK(commit_put(p->repo, c, &err));
+		pass_time(p, HOUR);
+	}
+	FAILS(try_expire(p, p->commits[1].label, false, false, &did,
+	    &marked), ERR_REFUSED);
+	assert_non_null(strstr(err.msg, "database stock"));
+	FAILS(try_expire(p, p->commits[3].label, false, false, &did,
+	    &marked), ERR_REFUSED);
+	assert_non_null(strstr(err.msg, "globals"));
+	/* The newer one of "shop" lost a pack: the older is the last. */
+	pack_key(p, &p->commits[2].packs[0].id, key);
+	OK(storage_remove(p->mem, key, &err));
+	FAILS(try_expire(p, p->commits[0].label, false, false, &did,
+	    &marked), ERR_REFUSED);
+	put_bytes(p, key, 100);
+	expire(p, p->commits[0].label);
+	/* What was forced away does not keep others from going. */
+	OK(try_expire(p, p->commits[1].label, true, false, &did, &marked));
+	pass_time(p, GRACE);
+	expire(p, NULL);
+	assert_false(committed(p, 0));
+	assert_false(committed(p, 1));
+	assert_true(committed(p, 2));
+	assert_true(committed(p, 3));
+	all_commits_restore(p);
+}
+
+static void
+a_dump_of_one_table_stands_in_for_no_whole_one(void **state)
+{
+	struct place *p = *state;
+	struct removal_report did, marked;
+	struct commit *c;
+	int i;
+
+	for (i = 0; i < 3; i++) { /* all, one table, all */
+		c = store(p);
+		if (i == 1) {
+			c->dump.options = xcalloc(1, sizeof(char *));
+			c->dump.options[0] = xstrdup("--table=t");
+			c->dump.n_options = 1;
+		}
+		if (i < 2)
+			OK(commit_put(p->repo, c, &err));
+	}
+	FAILS(try_expire(p, p->commits[0].label, false, false, &did,
+	    &marked), ERR_REFUSED);
+	expire(p, p->commits[1].label); /* the other has it all */
+	OK(commit_put(p->repo, &p->commits[2], &err));
+	expire(p, p->commits[0].label);
+	pass_time(p, GRACE);
+	expire(p, NULL);
+	assert_false(committed(p, 0));
+	assert_false(committed(p, 1));
+	assert_true(committed(p, 2));
+}
+
+static void
+backups_and_dumps_are_removed_apart(void **state)
+{
+	struct place *p = *state;
+	char id[INTENT_ID_TEXT];
+	int i;
+
+	for (i = 0; i < 4; i++) { /* dumps 0 and 1, backups 2 and 3 */
+		p->kind = i < 2 ? REPO_DUMP : REPO_BACKUP;
+		(void)backup(p, -1);
+	}
+	expire(p, p->commits[2].label);
+	p->kind = REPO_DUMP;
+	expire(p, p->commits[0].label);
+	pass_time(p, GRACE - HOUR);
+	/* A dump that is being made holds up no removal of backups. */
+	OK(intent_put(p->repo, &p->inc, REPO_DUMP, LABEL_A, 1,
+	    p->commits[1].label, id, &err));
+	pass_time(p, HOUR);
+	OK(intent_put(p->repo, &p->inc, REPO_DUMP, LABEL_A, 2,
+	    p->commits[0].label, id, &err));
+	p->kind = REPO_BACKUP;
+	expire(p, NULL);
+	assert_false(committed(p, 2));
+	assert_true(committed(p, 3));
+	p->kind = REPO_DUMP;
+	expire(p, NULL);
+	assert_true(committed(p, 0));
+	assert_int_equal(count(p).stones, 1);
+	/* Nor does a run for backups end a dump's intents, however old. */
+	pass_time(p, GRACE);
+	p->kind = REPO_BACKUP;
+	expire(p, NULL);
+	assert_int_equal(count(p).intents, 2);
+	p->kind = REPO_DUMP;
+	expire(p, NULL);
+	assert_int_equal(count(p).intents, 0);
+	assert_false(committed(p, 0));
+	assert_true(committed(p, 1));
+	assert_int_equal(count(p).stones, 0);
+	assert_int_equal(count(p).packs, 2 * PACKS_EACH);
+}
+
+static int
+setup_dumps(void **state)
+{
+	int rc;
+
+	next_kind = REPO_DUMP;
+	rc = setup(state);
+	next_kind = REPO_BACKUP;
+	return rc;
 }
 
 #define REMOVAL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define DUMP_TEST(f)                                                          \
+	cmocka_unit_test_setup_teardown(f, setup_dumps, teardown)
 
 int
 main(void)
@@ -882,6 +1049,22 @@ main(void)
 		REMOVAL_TEST(wal_goes_only_if_no_backup_needs_it),
 		REMOVAL_TEST(
 		    a_commit_that_cannot_be_read_stops_all_but_its_own_removal),
+		DUMP_TEST(nothing_goes_before_its_time_and_all_of_it_after),
+		DUMP_TEST(what_others_refer_to_stays_until_they_go),
+		DUMP_TEST(the_last_usable_backup_is_refused),
+		DUMP_TEST(damage_after_the_mark_keeps_the_last_usable_one),
+		DUMP_TEST(
+		    a_backup_that_commits_between_the_steps_rescues_its_packs),
+		DUMP_TEST(an_intent_that_lives_holds_removal_up),
+		DUMP_TEST(an_intent_of_a_process_that_died_holds_nothing_up),
+		DUMP_TEST(
+		    garbage_of_dead_attempts_goes_and_of_living_ones_stays),
+		DUMP_TEST(superseded_generations_and_marks_of_nothing_go),
+		DUMP_TEST(
+		    a_commit_that_cannot_be_read_stops_all_but_its_own_removal),
+		DUMP_TEST(the_last_good_dump_of_each_database_stays),
+		DUMP_TEST(a_dump_of_one_table_stands_in_for_no_whole_one),
+		DUMP_TEST(backups_and_dumps_are_removed_apart),
 		cmocka_unit_test(any_call_may_fail),
 		cmocka_unit_test(any_answer_may_be_lost),
 		cmocka_unit_test(no_history_loses_what_a_commit_names),
