@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Removal in two steps. Which backups go is said on the command line; a
- * policy would choose them here and call the same.
+ * Removal in two steps. Which backups or dumps go is said on the command
+ * line; a policy would choose them here and call the same.
  */
 #include "config.h"
 
@@ -23,7 +23,9 @@ struct expire {
 	struct incarnation *incs;
 	size_t n_incs;
 	size_t chosen; /* that has the backup; with no --backup: all */
+	enum repo_kind kind;	      /* of the label */
 	char label[FORMAT_LABEL_MAX]; /* "": none was named */
+	struct err locked; /* what was passed over, since it is in use */
 };
 
 static const char *
@@ -32,17 +34,19 @@ plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
-/* The one incarnation that has the backup that was named. */
+/* The one incarnation that has the backup or dump that was named. */
 static int
 find_backup(struct expire *e, struct err *err)
 {
 	char label[FORMAT_LABEL_MAX];
+	enum repo_kind kind;
 	size_t i, found = 0;
 
 	for (i = 0; i < e->n_incs; i++) {
-		if (catalogue_find(e->repo, &e->incs[i], e->cfg->backup,
-		    label, err) == 0) {
+		if (catalogue_find_any(e->repo, &e->incs[i], e->cfg->backup,
+			&kind, label, err) == 0) {
 			memcpy(e->label, label, sizeof(label));
+			e->kind = kind;
 			e->chosen = i;
 			found++;
 		} else if (err->code != ERR_NOT_FOUND) {
@@ -54,31 +58,40 @@ find_backup(struct expire *e, struct err *err)
 	if (found == 1)
 		return 0;
 	if (found == 0)
-		err_set(err, ERR_NOT_FOUND, "no backup of cluster %s has a "
-		    "label that begins with '%s'", e->cfg->cluster,
+		err_set(err, ERR_NOT_FOUND, "no backup or dump of cluster %s "
+		    "has a label that begins with '%s'", e->cfg->cluster,
 		    e->cfg->backup);
 	else
-		err_set(err, ERR_USAGE, "several backups of cluster %s have "
-		    "labels that begin with '%s'", e->cfg->cluster,
+		err_set(err, ERR_USAGE, "several backups or dumps of cluster "
+		    "%s have labels that begin with '%s'", e->cfg->cluster,
 		    e->cfg->backup);
 	return err_hint(err, "'dapk-backup info' lists them");
 }
 
+/* "backup", "2 backups" */
 static void
-print_run(const struct removal_report *r, bool dry_run)
+print_count(size_t n, enum repo_kind kind)
+{
+	(void)printf("%zu %s%s", n, repo_kind_name(kind), plural(n));
+}
+
+static void
+print_run(const struct removal_report *r, const struct removal_params *rp)
 {
 	char due[TIME_TEXT_MAX];
 
-	if (dry_run && r->objects > 0)
+	if (rp->dry_run && r->objects > 0)
 		(void)printf("would remove up to %zu object%s that were listed "
 		    "before\n", r->objects, plural(r->objects));
-	else if (r->objects > 0)
-		(void)printf("removed %zu object%s, %zu backup%s among them\n",
-		    r->objects, plural(r->objects), r->backups,
-		    plural(r->backups));
+	else if (r->objects > 0) {
+		(void)printf("removed %zu object%s, ", r->objects,
+		    plural(r->objects));
+		print_count(r->backups, rp->kind);
+		(void)printf(" among them\n");
+	}
 	if (r->intents > 0)
-		(void)printf("removed %zu intent%s of backups that died\n",
-		    r->intents, plural(r->intents));
+		(void)printf("removed %zu intent%s of %ss that died\n",
+		    r->intents, plural(r->intents), repo_kind_name(rp->kind));
 	if (r->waiting > 0)
 		(void)printf("%zu list%s of what is to go wait%s, the first "
 		    "until %s\n", r->waiting, plural(r->waiting),
@@ -87,62 +100,128 @@ print_run(const struct removal_report *r, bool dry_run)
 }
 
 static void
-print_mark(const struct expire *e, const struct removal_report *r)
+print_mark(const struct expire *e, const struct removal_params *rp,
+    const struct removal_report *r)
 {
-	const struct config *cfg = e->cfg;
+	const char *what = repo_kind_name(rp->kind);
+	const bool dry = rp->dry_run, named = rp->n_labels > 0;
 	char size[TEXT_SIZE_MAX];
 
-	if (e->label[0] != '\0' && r->backups == 0)
-		(void)printf("backup %s is listed already\n", e->label);
-	if (r->objects > 0 && e->label[0] != '\0' && r->backups > 0)
-		(void)printf("backup %s %s: ", e->label, cfg->dry_run ?
+	if (named && r->backups == 0)
+		(void)printf("%s %s is listed already\n", what, e->label);
+	if (r->objects > 0 && named && r->backups > 0)
+		(void)printf("%s %s %s: ", what, e->label, dry ?
 		    "would go" : "is to go");
 	if (r->objects > 0)
 		(void)printf("%zu object%s, %s, %s removed by an 'expire' "
 		    "that runs after the grace period\n", r->objects,
 		    plural(r->objects), text_human_size(r->bytes, size),
-		    cfg->dry_run ? "would be" :
-		    r->objects == 1 ? "is" : "are");
+		    dry ? "would be" : r->objects == 1 ? "is" : "are");
 	if (r->kept > 0)
 		(void)printf("%zu pack%s of it, %s, stay%s, since other "
-		    "backups refer to %s\n", r->kept, plural(r->kept),
+		    "%ss refer to %s\n", r->kept, plural(r->kept),
 		    text_human_size(r->kept_bytes, size),
-		    r->kept == 1 ? "s" : "", r->kept == 1 ? "it" : "them");
+		    r->kept == 1 ? "s" : "", what,
+		    r->kept == 1 ? "it" : "them");
 }
 
+/* Of a dry run: what would go, a line for each folder or, --verbose, object. */
+struct shown {
+	bool each;
+	char folder[FORMAT_LABEL_MAX + 16];
+	size_t n;
+	uint64_t bytes;
+};
+
+static void
+end_folder(struct shown *s)
+{
+	char size[TEXT_SIZE_MAX];
+
+	if (s->n > 0)
+		(void)printf("  %s: %zu object%s, %s\n", s->folder, s->n,
+		    plural(s->n), text_human_size(s->bytes, size));
+	s->n = 0;
+	s->bytes = 0;
+}
+
+static void
+show(void *arg, const char *name, uint64_t bytes)
+{
+	const char *label = strchr(name, '/'), *end;
+	struct shown *s = arg;
+	size_t len;
+
+	if (s->each) {
+		(void)printf("  %s, %" PRIu64 " bytes\n", name, bytes);
+		return;
+	}
+	end = label == NULL ? NULL : strchr(label + 1, '/');
+	len = end == NULL ? 0 : (size_t)(end - name);
+	if (len >= sizeof(s->folder))
+		len = 0;
+	if (strncmp(s->folder, name, len) != 0 || s->folder[len] != '\0')
+		end_folder(s);
+	memcpy(s->folder, name, len);
+	s->folder[len] = '\0';
+	s->n++;
+	s->bytes += bytes;
+}
+
+/* 1: it is there; 0: it has just gone. */
 static int
-remove_and_mark(const struct expire *e, const struct removal_params *rp,
+still_there(const struct expire *e, const struct removal_params *rp,
     struct err *err)
 {
-	struct removal_report report;
 	char again[FORMAT_LABEL_MAX];
+	int rc = rp->kind == REPO_DUMP ?
+	    catalogue_find_dump(e->repo, rp->inc, e->label, again, err) :
+	    catalogue_find(e->repo, rp->inc, e->label, again, err);
 
-	if (removal_run(rp, &report, err) != 0)
+	if (rc == 0)
+		return 1;
+	if (err->code != ERR_NOT_FOUND)
 		return -1;
-	print_run(&report, rp->dry_run);
-	if (rp->n_labels > 0 && report.backups > 0 &&
-	    catalogue_find(e->repo, rp->inc, e->label, again, err) != 0) {
-		if (err->code != ERR_NOT_FOUND)
-			return -1;
-		err_clear(err); /* it has just gone */
-		return 0;
-	}
-	if (removal_mark(rp, &report, err) != 0)
-		return -1;
-	print_mark(e, &report);
+	err_clear(err);
 	return 0;
 }
 
 static int
-expire_one(const struct expire *e, const struct incarnation *inc,
+remove_and_mark(const struct expire *e, struct removal_params *rp,
     struct err *err)
 {
+	struct shown shown = { .each = e->cfg->verbose };
+	struct removal_report report;
+	int rc = 1;
+
+	if (removal_run(rp, &report, err) != 0)
+		return -1;
+	print_run(&report, rp);
+	if (rp->n_labels > 0 && report.backups > 0)
+		rc = still_there(e, rp, err);
+	if (rc != 1)
+		return rc;
+	if (rp->dry_run) {
+		rp->show = show;
+		rp->show_arg = &shown;
+	}
+	if (removal_mark(rp, &report, err) != 0)
+		return -1;
+	end_folder(&shown);
+	print_mark(e, rp, &report);
+	return 0;
+}
+
+static int
+expire_kind(struct expire *e, const struct incarnation *inc,
+    enum repo_kind kind, struct err *err)
+{
 	const struct config *cfg = e->cfg;
-	struct lease_params lp = { .name = LEASE_BACKUPS,
+	struct lease_params lp = { .name = lease_name(kind),
 		.purpose = "expire", .valid_ms = cfg->lease_ms };
 	const char *const label = e->label;
 	struct removal_params rp = { .repo = e->repo, .inc = inc,
-		.labels = &label, .n_labels = label[0] != '\0',
+		.kind = kind, .labels = &label, .n_labels = label[0] != '\0',
 		.grace_us = (int64_t)cfg->grace_ms * 1000,
 		.force = cfg->force, .dry_run = cfg->dry_run };
 	int rc;
@@ -153,6 +232,46 @@ expire_one(const struct expire *e, const struct incarnation *inc,
 	rc = remove_and_mark(e, &rp, err);
 	lease_release(rp.lease);
 	return rc;
+}
+
+/* Where no dump was ever made nothing need be locked for them. */
+static int
+has_dumps(struct expire *e, const struct incarnation *inc, bool *out,
+    struct err *err)
+{
+	char(*labels)[FORMAT_LABEL_MAX];
+	size_t n, unfinished;
+
+	if (catalogue_dumps(e->repo, inc, &labels, &n, &unfinished, err) != 0)
+		return -1;
+	free(labels);
+	*out = n + unfinished > 0;
+	return 0;
+}
+
+/*
+ * Backups and dumps, one after the other. When a backup or dump is being made,
+ * its kind is passed over, and that is told at the end.
+ */
+static int
+expire_all(struct expire *e, const struct incarnation *inc, struct err *err)
+{
+	enum repo_kind kind;
+	bool dumps;
+
+	if (has_dumps(e, inc, &dumps, err) != 0)
+		return -1;
+	for (kind = REPO_BACKUP; kind <= REPO_DUMP; kind++) {
+		if ((kind == REPO_DUMP && !dumps) ||
+		    expire_kind(e, inc, kind, err) == 0)
+			continue;
+		if (err->code != ERR_LOCKED)
+			return -1;
+		if (e->locked.code == ERR_NONE)
+			e->locked = *err;
+		err_clear(err);
+	}
+	return 0;
 }
 
 int
@@ -169,10 +288,14 @@ cmd_expire(const struct config *cfg, struct err *err)
 	if (ret == 0 && cfg->backup != NULL) {
 		ret = find_backup(&e, err);
 		if (ret == 0)
-			ret = expire_one(&e, &e.incs[e.chosen], err);
+			ret = expire_kind(&e, &e.incs[e.chosen], e.kind, err);
 	} else {
 		for (i = 0; i < e.n_incs && ret == 0; i++)
-			ret = expire_one(&e, &e.incs[i], err);
+			ret = expire_all(&e, &e.incs[i], err);
+		if (ret == 0 && e.locked.code != ERR_NONE) {
+			*err = e.locked;
+			ret = -1;
+		}
 	}
 	free(e.incs);
 	repo_close(e.repo);

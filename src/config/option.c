@@ -236,7 +236,7 @@ const struct option option_table[] = {
 	    .value = "LABEL", AT(backup),
 	    .help = "this backup (the beginning of its label is enough): "
 		    "restore it instead of the one that fits best; with "
-		    "expire, the one to be removed" },
+		    "expire, the one, or the dump, to be removed" },
 	{ .name = "grace", .type = OPTION_DURATION,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_EXPIRE,
 	    .env = "DAPK_BACKUP_GRACE", .value = "TIME",
@@ -257,7 +257,7 @@ const struct option option_table[] = {
 	    .commands = COMMAND_RESTORE | COMMAND_EXPIRE, AT(force),
 	    .help = "with restore --delta: also over the data directory of "
 		    "another system, whose content is lost; with expire: "
-		    "also the last usable backup" },
+		    "also the last usable backup, or dump of a database" },
 	{ .name = "allow-damage", .type = OPTION_BOOL,
 	    .commands = COMMAND_RESTORE, AT(allow_damage),
 	    .help = "restore what is left of a backup whose packs are "

@@ -37,6 +37,9 @@ assert_eq "$(commits)" 5 "backups"
 note "the first: said what would go, then listed, still restorable"
 expect 0 dapk expire --backup "${LABELS[0]}" --dry-run
 assert_match "$OUT" 'would go: [0-9]+ objects'
+assert_match "$OUT" "^  backups/${LABELS[0]}: [0-9]+ objects, "
+expect 0 dapk expire --backup "${LABELS[0]}" --dry-run --verbose
+assert_match "$OUT" "^  backups/${LABELS[0]}/commit, [0-9]+ bytes"
 assert_match "$OUT" 'packs? of it, .* stays?, since other backups refer to'
 assert_eq "$(stones)" 0 "tombstones after a dry run"
 expect 0 dapk expire --backup "${LABELS[0]}"
@@ -75,7 +78,7 @@ assert_match "$OUT" 'removed [0-9]+ objects, 2 backups among them'
 assert_eq "$(commits)" 5 "backups"
 for label in "${LABELS[@]:1}"; do restores "$label"; done
 expect 1 dapk expire --backup "${LABELS[0]}"
-assert_clear_error 'no backup of cluster'
+assert_clear_error 'no backup or dump of cluster'
 assert_hint info
 
 note "what a removed backup leaves for others is no interrupted backup's: a cancelled one leaves it"
