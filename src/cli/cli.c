@@ -57,7 +57,8 @@ static const char *const examples_export[] = {
 	NULL
 };
 static const char *const examples_info[] = {
-	"dapk-backup info", "dapk-backup info --json", NULL
+	"dapk-backup info", "dapk-backup info --json",
+	"dapk-backup info 20261122T133107Z", NULL
 };
 static const char *const examples_verify[] = {
 	"dapk-backup verify", "dapk-backup verify --quick",
@@ -106,14 +107,15 @@ const struct command command_table[] = {
 	    "does it: they\nunpack with tar and start with PostgreSQL alone. "
 	    "Writes a dump as an archive for\npg_restore, or as plain SQL.",
 	    examples_export, cmd_export },
-	{ "info", COMMAND_INFO, "", 0, 0,
-	    "show backups, WAL and the window that can be recovered to",
+	{ "info", COMMAND_INFO, "[LABEL]", 0, 1,
+	    "show backups, dumps, WAL and the window that can be recovered to",
 	    "Shows what the repository holds and which points in time can be "
-	    "recovered to.",
+	    "recovered to;\nwith the beginning of a label that backup or dump "
+	    "alone, a dump with its tables.",
 	    examples_info, cmd_info },
 	{ "expire", COMMAND_EXPIRE, "", 0, 0,
-	    "remove backups, in two steps",
-	    "Lists what is to go (the backup that is named, and what nothing "
+	    "remove backups and dumps, in two steps",
+	    "Lists what is to go (the backup or dump that is named, and what nothing "
 	    "refers to), and\nremoves what an earlier run listed longer ago "
 	    "than the grace period.",
 	    examples_expire, cmd_expire },

@@ -5,6 +5,32 @@
 
 #include "cli/info.h"
 
+/* The one backup or dump that was asked for. */
+static int
+print_one(const struct config *cfg, const struct info *info,
+    struct repo *repo, struct err *err)
+{
+	struct dumpset *items = NULL;
+	struct info_found f;
+	int rc = 0;
+
+	if (info_find(info, cfg->arguments[0], &f, err) != 0)
+		return -1;
+	/* What it has is only known while its manifest can be read. */
+	if (f.set == &f.inc->dumps && f.set->list[f.index].usable &&
+	    dumpset_open(&items, repo, &f.inc->inc,
+		f.set->list[f.index].label, err) != 0)
+		return -1;
+	if (cfg->json)
+		rc = info_print_one_json(info, &f, items, stdout, err);
+	else
+		info_print_one_text(&f, items, cfg->verbose, stdout);
+	dumpset_free(items);
+	if (rc != 0)
+		return -1;
+	return f.set->list[f.index].usable ? EXIT_DONE : EXIT_DAMAGED;
+}
+
 int
 cmd_info(const struct config *cfg, struct err *err)
 {
@@ -23,6 +49,10 @@ cmd_info(const struct config *cfg, struct err *err)
 		    "in %s", cfg->cluster, cfg->repository_url);
 		(void)err_hint(err, "dapk-backup info without --cluster "
 		    "shows what is there");
+		goto out;
+	}
+	if (cfg->n_arguments > 0) {
+		ret = print_one(cfg, &info, repo, err);
 		goto out;
 	}
 	if (cfg->json && info_print_json(&info, stdout, err) != 0)

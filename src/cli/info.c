@@ -62,36 +62,36 @@ compare_backups(const void *a, const void *b)
 }
 
 static int
-collect_backups(struct info *info, struct info_incarnation *inc,
+collect_set(struct info *info, struct info_incarnation *inc,
+    enum repo_kind kind, const struct tombstone_set *stones,
     struct repo *repo, struct err *err)
 {
+	struct info_set *set = kind == REPO_DUMP ? &inc->dumps :
+						   &inc->backups;
 	char(*labels)[FORMAT_LABEL_MAX] = NULL;
-	struct tombstone_set stones;
 	size_t n = 0, i;
 	int ret = -1;
 
-	if (tombstone_list(repo, &inc->inc, &stones, err) != 0) {
-		if (!goes_on(err))
-			return -1;
-		add_problem(info, inc, err);
-		err_clear(err);
-	}
-	if (catalogue_backups(repo, &inc->inc, &labels, &n, &inc->backups.unfinished,
-	    err) != 0)
-		goto out;
-	inc->backups.list = xcalloc(n + 1, sizeof(*inc->backups.list));
+	if ((kind == REPO_DUMP ?
+	    catalogue_dumps(repo, &inc->inc, &labels, &n, &set->unfinished,
+		err) :
+	    catalogue_backups(repo, &inc->inc, &labels, &n, &set->unfinished,
+		err)) != 0)
+		return -1;
+	set->list = xcalloc(n + 1, sizeof(*set->list));
 	for (i = 0; i < n; i++) {
-		struct info_backup *b = &inc->backups.list[inc->backups.n];
+		struct info_backup *b = &set->list[set->n];
 
 		if (cancel_check(err) != 0)
 			goto out;
 		memcpy(b->label, labels[i], sizeof(b->label));
-		b->leaving = tombstone_names_set(&stones, REPO_BACKUP,
-		    b->label);
-		inc->backups.n++;
-		if (commit_get(repo, &inc->inc, b->label, &b->commit,
-		    &b->problem) == 0) {
-			inc->wal_segment_size = b->commit.wal_segment_size;
+		b->leaving = tombstone_names_set(stones, kind, b->label);
+		set->n++;
+		if (commit_get_kind(repo, &inc->inc, kind, b->label,
+			&b->commit, &b->problem) == 0) {
+			if (kind == REPO_BACKUP)
+				inc->wal_segment_size =
+				    b->commit.wal_segment_size;
 			continue;
 		}
 		memset(&b->commit, 0, sizeof(b->commit));
@@ -101,14 +101,32 @@ collect_backups(struct info *info, struct info_incarnation *inc,
 		}
 		info->damaged = true;
 	}
-	qsort(inc->backups.list, inc->backups.n, sizeof(*inc->backups.list),
-	    compare_backups);
-	info_shares(&inc->backups);
+	qsort(set->list, set->n, sizeof(*set->list), compare_backups);
+	info_shares(set);
 	ret = 0;
 out:
-	tombstone_list_free(&stones);
 	free(labels);
 	return ret;
+}
+
+static int
+collect_sets(struct info *info, struct info_incarnation *inc,
+    struct repo *repo, struct err *err)
+{
+	struct tombstone_set stones;
+	int rc;
+
+	if (tombstone_list(repo, &inc->inc, &stones, err) != 0) {
+		if (!goes_on(err))
+			return -1;
+		add_problem(info, inc, err);
+		err_clear(err);
+	}
+	rc = collect_set(info, inc, REPO_BACKUP, &stones, repo, err);
+	if (rc == 0)
+		rc = collect_set(info, inc, REPO_DUMP, &stones, repo, err);
+	tombstone_list_free(&stones);
+	return rc;
 }
 
 static void
@@ -318,8 +336,9 @@ collect_windows(struct info *info, struct info_incarnation *inc,
 		if (cancel_check(err) != 0)
 			goto out;
 		memset(&next, 0, sizeof(next));
-		if (is_there(repo, &inc->inc, set, b) && inc->n_windows > 0 && covers(
-		    &inc->windows[inc->n_windows - 1], &path, &b->commit)) {
+		if (is_there(repo, &inc->inc, set, b) && inc->n_windows > 0 &&
+		    covers(&inc->windows[inc->n_windows - 1], &path,
+			&b->commit)) {
 			b->usable = true;
 			continue;
 		}
@@ -350,6 +369,37 @@ out:
 	return ret;
 }
 
+/* Which dumps can be loaded, as far as listing tells. */
+static int
+look_at_dumps(struct info *info, struct info_incarnation *inc,
+    struct repo *repo, struct err *err)
+{
+	struct packset *set = NULL;
+	size_t i;
+	int rc;
+
+	rc = packset_new(&set, repo, &inc->inc, err);
+	for (i = 0; i < inc->dumps.n && rc == 0; i++) {
+		struct info_backup *b = &inc->dumps.list[i];
+
+		if (b->problem.code != ERR_NONE)
+			continue;
+		rc = cancel_check(err);
+		if (rc != 0)
+			break;
+		b->usable = is_there(repo, &inc->inc, set, b);
+		if (b->usable)
+			continue;
+		if (!goes_on(&b->unusable)) {
+			*err = b->unusable;
+			rc = -1;
+		}
+		info->damaged = true;
+	}
+	packset_free(set);
+	return rc;
+}
+
 int
 info_collect(struct info *out, struct repo *repo, const char *cluster,
     struct err *err)
@@ -367,7 +417,8 @@ info_collect(struct info *out, struct repo *repo, const char *cluster,
 		struct info_incarnation *inc = &out->incarnations[out->n++];
 
 		inc->inc = list[i];
-		if (collect_backups(out, inc, repo, err) != 0 ||
+		if (collect_sets(out, inc, repo, err) != 0 ||
+		    look_at_dumps(out, inc, repo, err) != 0 ||
 		    collect_wal(out, inc, repo, err) != 0 ||
 		    collect_windows(out, inc, repo, err) != 0)
 			goto out;
@@ -394,7 +445,10 @@ info_free(struct info *info)
 			free(inc->timelines[k].partials);
 			free(inc->timelines[k].conflicts);
 		}
+		for (k = 0; k < inc->dumps.n; k++)
+			commit_free(&inc->dumps.list[k].commit);
 		free(inc->backups.list);
+		free(inc->dumps.list);
 		free(inc->timelines);
 		free(inc->ranges);
 		free(inc->windows);
@@ -453,6 +507,38 @@ info_short_label(const struct info_incarnation *inc, const char *label)
 	       same = backups > dumps ? backups : dumps;
 
 	return same + 1 > LABEL_TIME ? (int)same + 1 : LABEL_TIME;
+}
+
+int
+info_find(const struct info *info, const char *prefix,
+    struct info_found *out, struct err *err)
+{
+	size_t i, k, kind, matches = 0;
+
+	for (i = 0; i < info->n; i++)
+		for (kind = 0; kind < 2; kind++) {
+			const struct info_incarnation *inc =
+			    &info->incarnations[i];
+			const struct info_set *set = kind == 0 ?
+			    &inc->backups : &inc->dumps;
+
+			for (k = 0; k < set->n; k++) {
+				if (strncmp(set->list[k].label, prefix,
+					strlen(prefix)) != 0)
+					continue;
+				matches++;
+				*out = (struct info_found){ inc, set, k };
+			}
+		}
+	if (matches == 1)
+		return 0;
+	if (matches == 0)
+		err_set(err, ERR_NOT_FOUND, "no backup or dump has a label "
+		    "that begins with '%s'", prefix);
+	else
+		err_set(err, ERR_USAGE, "%zu backups or dumps have labels "
+		    "that begin with '%s'", matches, prefix);
+	return err_hint(err, "'dapk-backup info' lists them");
 }
 
 const char *

@@ -3,13 +3,14 @@
 #define CLI_INFO_H
 
 /*
- * What `info` shows: collected once (info.c), printed as text (info_text.c)
- * or JSON (info_json.c, whose shape dapk-backup(1) documents). One thread.
+ * What `info` shows: collected once (info.c), printed as text (info_text.c,
+ * info_dump.c) or JSON (info_json.c, whose shape dapk-backup(1) documents). One thread.
  */
 #include <stdio.h>
 
 #include "core/err.h"
 #include "repo/commit.h"
+#include "repo/dumpread.h"
 #include "repo/repo.h"
 #include "repo/walreach.h"
 #include "repo/walstore.h"
@@ -110,8 +111,39 @@ int info_short_label(const struct info_incarnation *inc, const char *label);
 /* Why nothing can be recovered, when n_windows is 0. */
 const char *info_no_recovery(const struct info_incarnation *inc);
 
+/* One backup or dump. */
+struct info_found {
+	const struct info_incarnation *inc;
+	const struct info_set *set; /* inc's backups or dumps */
+	size_t index;
+};
+
+/* The one whose label begins so: ERR_NOT_FOUND, ERR_USAGE. */
+int info_find(const struct info *info, const char *prefix,
+    struct info_found *out, struct err *err) ERR_USE;
+
 void info_print_text(const struct info *info, bool verbose, FILE *out);
 int info_print_json(const struct info *info, FILE *out,
     struct err *err) ERR_USE;
+
+/* One by itself; items: of a dump that can be read, else NULL. */
+void info_print_one_text(const struct info_found *f,
+    const struct dumpset *items, bool verbose, FILE *out);
+int info_print_one_json(const struct info *info, const struct info_found *f,
+    const struct dumpset *items, FILE *out, struct err *err) ERR_USE;
+
+/* info_dump.c */
+void info_print_dump(const struct info_incarnation *inc,
+    const struct info_backup *b, bool verbose, FILE *out);
+void info_print_items(const struct dumpset *set, bool all, FILE *out);
+
+/* The largest first; the caller frees the list. */
+const struct dump_item **info_largest_items(const struct dumpset *set,
+    size_t *n);
+
+/* info_text.c: parent, references, what removing it frees. */
+void info_print_share(const struct info_incarnation *inc,
+    const struct info_set *set, const struct info_backup *b, bool verbose,
+    FILE *out);
 
 #endif

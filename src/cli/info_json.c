@@ -128,8 +128,7 @@ tablespaces_json(const struct commit *c)
 
 /* Which is not known is null. */
 static void
-set_share(json_t *j, const struct info_incarnation *inc,
-    const struct info_backup *b)
+set_share(json_t *j, const struct info_set *in, const struct info_backup *b)
 {
 	const struct info_share *s = &b->share;
 	const char *parent = b->commit.parent;
@@ -148,27 +147,94 @@ set_share(json_t *j, const struct info_incarnation *inc,
 	    json_string(parent));
 	set(j, "made", made);
 	set(j, "refers", refers);
-	set(j, "frees_bytes", inc->backups.shares_known ? number(s->frees) :
+	set(j, "frees_bytes", in->shares_known ? number(s->frees) :
 	    json_null());
 }
 
+/* What backups and dumps have in common; false: nothing more is known. */
+static bool
+set_state(json_t *j, const struct info_backup *b)
+{
+	const bool readable = b->problem.code == ERR_NONE;
+
+	set(j, "label", json_string(b->label));
+	set(j, "readable", json_boolean(readable));
+	set(j, "usable", json_boolean(b->usable));
+	if (!b->usable)
+		set(j, "problem", problem_json(readable ? &b->unusable :
+							  &b->problem));
+	if (readable)
+		set(j, "leaving", json_boolean(b->leaving));
+	return readable;
+}
+
 static json_t *
-backup_json(const struct info_incarnation *inc, const struct info_backup *b)
+dump_json(const struct info_set *in, const struct info_backup *b)
+{
+	const struct commit *c = &b->commit;
+	const struct commit_dump *d = &c->dump;
+	json_t *j = json_object(), *options = json_array();
+	size_t i;
+
+	if (!set_state(j, b)) {
+		json_decref(options);
+		return j;
+	}
+	for (i = 0; i < d->n_options; i++)
+		append(options, text(d->options[i]));
+	set(j, "database", d->globals ? json_null() : text(d->database));
+	set(j, "globals", json_boolean(d->globals));
+	set(j, "start_time", time_json(c->start_time));
+	set(j, "stop_time", time_json(c->stop_time));
+	set(j, "snapshot_time", time_json(d->snapshot_time));
+	set(j, "snapshot_lsn", lsn_json(d->snapshot_lsn));
+	set(j, "from_standby", json_boolean(c->from_standby));
+	set(j, "host", text(c->host != NULL ? c->host : ""));
+	set(j, "server_version", text(d->server_version));
+	set(j, "pg_dump_version", text(d->pg_dump_version));
+	set(j, "archive_version", text(d->archive_version));
+	set(j, "encoding", text(d->encoding));
+	set(j, "options", options);
+	set(j, "tables", number(d->tables));
+	set(j, "rows", number(d->rows));
+	set(j, "large_objects", number(d->large_objects));
+	set(j, "original_bytes", number(c->original_bytes));
+	set(j, "stored_bytes", number(c->stored_bytes));
+	set_share(j, in, b);
+	return j;
+}
+
+static json_t *
+items_json(const struct dumpset *items)
+{
+	const struct dump_item **list;
+	json_t *out = json_array(), *j;
+	size_t n, i;
+
+	list = info_largest_items(items, &n);
+	for (i = 0; i < n; i++) {
+		j = json_object();
+		set(j, "path", escaped(list[i]->path));
+		set(j, "schema", list[i]->schema == NULL ? json_null() :
+		    text(list[i]->schema));
+		set(j, "table", list[i]->name == NULL ? json_null() :
+		    text(list[i]->name));
+		set(j, "bytes", number(list[i]->size));
+		set(j, "rows", number(list[i]->rows));
+		append(out, j);
+	}
+	free(list);
+	return out;
+}
+
+static json_t *
+backup_json(const struct info_set *in, const struct info_backup *b)
 {
 	const struct commit *c = &b->commit;
 	json_t *j = json_object();
 
-	set(j, "label", json_string(b->label));
-	set(j, "readable", json_boolean(b->problem.code == ERR_NONE));
-	if (b->problem.code != ERR_NONE) {
-		set(j, "usable", json_false());
-		set(j, "problem", problem_json(&b->problem));
+	if (!set_state(j, b))
 		return j;
-	}
-	set(j, "usable", json_boolean(b->usable));
-	set(j, "leaving", json_boolean(b->leaving));
-	if (!b->usable)
-		set(j, "problem", problem_json(&b->unusable));
 	set(j, "start_time", time_json(c->start_time));
 	set(j, "stop_time", time_json(c->stop_time));
 	set(j, "start_lsn", lsn_json(c->start_lsn));
@@ -182,7 +248,7 @@ backup_json(const struct info_incarnation *inc, const struct info_backup *b)
 	set(j, "files", number(c->files));
 	set(j, "original_bytes", number(c->original_bytes));
 	set(j, "stored_bytes", number(c->stored_bytes));
-	set_share(j, inc, b);
+	set_share(j, in, b);
 	set(j, "data_checksums", json_boolean(c->data_checksums));
 	set(j, "tablespaces", tablespaces_json(c));
 	set(j, "damaged_count", number(c->damaged_count));
@@ -283,54 +349,99 @@ recovery_json(const struct info_incarnation *inc)
 	return j;
 }
 
+static void
+set_incarnation(json_t *j, const struct incarnation *inc)
+{
+	char id[24];
+
+	(void)snprintf(id, sizeof(id), "%" PRIu64, inc->system_id);
+	set(j, "cluster", json_string(inc->cluster));
+	set(j, "major", json_integer(inc->major));
+	set(j, "system_id", json_string(id));
+}
+
 static json_t *
 incarnation_json(const struct info_incarnation *inc)
 {
 	json_t *j = json_object(), *backups = json_array(),
-	       *timelines = json_array(), *problems = json_array();
-	char id[24];
+	       *dumps = json_array(), *timelines = json_array(), *problems = json_array();
 	size_t i;
 
-	(void)snprintf(id, sizeof(id), "%" PRIu64, inc->inc.system_id);
 	for (i = 0; i < inc->backups.n; i++)
-		append(backups, backup_json(inc, &inc->backups.list[i]));
+		append(backups, backup_json(&inc->backups,
+		    &inc->backups.list[i]));
+	for (i = 0; i < inc->dumps.n; i++)
+		append(dumps, dump_json(&inc->dumps, &inc->dumps.list[i]));
 	for (i = 0; i < inc->n_timelines; i++)
 		append(timelines, timeline_json(inc, &inc->timelines[i]));
 	for (i = 0; i < inc->n_problems; i++)
 		append(problems, problem_json(&inc->problems[i]));
-	set(j, "cluster", json_string(inc->inc.cluster));
-	set(j, "major", json_integer(inc->inc.major));
-	set(j, "system_id", json_string(id));
+	set_incarnation(j, &inc->inc);
 	set(j, "wal_segment_size", number(inc->wal_segment_size));
 	set(j, "recovery", recovery_json(inc));
 	set(j, "backups", backups);
 	set(j, "unfinished_backups", number(inc->backups.unfinished));
 	set(j, "removed_backups_bytes", number(inc->backups.orphan_bytes));
+	set(j, "dumps", dumps);
+	set(j, "unfinished_dumps", number(inc->dumps.unfinished));
+	set(j, "removed_dumps_bytes", number(inc->dumps.orphan_bytes));
 	set(j, "wal", timelines);
 	set(j, "problems", problems);
 	return j;
 }
 
-int
-info_print_json(const struct info *info, FILE *out, struct err *err)
+static json_t *
+repository_json(const struct info *info)
 {
-	json_t *j = json_object(), *repository = json_object(),
-	       *list = json_array();
-	size_t i;
+	json_t *j = json_object();
+
+	set(j, "url", text(info->url));
+	set(j, "id", json_string(info->repo->id_text));
+	set(j, "created", time_json(info->repo->created));
+	return j;
+}
+
+static int
+write_json(json_t *j, FILE *out, struct err *err)
+{
 	int ret = 0;
 
-	set(repository, "url", text(info->url));
-	set(repository, "id", json_string(info->repo->id_text));
-	set(repository, "created", time_json(info->repo->created));
-	for (i = 0; i < info->n; i++)
-		append(list, incarnation_json(&info->incarnations[i]));
-	set(j, "format", json_integer(1));
-	set(j, "repository", repository);
-	set(j, "incarnations", list);
 	if (json_dumpf(j, out, JSON_INDENT(2)) != 0)
 		ret = err_set(err, ERR_IO, "cannot write the JSON text");
 	else
 		(void)fputc('\n', out); /* cli_flush() tells an error */
 	json_decref(j);
 	return ret;
+}
+
+int
+info_print_json(const struct info *info, FILE *out, struct err *err)
+{
+	json_t *j = json_object(), *list = json_array();
+	size_t i;
+
+	for (i = 0; i < info->n; i++)
+		append(list, incarnation_json(&info->incarnations[i]));
+	set(j, "format", json_integer(1));
+	set(j, "repository", repository_json(info));
+	set(j, "incarnations", list);
+	return write_json(j, out, err);
+}
+
+int
+info_print_one_json(const struct info *info, const struct info_found *f,
+    const struct dumpset *items, FILE *out, struct err *err)
+{
+	const struct info_backup *b = &f->set->list[f->index];
+	const bool dump = f->set == &f->inc->dumps;
+	json_t *j = json_object(), *one = dump ? dump_json(f->set, b) :
+						 backup_json(f->set, b);
+
+	if (items != NULL)
+		set(one, "items", items_json(items));
+	set(j, "format", json_integer(1));
+	set(j, "repository", repository_json(info));
+	set_incarnation(j, &f->inc->inc);
+	set(j, dump ? "dump" : "backup", one);
+	return write_json(j, out, err);
 }

@@ -136,9 +136,9 @@ add_references(struct info_backup *b)
 static bool
 same_line(const struct info_backup *a, const struct info_backup *b)
 {
-	(void)a;
-	(void)b;
-	return true;
+	const char *x = a->commit.dump.database, *y = b->commit.dump.database;
+
+	return x == NULL || y == NULL || strcmp(x, y) == 0;
 }
 
 /* The newest that can be read, of all and of each one's line. */

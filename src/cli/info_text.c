@@ -18,42 +18,43 @@ percent(uint64_t part, uint64_t whole)
 
 /* The parent as it is listed, or that it is no more. */
 static void
-print_parent(const struct info_incarnation *inc, const char *label,
-    bool verbose, FILE *out)
+print_parent(const struct info_incarnation *inc, const struct info_set *set,
+    const char *label, bool verbose, FILE *out)
 {
 	size_t i;
 
-	for (i = 0; i < inc->backups.n; i++)
-		if (strcmp(inc->backups.list[i].label, label) == 0)
+	for (i = 0; i < set->n; i++)
+		if (strcmp(set->list[i].label, label) == 0)
 			break;
 	(void)fprintf(out, "      parent   %.*s%s\n", verbose ||
-	    i == inc->backups.n ? FORMAT_LABEL_MAX :
-	    info_short_label(inc, label), label, i == inc->backups.n ?
+	    i == set->n ? FORMAT_LABEL_MAX :
+	    info_short_label(inc, label), label, i == set->n ?
 	    ", removed meanwhile: it is not needed" : "");
 }
 
-/* What it has in common with others, and what it alone keeps. */
-static void
-print_share(const struct info_incarnation *inc, size_t i, bool verbose,
+void
+info_print_share(const struct info_incarnation *inc,
+    const struct info_set *set, const struct info_backup *b, bool verbose,
     FILE *out)
 {
-	const struct info_backup *b = &inc->backups.list[i];
 	const struct info_share *s = &b->share;
+	const char *kind = repo_kind_name(b->commit.kind);
 	char size[TEXT_SIZE_MAX];
 
 	if (b->commit.parent[0] != '\0')
-		print_parent(inc, b->commit.parent, verbose, out);
+		print_parent(inc, set, b->commit.parent, verbose, out);
 	if (s->refers_packs > 0)
 		(void)fprintf(out, "      refers   to %s that %" PRIu64
-		    " other backup%s stored, and needs %u %% of it\n",
+		    " other %s%s stored, and needs %u %% of it\n",
 		    text_human_size(s->refers_bytes, size),
-		    s->refers_backups, s->refers_backups == 1 ? "" : "s",
+		    s->refers_backups, kind, s->refers_backups == 1 ? "" : "s",
 		    percent(s->refers_live, s->refers_plain));
-	if (i != inc->backups.newest && s->made_plain > 0 && inc->backups.shares_known)
+	if (b != &set->list[b->newest] && s->made_plain > 0 &&
+	    set->shares_known)
 		(void)fprintf(out, "      alive    %u %% of what it stored is "
-		    "in the newest backup too\n",
-		    percent(s->made_live, s->made_plain));
-	if (inc->backups.shares_known)
+		    "in the newest %s too\n",
+		    percent(s->made_live, s->made_plain), kind);
+	if (set->shares_known)
 		(void)fprintf(out, "      frees    %s when it is removed\n",
 		    text_human_size(s->frees, size));
 }
@@ -84,7 +85,7 @@ print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
 	(void)fprintf(out, "      size     %s in %" PRIu64
 	    " files, stored %s\n", text_human_size(c->original_bytes,
 	    original), c->files, text_human_size(c->stored_bytes, stored));
-	print_share(inc, i, verbose, out);
+	info_print_share(inc, &inc->backups, b, verbose, out);
 	for (t = 0; t < c->n_tablespaces; t++)
 		(void)fprintf(out, "      tablespace %" PRIu32 " %s\n",
 		    c->tablespaces[t].oid, c->tablespaces[t].path);
@@ -183,10 +184,29 @@ print_windows(const struct info_incarnation *inc, FILE *out)
 	}
 }
 
+/* What is there besides those that are listed. */
+static void
+print_rest(const struct info_set *set, const char *kind, FILE *out)
+{
+	char size[TEXT_SIZE_MAX];
+
+	if (set->orphan_backups > 0)
+		(void)fprintf(out, "    and %s that %" PRIu64 " removed "
+		    "%s%s stored, since they refer to it\n",
+		    text_human_size(set->orphan_bytes, size),
+		    set->orphan_backups, kind,
+		    set->orphan_backups == 1 ? "" : "s");
+	if (!set->shares_known)
+		(void)fprintf(out, "    what each frees when it is removed is "
+		    "not known, since a commit cannot be read\n");
+	if (set->unfinished > 0)
+		(void)fprintf(out, "    and %zu unfinished (running now, or "
+		    "interrupted; harmless)\n", set->unfinished);
+}
+
 static void
 print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
 {
-	char size[TEXT_SIZE_MAX];
 	size_t i;
 
 	(void)fprintf(out, "\ncluster %s, PostgreSQL %d, system identifier %"
@@ -196,23 +216,33 @@ print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
 	(void)fprintf(out, "  backups: %zu\n", inc->backups.n);
 	for (i = 0; i < inc->backups.n; i++)
 		print_backup(inc, i, verbose, out);
-	if (inc->backups.orphan_backups > 0)
-		(void)fprintf(out, "    and %s that %" PRIu64 " removed "
-		    "backup%s stored, since they refer to it\n",
-		    text_human_size(inc->backups.orphan_bytes, size),
-		    inc->backups.orphan_backups, inc->backups.orphan_backups == 1 ? "" : "s");
-	if (!inc->backups.shares_known)
-		(void)fprintf(out, "    what each frees when it is removed is "
-		    "not known, since a commit cannot be read\n");
-	if (inc->backups.unfinished > 0)
-		(void)fprintf(out, "    and %zu unfinished (running now, or "
-		    "interrupted; harmless)\n", inc->backups.unfinished);
+	print_rest(&inc->backups, "backup", out);
+	if (inc->dumps.n + inc->dumps.unfinished > 0)
+		(void)fprintf(out, "  dumps: %zu\n", inc->dumps.n);
+	for (i = 0; i < inc->dumps.n; i++)
+		info_print_dump(inc, &inc->dumps.list[i], verbose, out);
+	print_rest(&inc->dumps, "dump", out);
 	(void)fprintf(out, "  WAL:%s\n", inc->n_timelines == 0 ? " none" :
 	    "");
 	for (i = 0; i < inc->n_timelines; i++)
 		print_timeline(inc, &inc->timelines[i], out);
 	for (i = 0; i < inc->n_problems; i++)
 		(void)fprintf(out, "  damaged: %s\n", inc->problems[i].msg);
+}
+
+void
+info_print_one_text(const struct info_found *f, const struct dumpset *items,
+    bool verbose, FILE *out)
+{
+	(void)fprintf(out, "cluster %s, PostgreSQL %d, system identifier %"
+	    PRIu64 "\n", f->inc->inc.cluster, f->inc->inc.major,
+	    f->inc->inc.system_id);
+	if (f->set == &f->inc->backups)
+		print_backup(f->inc, f->index, true, out);
+	else
+		info_print_dump(f->inc, &f->set->list[f->index], true, out);
+	if (items != NULL)
+		info_print_items(items, verbose, out);
 }
 
 void

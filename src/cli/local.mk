@@ -12,6 +12,7 @@ libdapk_a_SOURCES += \
 	%D%/cmd_verify.c \
 	%D%/help.c \
 	%D%/info.c %D%/info.h \
+	%D%/info_dump.c \
 	%D%/info_json.c \
 	%D%/info_share.c \
 	%D%/info_text.c \
