@@ -35,121 +35,6 @@ dumpjob_usable_frame(const void *payload, size_t len)
 	return len > 4 && get_le32(payload) == ZSTD_MAGIC;
 }
 
-/* --------------------------------------------- the table of contents */
-
-static int
-by_dump_id(const void *a, const void *b)
-{
-	const struct dump_item *const *x = a, *const *y = b;
-
-	if ((*x)->dump_id != (*y)->dump_id)
-		return (*x)->dump_id < (*y)->dump_id ? -1 : 1;
-	return strcmp((*x)->path, (*y)->path);
-}
-
-/* The items of tables and large objects, ascending by entry and path. */
-static const struct dump_item **
-items_by_entry(const struct dumpset *set, size_t *n)
-{
-	const struct dump_item *items = dumpset_items(set, n), **list;
-	size_t i, kept = 0;
-
-	list = xcalloc(*n + 1, sizeof(const struct dump_item *));
-	for (i = 0; i < *n; i++)
-		if (items[i].type == DUMP_ITEM_TABLE ||
-		    items[i].type == DUMP_ITEM_LARGE_OBJECTS)
-			list[kept++] = &items[i];
-	if (kept > 1)
-		qsort(list, kept, sizeof(const struct dump_item *),
-		    by_dump_id);
-	*n = kept;
-	return list;
-}
-
-/* Where the entry's items begin in the list, by halves. */
-static size_t
-first_of(const struct dump_item **list, size_t n, uint32_t dump_id)
-{
-	size_t from = 0, to = n, mid;
-
-	while (from < to) {
-		mid = from + (to - from) / 2;
-		if (list[mid]->dump_id < dump_id)
-			from = mid + 1;
-		else
-			to = mid;
-	}
-	return from;
-}
-
-static int
-check_part(const struct dump_part *part, struct err *err)
-{
-	const struct archive_entry *e = part->entry;
-	const bool table = archive_entry_is_table_data(e);
-	size_t k;
-
-	if (!table && !archive_entry_is_large_objects(e))
-		return err_set(err, ERR_UNSUPPORTED, "%s %s has data of a kind "
-		    "that is not known", e->desc, e->tag);
-	if (table && part->n != 1)
-		return err_set(err, ERR_DAMAGED, "the dump has the rows of "
-		    "table %s.%s %zu times", e->namespace == NULL ? "" :
-		    e->namespace, e->tag, part->n);
-	for (k = 0; k < part->n; k++)
-		if ((part->items[k]->type == DUMP_ITEM_TABLE) != table)
-			return err_set(err, ERR_DAMAGED, "%s is said to belong "
-			    "to %s %s", part->items[k]->path, e->desc, e->tag);
-	return 0;
-}
-
-static int
-find_parts(struct dumpjob *j, const struct dump_item **list, size_t n,
-    struct err *err)
-{
-	size_t i, at, used = 0;
-
-	j->parts = xcalloc(j->head.n + 1, sizeof(*j->parts));
-	for (i = 0; i < j->head.n; i++) {
-		struct dump_part *part = &j->parts[j->n];
-
-		if (!j->head.entries[i].had_dumper)
-			continue;
-		part->entry = &j->head.entries[i];
-		at = first_of(list, n, (uint32_t)part->entry->dump_id);
-		part->items = list + at;
-		while (at + part->n < n && part->items[part->n]->dump_id ==
-		    (uint32_t)part->entry->dump_id)
-			part->n++;
-		used += part->n;
-		j->n++;
-		if (check_part(part, err) != 0)
-			return -1;
-	}
-	if (used != n)
-		return err_set(err, ERR_DAMAGED, "the table of contents does "
-		    "not name all of the dump's data");
-	return 0;
-}
-
-static int
-read_head(struct dumpjob *j, struct err *err)
-{
-	const struct dump_item *item = dumpset_find(j->set, "archive");
-	struct buf b;
-	int ret;
-
-	if (item == NULL)
-		return err_set(err, ERR_DAMAGED,
-		    "the dump has no table of contents");
-	buf_init(&b, ARCHIVE_HEAD_MAX);
-	ret = dumpread_all(j->reader, item, &b, err);
-	if (ret == 0)
-		ret = archive_head_decode(b.data, b.len, &j->head, err);
-	buf_free(&b);
-	return ret;
-}
-
 /* -------------------------------------------------------------- output */
 
 struct gather {
@@ -322,10 +207,9 @@ check_globals(const struct export_dump_params *p, struct err *err)
 }
 
 static int
-run(struct dumpjob *j, const struct dump_item ***list, struct err *err)
+run(struct dumpjob *j, struct err *err)
 {
 	const struct export_dump_params *p = j->params;
-	size_t n = 0;
 
 	if (dumpset_check_packs(j->set, p->repo, err) != 0 ||
 	    dumpread_new(&j->reader, j->set, p->repo, err) != 0)
@@ -334,10 +218,9 @@ run(struct dumpjob *j, const struct dump_item ***list, struct err *err)
 	    dumpset_commit(j->set)->original_bytes);
 	if (dumpset_commit(j->set)->dump.globals)
 		return check_globals(p, err) != 0 ? -1 : write_out(j, err);
-	if (read_head(j, err) != 0 || choose_compression(j, err) != 0)
-		return -1;
-	*list = items_by_entry(j->set, &n);
-	if (find_parts(j, *list, n, err) != 0)
+	if (dumpparts_head(j->set, j->reader, &j->head, err) != 0 ||
+	    choose_compression(j, err) != 0 ||
+	    dumpparts_find(&j->parts, j->set, &j->head, err) != 0)
 		return -1;
 	return write_out(j, err);
 }
@@ -347,7 +230,6 @@ export_dump(const struct export_dump_params *params, struct err *err)
 {
 	struct export_dump_params chosen = *params;
 	struct dumpjob j = { .params = &chosen };
-	const struct dump_item **list = NULL;
 	int ret = dumpset_open(&j.set, params->repo, params->inc,
 	    params->label, err);
 
@@ -355,12 +237,11 @@ export_dump(const struct export_dump_params *params, struct err *err)
 		chosen.format = dumpset_commit(j.set)->dump.globals ?
 		    EXPORT_PLAIN : EXPORT_CUSTOM;
 	if (ret == 0)
-		ret = run(&j, &list, err);
+		ret = run(&j, err);
 	dumpread_free(j.reader);
 	dumpset_free(j.set);
 	archive_head_free(&j.head);
-	free(j.parts);
-	free(list);
+	dumpparts_free(&j.parts);
 	if (ret != 0 && err->code == ERR_DAMAGED)
 		(void)err_hint(err, "dapk-backup verify tells which dumps are "
 		    "whole");

@@ -186,10 +186,10 @@ submit_all(struct dumpjob *j, struct pool *p, struct err *err)
 {
 	size_t i, k;
 
-	for (i = 0; i < j->n; i++)
-		for (k = 0; k < j->parts[i].n; k++)
-			if (submit_item(j, p, &j->parts[i],
-			    j->parts[i].items[k], err) != 0)
+	for (i = 0; i < j->parts.n; i++)
+		for (k = 0; k < j->parts.list[i].n; k++)
+			if (submit_item(j, p, &j->parts.list[i],
+			    j->parts.list[i].items[k], err) != 0)
 				return -1;
 	return 0;
 }

@@ -118,12 +118,12 @@ dumpjob_custom(struct dumpjob *j, enum archive_compression compression,
 	int ret = archive_custom_new(&c.out, &j->head, compression,
 	    j->params->level, sink, arg, err);
 
-	for (i = 0; ret == 0 && i < j->n; i++) {
-		ret = archive_custom_begin(c.out, j->parts[i].entry, err);
+	for (i = 0; ret == 0 && i < j->parts.n; i++) {
+		ret = archive_custom_begin(c.out, j->parts.list[i].entry, err);
 		c.lobs.last_oid = 0;
-		for (k = 0; ret == 0 && k < j->parts[i].n; k++)
-			ret = custom_item(&c, &j->parts[i],
-			    j->parts[i].items[k], j->frames && compression ==
+		for (k = 0; ret == 0 && k < j->parts.list[i].n; k++)
+			ret = custom_item(&c, &j->parts.list[i],
+			    j->parts.list[i].items[k], j->frames && compression ==
 			    ARCHIVE_ZSTD, err);
 		if (ret == 0)
 			ret = archive_custom_end(c.out, err);
@@ -259,10 +259,10 @@ dumpjob_tar(struct dumpjob *j, archive_sink sink, void *arg, struct err *err)
 	buf_init(&t.list, LIST_MAX);
 	ret = archive_tar_new(&t.out, &j->head, commit->start_time / MICRO +
 	    TIME_UNIX_EPOCH_OFFSET, sink, arg, err);
-	for (i = 0; ret == 0 && i < j->n; i++)
-		ret = archive_entry_is_large_objects(j->parts[i].entry) ?
-		    tar_large_objects(&t, &j->parts[i], err) :
-		    tar_table(&t, &j->parts[i], err);
+	for (i = 0; ret == 0 && i < j->parts.n; i++)
+		ret = archive_entry_is_large_objects(j->parts.list[i].entry) ?
+		    tar_large_objects(&t, &j->parts.list[i], err) :
+		    tar_table(&t, &j->parts.list[i], err);
 	if (ret == 0)
 		ret = archive_tar_finish(t.out, err);
 	archive_tar_free(t.out);

@@ -8,22 +8,14 @@
 
 #include "export/dump.h"
 #include "pg/archive.h"
-#include "repo/dumpread.h"
-
-/* An entry of the table of contents that has data, and what has it. */
-struct dump_part {
-	struct archive_entry *entry;
-	const struct dump_item **items; /* large objects: several */
-	size_t n;
-};
+#include "repo/dumpparts.h"
 
 struct dumpjob {
 	const struct export_dump_params *params;
 	struct dumpset *set;
 	struct dumpread *reader; /* the calling thread's */
 	struct archive_head head;
-	struct dump_part *parts; /* in the order of the table of contents */
-	size_t n;
+	struct dumpparts parts;
 	enum archive_compression compression;
 	bool frames; /* zstd as it is stored */
 };

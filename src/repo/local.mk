@@ -4,6 +4,7 @@ libdapk_a_SOURCES += \
 	%D%/catalogue.c \
 	%D%/chunklist.c %D%/chunklist.h \
 	%D%/claim.c %D%/claim.h \
+	%D%/dumpparts.c %D%/dumpparts.h \
 	%D%/dumpread.c %D%/dumpread.h \
 	%D%/commit.c %D%/commit.h \
 	%D%/cursor.h \
