@@ -19,7 +19,8 @@
 #define TASK_RANGE_BYTES ((uint64_t)64 << 20)
 /* Ranges are never smaller than this many blocks: each costs a round trip. */
 #define TASK_RANGE_BLOCKS_MIN 64
-#define TASK_RANGES_MAX 65536
+/* Each has a chunk list or two: well below MANIFEST_LISTS_MAX. */
+#define TASK_RANGES_MAX 16384
 
 struct task_table {
 	uint64_t blocks; /* of the heap */

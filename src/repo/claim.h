@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#ifndef BACKUP_CLAIM_H
-#define BACKUP_CLAIM_H
+#ifndef REPO_CLAIM_H
+#define REPO_CLAIM_H
 
 /*
- * What keeps a backup or dump and the removal of others apart: the lease, the intent,
- * and a look after the commit.
+ * What keeps a backup or dump and the removal of others apart: the lease, the
+ * intent, and a look after the commit.
  *
  *	claim_take(&claim, repo, &inc, kind, lease_ms, err);
  *	claim_intend(&claim, label, attempt, parent, err);

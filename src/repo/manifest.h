@@ -28,6 +28,7 @@
 
 #define MANIFEST_INLINE_RUNS 8
 #define MANIFEST_INLINE_CHUNKS 8
+#define MANIFEST_LISTS_MAX 49152 /* of an item: they fit a line */
 #define MANIFEST_LINE_MAX ((size_t)1 << 20)
 #define MANIFEST_PARTS_MAX 4096
 

@@ -501,7 +501,7 @@ get_lists(struct manifest_reader *r, struct manifest_entry *e)
 {
 	struct json_reader *j = &r->line;
 	const json_t *list = json_get_list(j, j->root, "lists",
-	    MAP_FRAMES_MAX);
+	    MANIFEST_LISTS_MAX);
 	size_t i, n = list == NULL ? 0 : json_array_size(list);
 
 	if (n > r->cap_runs) {

@@ -421,6 +421,11 @@ check_runs(const struct manifest_writer *w, const struct manifest_entry *e,
 		return err_set(err, ERR_BUG, "manifest: %s of %" PRIu64
 		    " bytes has %zu runs, %zu chunks and %zu map frames",
 		    e->path, e->size, e->n_runs, e->n_chunks, e->n_map);
+	/* What could not be read back must not become a dump. */
+	if (e->type == MANIFEST_DATA && e->n_map > MANIFEST_LISTS_MAX)
+		return err_set(err, ERR_REFUSED, "%s has %zu chunk lists, "
+		    "%d at most can be stored", e->path, e->n_map,
+		    MANIFEST_LISTS_MAX);
 	for (i = 0; i < e->n_runs; i++)
 		if (e->runs[i].pack >= w->n_packs &&
 		    e->runs[i].pack != MAP_PACK_ZEROS)

@@ -379,6 +379,44 @@ size_rows_and_crc_of_an_item_are_checked(void **state)
 	fixture_dump_free(&d);
 }
 
+/* A table of many terabytes: its line must be readable too. */
+static void
+the_most_lists_come_back_and_no_more_are_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct map_run *lists = xcalloc(MANIFEST_LISTS_MAX + 1,
+	    sizeof(*lists));
+	struct manifest_entry e = { .type = MANIFEST_DATA, .path = "table/a/b",
+		.size = 1, .rows = 1, .map = lists };
+	const struct pack_id id = { LABEL_B, 1, 1, REPO_DUMP };
+	const struct manifest_part *parts;
+	struct manifest_writer *w;
+	struct manifest_reader *r;
+	size_t i, n;
+
+	OK(manifest_writer_new_dump(&w, f->repo, &f->inc, LABEL_B, &err));
+	(void)manifest_writer_pack(w, &id);
+	for (i = 0; i <= MANIFEST_LISTS_MAX; i++)
+		lists[i].frame = (uint32_t)(i + 10000000); /* long numbers */
+	e.n_map = MANIFEST_LISTS_MAX + 1;
+	FAILS(manifest_writer_add(w, &e, &err), ERR_REFUSED);
+	e.n_map--;
+	e.path = "table/a/c";
+	OK(manifest_writer_add(w, &e, &err));
+	OK(manifest_writer_finish(w, &parts, &n, &err));
+	OK(manifest_reader_open_dump(&r, f->repo, &f->inc, LABEL_B, parts, n,
+	    &err));
+	assert_int_equal(manifest_reader_next(r, &e, &err), 1);
+	if (manifest_reader_next(r, &e, &err) != 1)
+		fail_msg("%s", err.msg);
+	assert_int_equal(e.n_map, MANIFEST_LISTS_MAX);
+	assert_int_equal(e.map[e.n_map - 1].frame, 9999999 +
+	    MANIFEST_LISTS_MAX);
+	manifest_reader_close(r);
+	manifest_writer_free(w);
+	free(lists);
+}
+
 static int
 stop(void *arg, const void *data, size_t len, struct err *why)
 {
@@ -463,6 +501,7 @@ main(void)
 		TEST(a_pack_that_is_not_there_is_damage),
 		TEST(another_items_chunk_is_not_taken),
 		TEST(size_rows_and_crc_of_an_item_are_checked),
+		TEST(the_most_lists_come_back_and_no_more_are_taken),
 		TEST(a_sink_can_stop_it),
 		TEST(kinds_of_manifests_are_not_mixed),
 	};
