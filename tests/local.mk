@@ -5,6 +5,7 @@
 EXTRA_PROGRAMS = tests/lib/walblocks
 
 EXTRA_DIST += \
+	%D%/fuzz/fuzz_archive.c \
 	%D%/lib/backups.sh %D%/lib/base.sh %D%/lib/churn.sh %D%/lib/compare.sh \
 	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/walblocks.c \
 	%D%/services/get-postgres %D%/services/mk-tls \
