@@ -35,6 +35,12 @@ dumpjob_usable_frame(const void *payload, size_t len)
 	return len > 4 && get_le32(payload) == ZSTD_MAGIC;
 }
 
+int
+dumpjob_major(const struct dumpjob *j)
+{
+	return atoi(j->head.dump_version == NULL ? "" : j->head.dump_version);
+}
+
 /* -------------------------------------------------------------- output */
 
 struct gather {

@@ -71,8 +71,7 @@ dumpjob_plain(struct dumpjob *j, int fd, struct err *err)
 	int ret;
 
 	if (pgtool_find(&tool, PGTOOL_RESTORE, j->params->bin_dir,
-	    atoi(j->head.dump_version == NULL ? "" : j->head.dump_version),
-	    err) != 0)
+	    dumpjob_major(j), err) != 0)
 		return -1;
 	argv = xcalloc(d->n_options + 4, sizeof(*argv));
 	argv[n++] = tool.path;

@@ -247,6 +247,23 @@ tar_large_objects(struct tar *t, const struct dump_part *part,
 	return archive_tar_end(t->out, err);
 }
 
+static int
+tar_script(struct tar *t, struct err *err)
+{
+	struct buf b;
+	int ret;
+
+	buf_init(&b, LIST_MAX);
+	ret = dumpjob_script(t->job, &b, err);
+	if (ret == 0 && b.len > 0 &&
+	    (archive_tar_begin(t->out, "restore.sql", b.len, err) != 0 ||
+		archive_tar_data(t->out, b.data, b.len, err) != 0 ||
+		archive_tar_end(t->out, err) != 0))
+		ret = -1;
+	buf_free(&b);
+	return ret;
+}
+
 int
 dumpjob_tar(struct dumpjob *j, archive_sink sink, void *arg, struct err *err)
 {
@@ -263,6 +280,8 @@ dumpjob_tar(struct dumpjob *j, archive_sink sink, void *arg, struct err *err)
 		ret = archive_entry_is_large_objects(j->parts.list[i].entry) ?
 		    tar_large_objects(&t, &j->parts.list[i], err) :
 		    tar_table(&t, &j->parts.list[i], err);
+	if (ret == 0)
+		ret = tar_script(&t, err);
 	if (ret == 0)
 		ret = archive_tar_finish(t.out, err);
 	archive_tar_free(t.out);

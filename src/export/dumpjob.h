@@ -27,6 +27,13 @@ int dumpjob_count(const struct dumpjob *j, size_t len,
 /* Is what a chunk is stored as a zstd frame? */
 bool dumpjob_usable_frame(const void *payload, size_t len);
 
+/* Of the pg_dump that wrote the table of contents. */
+int dumpjob_major(const struct dumpjob *j);
+
+/* restore.sql; stays empty, with a warning, when there is no pg_restore. */
+int dumpjob_script(struct dumpjob *j, struct buf *out,
+    struct err *err) ERR_USE;
+
 /* An archive as one stream of bytes: custom and tar. */
 int dumpjob_custom(struct dumpjob *j, enum archive_compression compression,
     archive_sink sink, void *arg, struct buf *final_head,

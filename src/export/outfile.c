@@ -84,3 +84,20 @@ outfile_free(struct outfile *o)
 	free(o->temp);
 	o->path = o->temp = NULL;
 }
+
+int
+outfile_nameless(int *fd, struct err *err)
+{
+	const char *dir = getenv("TMPDIR");
+	char *path = xasprintf("%s/dapk-backup-XXXXXX",
+	    dir == NULL || dir[0] == '\0' ? "/tmp" : dir);
+	int ret = 0;
+
+	*fd = mkostemp(path, O_CLOEXEC);
+	if (*fd < 0)
+		ret = err_sys(err, errno, "create a temporary file %s", path);
+	else if (unlink(path) != 0)
+		ret = err_sys(err, errno, "remove %s", path);
+	free(path);
+	return ret;
+}

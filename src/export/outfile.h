@@ -30,4 +30,10 @@ int outfile_close(struct outfile *o, struct err *err) ERR_USE;
 int outfile_publish(struct outfile *o, struct err *err) ERR_USE;
 void outfile_free(struct outfile *o); /* also a zeroed one */
 
+/*
+ * A file without a name, in TMPDIR or /tmp: for what has to be whole before
+ * its place in an archive.
+ */
+int outfile_nameless(int *fd, struct err *err) ERR_USE;
+
 #endif

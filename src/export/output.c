@@ -70,24 +70,6 @@ open_named(struct output *o, const char *name, struct outfile *file,
 	return ret;
 }
 
-/* For a manifest that has to be whole before its place in the archive. */
-static int
-open_nameless(int *fd, struct err *err)
-{
-	const char *dir = getenv("TMPDIR");
-	char *path = xasprintf("%s/dapk-backup-XXXXXX",
-	    dir == NULL || dir[0] == '\0' ? "/tmp" : dir);
-	int ret = 0;
-
-	*fd = mkostemp(path, O_CLOEXEC);
-	if (*fd < 0)
-		ret = err_sys(err, errno, "create a temporary file %s", path);
-	else if (unlink(path) != 0)
-		ret = err_sys(err, errno, "remove %s", path);
-	free(path);
-	return ret;
-}
-
 int
 output_open(struct output *o, const struct export_params *params,
     const struct commit *commit, struct err *err)
@@ -101,13 +83,13 @@ output_open(struct output *o, const struct export_params *params,
 	if (single && commit->n_tablespaces > 0)
 		return refuse_tablespaces(commit, err);
 	if (params->output == NULL) {
-		if (open_nameless(&o->manifest_fd, err) != 0)
+		if (outfile_nameless(&o->manifest_fd, err) != 0)
 			return -1;
 		return tarfile_new(&o->base, params->fd, "standard output",
 		    err);
 	}
 	if (single) {
-		if (open_nameless(&o->manifest_fd, err) != 0 ||
+		if (outfile_nameless(&o->manifest_fd, err) != 0 ||
 		    outfile_create(&o->base_file, params->output, err) != 0)
 			return -1;
 	} else {
