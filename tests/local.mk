@@ -57,4 +57,5 @@ EXTRA_DIST += \
 	%D%/integration/68-removal.sh \
 	%D%/integration/60-incremental.sh \
 	%D%/integration/61-parent-bad-input.sh \
+	%D%/integration/70-dump.sh \
 	%D%/integration/67-incremental-traps.sh

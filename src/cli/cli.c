@@ -13,6 +13,8 @@
 #include "core/log.h"
 #include "pg/walname.h"
 
+#define DATABASES_MAX 10000
+
 static const char *const examples_init[] = {
 	"dapk-backup init",
 	"dapk-backup init --repository-url /srv/backup/dapk", NULL
@@ -34,6 +36,10 @@ static const char *const examples_backup[] = {
 	"dapk-backup backup",
 	"dapk-backup backup --jobs 4 --max-rate 100MB --checkpoint spread",
 	NULL
+};
+static const char *const examples_dump[] = {
+	"dapk-backup dump shop", "dapk-backup dump --all --jobs 4",
+	"dapk-backup dump shop --exclude-table-data 'log.*' --dry-run", NULL
 };
 static const char *const examples_restore[] = {
 	"dapk-backup restore -D /srv/restored --target-time "
@@ -95,6 +101,13 @@ const struct command command_table[] = {
 	    "repository, pages\nthat an earlier backup has by reference, and "
 	    "waits until the WAL that the backup\nneeds is there too.",
 	    examples_backup, cmd_backup },
+	{ "dump", COMMAND_DUMP, "[DB]...", 0, DATABASES_MAX,
+	    "dump databases, as pg_dump does",
+	    "Dumps each database into the repository under a snapshot of its "
+	    "own: pg_dump's\ndefinitions, and the rows over several "
+	    "connections, what an earlier dump has by\nreference. Without a "
+	    "name it is the database that conninfo or PGDATABASE names.",
+	    examples_dump, cmd_dump },
 	{ "restore", COMMAND_RESTORE, "", 0, 0,
 	    "restore a backup and recover to a point in time",
 	    "Proves that the target can be reached before anything is "

@@ -93,6 +93,14 @@ int cmd_check(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_archive_push(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_archive_get(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_backup(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_dump(const struct config *cfg, struct err *err) ERR_USE;
+
+/*
+ * Why dump does not take this option of pg_dump's; NULL: it is none. len 0:
+ * the letter counts.
+ */
+const char *cmd_dump_refused(const char *name, size_t len, char letter);
+
 int cmd_restore(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_expire(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_export(const struct config *cfg, struct err *err) ERR_USE;

@@ -14,6 +14,8 @@
 
 #include "core/mem.h"
 
+#define NAMES_MAX 200
+
 struct cursor {
 	int argc;
 	char **argv;
@@ -100,7 +102,8 @@ next_long(struct cursor *c, struct item *item, unsigned commands,
 		return take_value(c, item, equals == NULL ? NULL : equals + 1,
 		    err);
 	if (equals != NULL && (item->negated ||
-	    item->option->type == OPTION_META))
+	    item->option->type == OPTION_META ||
+	    item->option->type == OPTION_PASS_FLAG))
 		return err_set(err, ERR_USAGE, "option --%.*s takes no value",
 		    (int)item->name_len, name);
 	item->value = equals != NULL ? equals + 1 :
@@ -157,7 +160,7 @@ unknown_option(const struct command *command, const struct item *item,
     struct err *err)
 {
 	unsigned commands = command == NULL ? COMMAND_ANY : command->bit;
-	const char *names[80], *near;
+	const char *names[NAMES_MAX], *near;
 	const struct option *o;
 	struct buf takers;
 	char *typed;
@@ -189,7 +192,7 @@ unknown_option(const struct command *command, const struct item *item,
 		free(typed);
 		return -1;
 	}
-	for (o = option_table; o->name != NULL && n < 80; o++) {
+	for (o = option_table; o->name != NULL && n < NAMES_MAX; o++) {
 		if ((o->commands & commands) != 0)
 			names[n++] = o->name;
 	}
@@ -200,6 +203,25 @@ unknown_option(const struct command *command, const struct item *item,
 		return err_hint(err, "did you mean --%s?", near);
 	return err_hint(err, "dapk-backup %s%s--help lists the options",
 	    command != NULL ? command->name : "", command != NULL ? " " : "");
+}
+
+/* One of pg_dump's that cannot be handed on. 0: no such option. */
+static int
+refused_option(const struct command *command, const struct item *item,
+    struct err *err)
+{
+	const char *why = NULL;
+
+	if (command != NULL && command->bit == COMMAND_DUMP)
+		why = cmd_dump_refused(item->text + 2, item->name_len,
+		    item->short_name);
+	if (why == NULL)
+		return 0;
+	if (item->name_len == 0)
+		return err_set(err, ERR_USAGE, "dump does not take pg_dump's "
+		    "-%c: %s", item->short_name, why);
+	return err_set(err, ERR_USAGE, "dump does not take pg_dump's --%.*s: "
+	    "%s", (int)item->name_len, item->text + 2, why);
 }
 
 static int
@@ -265,6 +287,8 @@ read_options(int argc, char **argv, int command_at, struct parsed *out,
 		} else if (is_help(&item)) {
 			out->help = true;
 		} else if (item.option == NULL) {
+			if (refused_option(out->command, &item, err) != 0)
+				return -1;
 			return unknown_option(out->command, &item, err);
 		} else if (item.option->type == OPTION_META) {
 			out->version = true;

@@ -46,6 +46,8 @@ is_text(const struct option *opt)
 	case OPTION_TARGET: /* all share target_value, freed by itself */
 	case OPTION_TARGET_WORD:
 	case OPTION_MAP:
+	case OPTION_PASS: /* all share the list of what is handed on */
+	case OPTION_PASS_FLAG:
 		return false;
 	}
 	return false;
@@ -83,6 +85,9 @@ config_free(struct config *cfg)
 		free(cfg->tablespace_maps[i].to);
 	}
 	free(cfg->tablespace_maps);
+	for (i = 0; i < cfg->n_passed; i++)
+		free(cfg->passed[i].value);
+	free(cfg->passed);
 	memset(cfg, 0, sizeof(*cfg));
 }
 

@@ -49,6 +49,11 @@ struct config_mapping { /* --tablespace-map OLD=NEW */
 	char *to;
 };
 
+struct config_passed { /* an option that is handed on to pg_dump */
+	const char *name; /* "schema", of the option table */
+	char *value;	  /* NULL: it takes none */
+};
+
 struct config {
 	/* where */
 	char *config_file; /* the file that was read, or NULL */
@@ -108,6 +113,15 @@ struct config {
 	char *compress;	   /* export: "gzip:6" */
 	char *output; /* export: directory, file or "-" */
 	bool export_wal;
+
+	/* dump; with export and load what is selected */
+	bool dump_all;
+	bool serializable_deferrable;
+	uint64_t lock_wait_ms; /* 0: as long as it takes */
+	uint64_t snapshot_age_ms; /* warn beyond; 0: never */
+	char *dump_role;
+	struct config_passed *passed; /* in the order typed */
+	unsigned n_passed;
 
 	/* verify */
 	bool verify_quick, verify_wal_only, verify_repair;

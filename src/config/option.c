@@ -9,6 +9,16 @@
 
 #define AT(member) .offset = offsetof(struct config, member)
 #define CONNECTING (COMMAND_CHECK | COMMAND_BACKUP)
+#define SQL_ONLY COMMAND_DUMP /* connects to databases, not to a cluster */
+
+/* What pg_dump takes and dump hands on. */
+#define PASS(long_name, letter, placeholder, text)                       \
+	{ .name = (long_name), .short_name = (letter), .type = OPTION_PASS, \
+	    .commands = COMMAND_DUMP, .value = (placeholder), .help = (text) }
+#define PASS_FLAG(long_name, letter, text)                                  \
+	{ .name = (long_name), .short_name = (letter),                      \
+	    .type = OPTION_PASS_FLAG, .commands = COMMAND_DUMP,             \
+	    .help = (text) }
 #define MINUTE_MS UINT64_C(60000)
 #define DAY_MS (24 * 60 * MINUTE_MS)
 
@@ -48,19 +58,19 @@ const struct option option_table[] = {
 		    "server says" },
 	{ .name = "conninfo", .short_name = 'd', .type = OPTION_CONNINFO,
 	    .section = SECTION_CLUSTER, .env = "DAPK_BACKUP_CONNINFO",
-	    .commands = CONNECTING, .value = "STRING", AT(conninfo),
+	    .commands = CONNECTING | SQL_ONLY, .value = "STRING", AT(conninfo),
 	    .help = "how to connect: a libpq connection string; what it "
 		    "does not say comes from libpq's own environment" },
 	{ .name = "host", .short_name = 'h', .type = OPTION_TEXT,
-	    .commands = CONNECTING, .value = "HOST", AT(host),
+	    .commands = CONNECTING | SQL_ONLY, .value = "HOST", AT(host),
 	    .help = "server's host or socket directory" },
 	{ .name = "port", .short_name = 'p', .type = OPTION_UNSIGNED,
-	    .commands = CONNECTING | COMMAND_RESTORE, .value = "PORT",
+	    .commands = CONNECTING | SQL_ONLY | COMMAND_RESTORE, .value = "PORT",
 	    .min = 1, .max = 65535, AT(port),
 	    .help = "server's port; with restore --start the port that the "
 		    "restored server gets" },
 	{ .name = "username", .short_name = 'U', .type = OPTION_TEXT,
-	    .commands = CONNECTING, .value = "NAME", AT(username),
+	    .commands = CONNECTING | SQL_ONLY, .value = "NAME", AT(username),
 	    .help = "database user to connect as" },
 	{ .name = "repository", .key = "repositories", .type = OPTION_NAME,
 	    .section = SECTION_CLUSTER, .commands = COMMAND_ANY,
@@ -89,7 +99,7 @@ const struct option option_table[] = {
 		    "may be lost at any time" },
 	{ .name = "pg-bin-dir", .type = OPTION_PATH,
 	    .section = SECTION_GLOBAL,
-	    .commands = COMMAND_CHECK | COMMAND_EXPORT,
+	    .commands = COMMAND_CHECK | COMMAND_EXPORT | COMMAND_DUMP,
 	    .env = "DAPK_BACKUP_PG_BIN_DIR", .value = "DIR", AT(pg_bin_dir),
 	    .help = "directory of pg_dump, pg_dumpall, pg_restore and psql; "
 		    "without this they are looked for, the server's version "
@@ -99,13 +109,14 @@ const struct option option_table[] = {
 	{ .name = "jobs", .short_name = 'j', .type = OPTION_JOBS,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH |
 		COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_VERIFY |
-		COMMAND_EXPORT,
+		COMMAND_EXPORT | COMMAND_DUMP,
 	    .env = "DAPK_BACKUP_JOBS", .value = "N", .default_value = "auto",
 	    .min = 1, .max = CONFIG_JOBS_MAX, AT(jobs),
 	    .help = "threads that copy and compress; "
 		    "auto: one a processor, at most 8" },
 	{ .name = "compress-level", .type = OPTION_INT,
-	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP,
 	    .env = "DAPK_BACKUP_COMPRESS_LEVEL", .value = "N",
 	    .default_value = "3", .min = 1, .max = 19, AT(compress_level),
 	    .help = "zstd level of backups" },
@@ -127,8 +138,8 @@ const struct option option_table[] = {
 	    AT(checkpoint),
 	    .help = "begin with a checkpoint at once, or one spread over "
 		    "time that disturbs the server less" },
-	{ .name = "full", .type = OPTION_BOOL, .commands = COMMAND_BACKUP,
-	    AT(full),
+	{ .name = "full", .type = OPTION_BOOL,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP, AT(full),
 	    .help = "store everything, also what an earlier backup has "
 		    "already" },
 	{ .name = "full-read-every", .type = OPTION_DURATION,
@@ -140,7 +151,8 @@ const struct option option_table[] = {
 		    "is this old; the others read only what WAL says has "
 		    "changed; 0: each time" },
 	{ .name = "refresh-age", .type = OPTION_DURATION,
-	    .section = SECTION_GLOBAL, .commands = COMMAND_BACKUP,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP,
 	    .env = "DAPK_BACKUP_REFRESH_AGE", .value = "TIME",
 	    .default_value = "120d", .max = 3650 * DAY_MS,
 	    AT(refresh_age_ms),
@@ -170,7 +182,7 @@ const struct option option_table[] = {
 		    "counted anew whenever a segment arrives" },
 	{ .name = "lease-timeout", .type = OPTION_DURATION,
 	    .section = SECTION_GLOBAL,
-	    .commands = COMMAND_BACKUP | COMMAND_EXPIRE,
+	    .commands = COMMAND_BACKUP | COMMAND_EXPIRE | COMMAND_DUMP,
 	    .env = "DAPK_BACKUP_LEASE_TIMEOUT", .value = "TIME",
 	    .default_value = "10min", .min = 1000, .max = DAY_MS,
 	    AT(lease_ms),
@@ -328,11 +340,120 @@ const struct option option_table[] = {
 	    .commands = COMMAND_VERIFY, .value = "URL",
 	    AT(verify_repair_from),
 	    .help = "with --repair: another copy of this repository" },
+	{ .name = "dry-run", .type = OPTION_BOOL, .commands = COMMAND_DUMP,
+	    AT(dry_run),
+	    .help = "show what would be dumped and in which pieces, and "
+		    "store nothing" },
 	{ .name = "dry-run", .short_name = 'n', .type = OPTION_BOOL,
 	    .commands = COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_EXPIRE |
 		COMMAND_VERIFY,
 	    AT(dry_run),
 	    .help = "say what would be done and do nothing" },
+
+	/* dump */
+	{ .name = "all", .type = OPTION_BOOL, .commands = COMMAND_DUMP,
+	    AT(dump_all),
+	    .help = "dump every database that allows connections and is no "
+		    "template, each as a dump of its own" },
+	{ .name = "output", .short_name = 'o', .type = OPTION_PATH,
+	    .commands = COMMAND_DUMP, .value = "DIR", AT(output),
+	    .help = "write into this new directory, in pg_dump's directory "
+		    "format, instead of the repository" },
+	{ .name = "lock-wait-timeout", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_LOCK_WAIT_TIMEOUT", .value = "TIME",
+	    .default_value = "0", .max = DAY_MS, AT(lock_wait_ms),
+	    .help = "give up when a table that is being altered cannot be "
+		    "locked within this time; 0: wait" },
+	{ .name = "max-snapshot-age", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_MAX_SNAPSHOT_AGE", .value = "TIME",
+	    .default_value = "12h", .max = 365 * DAY_MS,
+	    AT(snapshot_age_ms),
+	    .help = "warn when the dump takes longer than this: until it "
+		    "ends vacuum cannot remove what was deleted since; "
+		    "0: never" },
+	{ .name = "serializable-deferrable", .type = OPTION_BOOL,
+	    .commands = COMMAND_DUMP, AT(serializable_deferrable),
+	    .help = "wait for a snapshot that no serializable transaction "
+		    "can contradict" },
+	{ .name = "role", .type = OPTION_TEXT, .commands = COMMAND_DUMP,
+	    .value = "NAME", AT(dump_role),
+	    .help = "become this role (SET ROLE) before anything is read" },
+	PASS("table", 't', "PATTERN",
+	    "dump these tables only, views and sequences too; patterns as "
+	    "psql has them; may be repeated"),
+	PASS("exclude-table", 'T', "PATTERN",
+	    "leave these tables out; may be repeated"),
+	PASS("table-and-children", 0, "PATTERN",
+	    "as --table, with partitions and what inherits; pg_dump 16"),
+	PASS("exclude-table-and-children", 0, "PATTERN",
+	    "as --exclude-table, with partitions and what inherits; "
+	    "pg_dump 16"),
+	PASS("exclude-table-data", 0, "PATTERN",
+	    "dump these tables without their rows; may be repeated"),
+	PASS("exclude-table-data-and-children", 0, "PATTERN",
+	    "the same with partitions and what inherits; pg_dump 16"),
+	PASS("schema", 'n', "PATTERN",
+	    "dump these schemas only; may be repeated"),
+	PASS("exclude-schema", 'N', "PATTERN",
+	    "leave these schemas out; may be repeated"),
+	PASS("extension", 'e', "PATTERN",
+	    "of extensions only these; pg_dump 14"),
+	PASS("exclude-extension", 0, "PATTERN",
+	    "leave these extensions out; pg_dump 17"),
+	PASS("filter", 0, "FILE",
+	    "what to dump, from this file; pg_dump 17"),
+	PASS("section", 0, "SECTION",
+	    "only pre-data, data or post-data; may be repeated"),
+	PASS_FLAG("schema-only", 's', "definitions, no rows"),
+	PASS_FLAG("data-only", 'a', "rows, no definitions"),
+	PASS_FLAG("no-schema", 0, "no definitions; pg_dump 18"),
+	PASS_FLAG("no-data", 0, "no rows; pg_dump 18"),
+	PASS_FLAG("statistics", 0,
+	    "the planner's statistics too; pg_dump 18"),
+	PASS_FLAG("statistics-only", 0,
+	    "only the planner's statistics; pg_dump 18"),
+	PASS_FLAG("no-statistics", 0,
+	    "without the planner's statistics; pg_dump 18"),
+	PASS_FLAG("sequence-data", 0,
+	    "the values of sequences also with --schema-only; pg_dump 18"),
+	PASS_FLAG("large-objects", 'b',
+	    "large objects also where a selection would leave them out"),
+	PASS_FLAG("no-large-objects", 'B', "no large objects"),
+	PASS_FLAG("no-owner", 'O',
+	    "handed to pg_dump, which keeps owners in archives all the "
+	    "same: restoring without them is up to the restore"),
+	PASS_FLAG("no-privileges", 'x', "no GRANT and REVOKE"),
+	PASS_FLAG("no-comments", 0, "no comments"),
+	PASS_FLAG("no-policies", 0,
+	    "no row security policies; pg_dump 18"),
+	PASS_FLAG("no-publications", 0, "no publications"),
+	PASS_FLAG("no-security-labels", 0, "no security labels"),
+	PASS_FLAG("no-subscriptions", 0, "no subscriptions"),
+	PASS_FLAG("no-tablespaces", 0, "the same of tablespaces"),
+	PASS_FLAG("no-table-access-method", 0,
+	    "the same of table access methods; pg_dump 15"),
+	PASS_FLAG("no-toast-compression", 0,
+	    "no choice of TOAST compression; pg_dump 14"),
+	PASS_FLAG("no-unlogged-table-data", 0, "no rows of unlogged tables"),
+	PASS_FLAG("enable-row-security", 0,
+	    "of tables with row security the rows that the user may see, "
+	    "instead of an error"),
+	PASS_FLAG("load-via-partition-root", 0,
+	    "rows of partitions are loaded through their topmost table"),
+	PASS_FLAG("strict-names", 0,
+	    "each pattern must match something"),
+	PASS_FLAG("quote-all-identifiers", 0,
+	    "put every name into quotes"),
+	PASS_FLAG("disable-dollar-quoting", 0,
+	    "quote function bodies as SQL strings"),
+	PASS("encoding", 'E', "ENCODING",
+	    "in this encoding instead of the database's"),
+	PASS("extra-float-digits", 0, "N",
+	    "as the server's setting; without it every bit is kept"),
+	PASS("include-foreign-data", 0, "SERVER",
+	    "the rows of this foreign server's tables too; may be repeated"),
 
 	/* output */
 	{ .name = "json", .type = OPTION_BOOL,
@@ -356,7 +477,7 @@ const struct option option_table[] = {
 	{ .name = "progress", .type = OPTION_CHOICE,
 	    .section = SECTION_GLOBAL,
 	    .commands = COMMAND_BACKUP | COMMAND_RESTORE |
-		COMMAND_EXPORT | COMMAND_VERIFY,
+		COMMAND_EXPORT | COMMAND_VERIFY | COMMAND_DUMP,
 	    .env = "DAPK_BACKUP_PROGRESS", .value = "WHEN",
 	    .default_value = "auto", .choices = progress_choices,
 	    AT(progress),
@@ -377,7 +498,8 @@ option_key(const struct option *opt)
 bool
 option_takes_value(const struct option *opt)
 {
-	return opt->type != OPTION_BOOL && opt->type != OPTION_META;
+	return opt->type != OPTION_BOOL && opt->type != OPTION_META &&
+	    opt->type != OPTION_PASS_FLAG;
 }
 
 const struct option *

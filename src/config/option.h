@@ -26,7 +26,8 @@ enum option_command {
 	COMMAND_EXPORT = 1 << 7,
 	COMMAND_EXPIRE = 1 << 8,
 	COMMAND_VERIFY = 1 << 9,
-	COMMAND_ANY = (1 << 10) - 1
+	COMMAND_DUMP = 1 << 10,
+	COMMAND_ANY = (1 << 11) - 1
 };
 
 enum option_type {
@@ -47,7 +48,9 @@ enum option_type {
 	OPTION_CHOICE,	  /* an enum, from .choices */
 	OPTION_TARGET,	  /* target_value; .min is the enum config_target */
 	OPTION_TARGET_WORD, /* "immediate" or "latest" */
-	OPTION_MAP	  /* OLD=NEW, may be given again */
+	OPTION_MAP,	  /* OLD=NEW, may be given again */
+	OPTION_PASS,	  /* a value for pg_dump, may be given again */
+	OPTION_PASS_FLAG  /* the same without a value: "no-owner" */
 };
 
 /* The section of the file that a key stands in. */

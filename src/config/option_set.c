@@ -14,6 +14,7 @@
 #define NAME_LEN_MAX 63
 #define TEXT_LEN_MAX 4096
 #define MAPS_MAX 10000
+#define PASSED_MAX 100000
 
 static void *
 member(struct config *cfg, const struct option *opt)
@@ -314,6 +315,23 @@ set_map(struct config *cfg, const char *value, struct err *err)
 	return 0;
 }
 
+static int
+add_passed(struct config *cfg, const struct option *opt, const char *value,
+    struct err *err)
+{
+	struct config_passed *list;
+
+	if (cfg->n_passed >= PASSED_MAX)
+		return err_set(err, ERR_CONFIG, "is given too often");
+	list = xreallocarray(cfg->passed, cfg->n_passed + 1, sizeof(*list));
+	list[cfg->n_passed].name = opt->name;
+	list[cfg->n_passed].value = opt->type == OPTION_PASS ?
+	    xstrdup(value) : NULL;
+	cfg->passed = list;
+	cfg->n_passed++;
+	return 0;
+}
+
 int
 option_set(struct config *cfg, const struct option *opt, const char *value,
     bool from_file, struct err *err)
@@ -356,6 +374,9 @@ option_set(struct config *cfg, const struct option *opt, const char *value,
 		return set_target(cfg, opt, value, err);
 	case OPTION_MAP:
 		return set_map(cfg, value, err);
+	case OPTION_PASS:
+	case OPTION_PASS_FLAG:
+		return add_passed(cfg, opt, value, err);
 	}
 	return err_set(err, ERR_BUG, "option %s has no setter", opt->name);
 }
@@ -443,6 +464,8 @@ option_range(const struct option *opt, char out[OPTION_RANGE_MAX])
 	case OPTION_CONNINFO:
 	case OPTION_TARGET:
 	case OPTION_MAP:
+	case OPTION_PASS:
+	case OPTION_PASS_FLAG:
 		break;
 	}
 	return out;

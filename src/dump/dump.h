@@ -38,6 +38,7 @@ struct dump_progress {
 
 struct dump_params {
 	struct repo *repo;
+	const char *output; /* into this directory instead; NULL: repo */
 	const char *cluster;
 	const char *conninfo;
 	const char *database; /* NULL: as conninfo or environment say */

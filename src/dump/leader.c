@@ -72,6 +72,13 @@ leader_end(struct leader *l)
 	memset(l, 0, sizeof(*l));
 }
 
+void
+leader_release(struct leader *l)
+{
+	pg_disconnect(l->session.conn);
+	l->session.conn = NULL;
+}
+
 /* Options that only add to what is dumped, or say how, select nothing. */
 static bool
 selects(const struct leader_params *p)

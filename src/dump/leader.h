@@ -60,7 +60,10 @@ int leader_open(struct leader *l, const struct leader_params *params,
 int leader_begin(struct leader *l, const struct leader_params *params,
     struct err *err) ERR_USE;
 
-/* Ends the session, and with it locks and snapshot; also of zeroes. */
+/* End the session, and with it locks and snapshot; what was read stays. */
+void leader_release(struct leader *l);
+
+/* The same, and all else goes too; also of zeroes. */
 void leader_end(struct leader *l);
 
 #endif

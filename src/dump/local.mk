@@ -1,12 +1,13 @@
 libdapk_a_SOURCES += \
 	%D%/bigrow.c %D%/bigrow.h \
+	%D%/copyout.c %D%/copyout.h \
 	%D%/copystmt.c %D%/copystmt.h \
 	%D%/cut.c %D%/cut.h \
-	%D%/dump.h \
+	%D%/dump.c %D%/dump.h \
 	%D%/facts.c %D%/facts.h \
-	%D%/leader.c %D%/leader.h \
 	%D%/globals.c %D%/globals.h \
 	%D%/head.c %D%/head.h \
+	%D%/leader.c %D%/leader.h \
 	%D%/lobs.c %D%/lobs.h \
 	%D%/outline.c \
 	%D%/parent.c %D%/parent.h \
@@ -14,6 +15,8 @@ libdapk_a_SOURCES += \
 	%D%/store.c %D%/store.h %D%/store_private.h \
 	%D%/tables.c %D%/tables.h \
 	%D%/tasks.c %D%/tasks.h \
+	%D%/todir.c %D%/todir.h \
+	%D%/torepo.c %D%/torepo.h \
 	%D%/work.c %D%/work.h \
 	%D%/writer.c
 

@@ -9,9 +9,13 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "pg/quote.h"
 
 #define SQL_MAX 8192
+#define EPOCH_SQL \
+	"(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)" \
+	"::pg_catalog.int8"
 #define STATE_LOCK_NOT_AVAILABLE "55P03"
 
 static int
@@ -104,6 +108,29 @@ session_rollback(struct session *s, struct err *err)
 	return pg_execute(s->conn, "ROLLBACK", err);
 }
 
+/* Text of microseconds since 1970. */
+static int64_t
+from_epoch(const char *text)
+{
+	uint64_t us = 0;
+
+	(void)text_u64(text, INT64_MAX, &us); /* the server writes numbers */
+	return time_from_unix((int64_t)(us / 1000000)) +
+	    (int64_t)(us % 1000000);
+}
+
+int
+session_time(struct session *s, int64_t *out, struct err *err)
+{
+	char *text = NULL;
+
+	if (pg_query_value(s->conn, "SELECT " EPOCH_SQL, &text, err) != 0)
+		return -1;
+	*out = from_epoch(text != NULL ? text : "");
+	free(text);
+	return 0;
+}
+
 int
 session_snapshot(struct session *s, struct session_snapshot *out,
     struct err *err)
@@ -111,21 +138,17 @@ session_snapshot(struct session *s, struct session_snapshot *out,
 	static const char sql[] = "SELECT pg_catalog.pg_export_snapshot(),"
 	    " CASE WHEN pg_catalog.pg_is_in_recovery()"
 	    " THEN pg_catalog.pg_last_wal_replay_lsn()"
-	    " ELSE pg_catalog.pg_current_wal_lsn() END,"
-	    " (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)"
-	    "::pg_catalog.int8";
+	    " ELSE pg_catalog.pg_current_wal_lsn() END, " EPOCH_SQL;
 	struct pg_result *res;
-	uint64_t us = 0;
 	int rc = 0;
 
 	memset(out, 0, sizeof(*out));
 	if (pg_query(s->conn, &res, err, 0, NULL, sql) != 0)
 		return err_wrap(err, "export the snapshot");
-	if (!lsn_parse(pg_value(res, 0, 1), &out->lsn) ||
-	    !text_u64(pg_value(res, 0, 2), INT64_MAX, &us))
+	if (!lsn_parse(pg_value(res, 0, 1), &out->lsn))
 		rc = err_set(err, ERR_POSTGRES, "the server told no position "
 		    "of the snapshot");
-	out->time = (int64_t)us;
+	out->time = from_epoch(pg_value(res, 0, 2));
 	out->name = xstrdup(pg_value(res, 0, 0));
 	pg_result_free(res);
 	return rc;

@@ -53,10 +53,13 @@ int session_begin(struct session *s, bool deferrable,
     struct err *err) ERR_USE;
 int session_rollback(struct session *s, struct err *err) ERR_USE;
 
+/* The server's clock. Not before the snapshot: this takes one. */
+int session_time(struct session *s, int64_t *out, struct err *err) ERR_USE;
+
 struct session_snapshot {
 	char *name; /* of pg_export_snapshot(), valid while s lives */
 	pg_lsn lsn;
-	int64_t time; /* microseconds since 1970 by the server's clock */
+	int64_t time; /* core/time.h's, by the server's clock */
 };
 
 int session_snapshot(struct session *s, struct session_snapshot *out,
