@@ -80,7 +80,7 @@ finding_json(const struct verify_finding *f)
 }
 
 static json_t *
-file_json(const struct verify_file *f)
+file_json(const struct verify_file *f, bool chunks)
 {
 	json_t *j = json_object(), *blocks = json_array(), *range;
 	size_t i;
@@ -93,31 +93,38 @@ file_json(const struct verify_file *f)
 	}
 	set(j, "path", escaped(f->path));
 	set(j, "reason", text(f->reason));
-	set(j, "bad_blocks", number(f->bad_blocks));
-	set(j, "blocks", blocks);
+	set(j, chunks ? "bad_chunks" : "bad_blocks", number(f->bad_blocks));
+	set(j, chunks ? "chunks" : "blocks", blocks);
 	return j;
 }
 
 static json_t *
-backup_json(const struct verify_backup *b)
+backup_json(const struct verify_backup *b, bool dump)
 {
 	json_t *j = json_object(), *files = json_array();
 	size_t i;
 
 	for (i = 0; i < b->n_list; i++)
-		append(files, file_json(&b->list[i]));
+		append(files, file_json(&b->list[i], dump));
 	set(j, "label", json_string(b->label));
+	if (dump)
+		set(j, "database", b->database == NULL ||
+		    b->database[0] == '\0' ? json_null() :
+		    text(b->database));
 	set(j, "stop_time", time_json(b->stop_time));
 	set(j, "damaged", json_boolean(!verify_backup_holds(b)));
 	set(j, "proved", json_boolean(b->proved));
 	set(j, "removed", json_boolean(b->removed));
 	set(j, "commit_damaged", json_boolean(b->commit_bad));
 	set(j, "manifest_damaged", json_boolean(b->manifest_bad));
-	set(j, "wal_damaged", json_boolean(b->wal_bad));
+	if (!dump)
+		set(j, "wal_damaged", json_boolean(b->wal_bad));
 	set(j, "damaged_packs", number(b->bad_packs));
-	set(j, "files", number(b->files));
-	set(j, "damaged_files", number(b->bad_files));
-	set(j, "damaged_blocks", number(b->bad_blocks));
+	set(j, dump ? "items" : "files", number(b->files));
+	set(j, dump ? "damaged_items" : "damaged_files",
+	    number(b->bad_files));
+	set(j, dump ? "damaged_chunks" : "damaged_blocks",
+	    number(b->bad_blocks));
 	set(j, "list", files);
 	return j;
 }
@@ -144,7 +151,7 @@ static json_t *
 cluster_json(const struct verify_cluster *cl)
 {
 	json_t *j = json_object(), *findings = json_array(),
-	       *backups = json_array();
+	       *backups = json_array(), *dumps = json_array();
 	char id[24];
 	size_t i;
 
@@ -152,12 +159,15 @@ cluster_json(const struct verify_cluster *cl)
 	for (i = 0; i < cl->n_findings; i++)
 		append(findings, finding_json(&cl->findings[i]));
 	for (i = 0; i < cl->n_backups; i++)
-		append(backups, backup_json(&cl->backups[i]));
+		append(backups, backup_json(&cl->backups[i], false));
+	for (i = 0; i < cl->n_dumps; i++)
+		append(dumps, backup_json(&cl->dumps[i], true));
 	set(j, "cluster", json_string(cl->inc.cluster));
 	set(j, "major", json_integer(cl->inc.major));
 	set(j, "system_id", json_string(id));
 	set(j, "findings", findings);
 	set(j, "backups", backups);
+	set(j, "dumps", dumps);
 	set(j, "windows", windows_json(cl, false));
 	set(j, "lost", windows_json(cl, true));
 	set(j, "unreferenced_objects", number(cl->unreferenced));
@@ -184,6 +194,8 @@ verify_print_json(const struct verify_result *r, const struct config *cfg,
 	set(j, "bytes", number(r->bytes));
 	set(j, "proved_backups", number(r->backups));
 	set(j, "proved_files", number(r->files));
+	set(j, "proved_dumps", number(r->dumps));
+	set(j, "proved_items", number(r->items));
 	set(j, "seconds", json_real((double)r->took_us / 1e6));
 	set(j, "incarnations", list);
 	if (json_dumpf(j, out, JSON_INDENT(2)) != 0)

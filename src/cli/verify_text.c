@@ -44,12 +44,14 @@ print_finding(const struct verify_finding *f, FILE *out)
 }
 
 static void
-print_file(const struct verify_file *f, FILE *out)
+print_file(const struct verify_file *f, const char *unit, FILE *out)
 {
 	size_t i;
 
-	(void)fprintf(out, "      %s: %" PRIu64 " block%s", f->path,
-	    f->bad_blocks, f->bad_blocks == 1 ? "" : "s");
+	(void)fprintf(out, "      %s", f->path);
+	if (f->bad_blocks > 0)
+		(void)fprintf(out, ": %" PRIu64 " %s%s", f->bad_blocks, unit,
+		    f->bad_blocks == 1 ? "" : "s");
 	for (i = 0; i < f->n_ranges && i < RANGES_SHOWN; i++)
 		if (f->ranges[i].n == 1)
 			(void)fprintf(out, "%s %" PRIu64, i == 0 ? "," : "",
@@ -65,24 +67,31 @@ print_file(const struct verify_file *f, FILE *out)
 static void
 print_bad_backup(const struct verify_backup *b, bool all, FILE *out)
 {
+	const bool dump = b->database != NULL;
 	size_t i, n = all ? b->n_list : FILES_SHOWN;
 
-	(void)fprintf(out, "    %s: %s\n", b->label,
+	(void)fprintf(out, "    %s%s%s: %s\n", b->label, !dump ? "" :
+	    b->database[0] == '\0' ? ", globals" : ", database ",
+	    dump ? b->database : "",
 	    b->commit_bad ? "its commit cannot be read" :
 	    b->manifest_bad ? "its manifest cannot be read" :
 	    b->wal_bad ? "the WAL that makes it consistent is not whole" :
-	    b->bad_files == 0 ? "packs of it are damaged or missing; restore "
-	    "needs --allow-damage" :
-	    "files of it are damaged");
+	    b->bad_files > 0 ? dump ? "items of it are damaged" :
+	    "files of it are damaged" :
+	    dump ? "packs of it are damaged or missing" :
+	    "packs of it are damaged or missing; restore needs "
+	    "--allow-damage");
 	if (b->bad_files > 0)
-		(void)fprintf(out, "      %" PRIu64 " of %" PRIu64 " files, %"
-		    PRIu64 " blocks:\n", b->bad_files, b->files,
-		    b->bad_blocks);
+		(void)fprintf(out, "      %" PRIu64 " of %" PRIu64 " %s, %"
+		    PRIu64 " %s:\n", b->bad_files, b->files, dump ?
+		    "items" : "files", b->bad_blocks, dump ? "chunks" :
+		    "blocks");
 	for (i = 0; i < b->n_list && i < n; i++)
-		print_file(&b->list[i], out);
+		print_file(&b->list[i], dump ? "chunk" : "block", out);
 	if (b->bad_files > i)
-		(void)fprintf(out, "      and %" PRIu64 " more files%s\n",
-		    b->bad_files - i, all ? "" : " (--verbose)");
+		(void)fprintf(out, "      and %" PRIu64 " more %s%s\n",
+		    b->bad_files - i, dump ? "items" : "files",
+		    all ? "" : " (--verbose)");
 }
 
 static void
@@ -110,7 +119,11 @@ print_next(const struct verify_cluster *cl, const struct config *cfg,
     FILE *out)
 {
 	const struct verify_backup *b, *good = NULL;
+	bool backups = false, dumps = false;
 	size_t i;
+
+	for (i = 0; i < cl->n_dumps; i++)
+		dumps |= !verify_backup_holds(&cl->dumps[i]);
 
 	/* By time: a resumed backup is newer than its label. */
 	for (i = 0; i < cl->n_backups; i++) {
@@ -129,8 +142,13 @@ print_next(const struct verify_cluster *cl, const struct config *cfg,
 		    "everything and says which files)\n");
 		return;
 	}
-	(void)fprintf(out, "  next: dapk-backup backup    (stores anew what "
-	    "is damaged)\n");
+	for (i = 0; i < cl->n_backups; i++)
+		backups |= !verify_backup_holds(&cl->backups[i]);
+	(void)fprintf(out, "  next: dapk-backup %s    (stores anew what "
+	    "is damaged)\n", dumps && !backups ? "dump" : "backup");
+	if (dumps && backups)
+		(void)fprintf(out, "        dapk-backup dump      (the "
+		    "databases whose dumps are damaged)\n");
 	if (!cfg->verify_repair)
 		(void)fprintf(out, "        dapk-backup verify --repair "
 		    "[--repair-from URL]    (repairs the old backups, where "
@@ -145,6 +163,9 @@ has_damage(const struct verify_cluster *cl)
 	for (i = 0; i < cl->n_backups; i++)
 		if (!verify_backup_holds(&cl->backups[i]))
 			return true;
+	for (i = 0; i < cl->n_dumps; i++)
+		if (!verify_backup_holds(&cl->dumps[i]))
+			return true;
 	return cl->n_findings > 0;
 }
 
@@ -157,7 +178,7 @@ print_cluster(const struct verify_cluster *cl, const struct config *cfg,
 
 	if (cl->unreferenced > 0 && !cfg->quiet)
 		(void)fprintf(out, "cluster %s: %" PRIu64 " object%s (%s) of "
-		    "no backup, left by attempts that did not end; harmless\n",
+		    "no backup or dump, left by attempts that did not end; harmless\n",
 		    cl->inc.cluster, cl->unreferenced, cl->unreferenced == 1 ?
 		    "" : "s", text_human_size(cl->unreferenced_bytes, size));
 	if (!has_damage(cl))
@@ -172,6 +193,13 @@ print_cluster(const struct verify_cluster *cl, const struct config *cfg,
 		if (bad++ == 0)
 			(void)fprintf(out, "  backups that are damaged:\n");
 		print_bad_backup(&cl->backups[i], cfg->verbose, out);
+	}
+	for (i = 0, bad = 0; i < cl->n_dumps; i++) {
+		if (verify_backup_holds(&cl->dumps[i]))
+			continue;
+		if (bad++ == 0)
+			(void)fprintf(out, "  dumps that are damaged:\n");
+		print_bad_backup(&cl->dumps[i], cfg->verbose, out);
 	}
 	print_windows(cl, out);
 	print_next(cl, cfg, out);
@@ -191,10 +219,15 @@ verify_print_text(const struct verify_result *r, const struct config *cfg,
 	else if (!cfg->quiet)
 		(void)fprintf(out, "read %" PRIu64 " objects, %s in %.1f s "
 		    "(%s/s)\nproved %" PRIu64 " files of %" PRIu64
-		    " backups\n", r->objects, text_human_size(r->bytes, size),
+		    " backups", r->objects, text_human_size(r->bytes, size),
 		    seconds, text_human_size(seconds > 0 ? (uint64_t)
 		    ((double)r->bytes / seconds) : 0, rate), r->files,
 		    r->backups);
+	if (!cfg->quiet && !cfg->verify_quick && r->items > 0)
+		(void)fprintf(out, " and %" PRIu64 " items of %" PRIu64
+		    " dump%s", r->items, r->dumps, r->dumps == 1 ? "" : "s");
+	if (!cfg->quiet && !cfg->verify_quick)
+		(void)fputc('\n', out);
 	for (i = 0; i < r->n; i++)
 		print_cluster(&r->clusters[i], cfg, out);
 	if (r->repaired > 0)

@@ -1,6 +1,7 @@
 libdapk_a_SOURCES += \
 	%D%/check.c %D%/check.h \
 	%D%/verify.c %D%/verify.h \
+	%D%/verify_dump.c \
 	%D%/verify_facts.c %D%/verify_facts.h \
 	%D%/verify_pack.c %D%/verify_pack.h \
 	%D%/verify_prove.c \

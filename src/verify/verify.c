@@ -192,70 +192,113 @@ is_selected(const struct vrun *v, const char *label)
 	return v->p->n_labels == 0;
 }
 
+struct vset
+verify_set_of(const struct vrun *v, enum repo_kind kind)
+{
+	if (kind == REPO_DUMP)
+		return (struct vset){ kind, v->cl->dumps, v->cl->n_dumps,
+			v->dump_commits, v->dump_selected };
+	return (struct vset){ kind, v->cl->backups, v->cl->n_backups,
+		v->commits, v->selected };
+}
+
+static int
+read_commit(struct vrun *v, enum repo_kind kind, struct verify_backup *b,
+    struct commit *c, struct err *err)
+{
+	size_t finding;
+	unsigned tries;
+	int rc = -1;
+
+	verify_count(v, 1, 0);
+	for (tries = 0; tries < 2 && rc != 0; tries++) {
+		err_clear(err);
+		rc = commit_get_kind(v->p->repo, &v->inc, kind, b->label, c,
+		    err);
+	}
+	b->commit_bad = rc != 0;
+	b->unread = rc != 0 && err->code == ERR_STORAGE;
+	if (rc != 0)
+		return verify_judge(v, VERIFY_COMMIT, b->label, err,
+		    &finding);
+	b->stop_time = c->stop_time;
+	if (kind == REPO_DUMP)
+		b->database = xstrdup(c->dump.database);
+	return 0;
+}
+
 /* Commits are listed before anything else, since they are put last. */
 static int
-read_commits(struct vrun *v, struct err *err)
+read_commits(struct vrun *v, enum repo_kind kind, struct err *err)
 {
 	char(*labels)[FORMAT_LABEL_MAX] = NULL;
-	struct verify_backup *b;
-	size_t i, n = 0, unfinished, finding;
-	unsigned tries;
-	int rc = 0;
+	struct verify_backup *list;
+	struct commit *commits;
+	size_t i, n = 0;
+	bool *selected;
+	int rc;
 
-	if (catalogue_backups(v->p->repo, &v->inc, &labels, &n, &unfinished,
-		err) != 0)
+	rc = kind == REPO_DUMP ?
+	    catalogue_dumps(v->p->repo, &v->inc, &labels, &n, NULL, err) :
+	    catalogue_backups(v->p->repo, &v->inc, &labels, &n, NULL, err);
+	if (rc != 0)
 		return -1;
-	v->cl->backups = xcalloc(n + 1, sizeof(*v->cl->backups));
-	v->commits = xcalloc(n + 1, sizeof(*v->commits));
-	v->selected = xcalloc(n + 1, sizeof(*v->selected));
-	for (i = 0; i < n && rc == 0; i++) {
-		b = &v->cl->backups[v->cl->n_backups++];
-		memcpy(b->label, labels[i], sizeof(b->label));
-		v->selected[i] = is_selected(v, b->label) && !v->p->wal_only &&
-		    verify_in_share(v, b->label);
-		verify_count(v, 1, 0);
-		rc = -1;
-		for (tries = 0; tries < 2 && rc != 0; tries++) {
-			err_clear(err);
-			rc = commit_get(v->p->repo, &v->inc, b->label,
-			    &v->commits[i], err);
-		}
-		b->commit_bad = rc != 0;
-		b->unread = rc != 0 && err->code == ERR_STORAGE;
-		if (rc != 0)
-			rc = verify_judge(v, VERIFY_COMMIT, b->label, err,
-			    &finding);
-		else
-			b->stop_time = v->commits[i].stop_time;
-	}
+	list = xcalloc(n + 1, sizeof(*list));
+	commits = xcalloc(n + 1, sizeof(*commits));
+	selected = xcalloc(n + 1, sizeof(*selected));
+	*(kind == REPO_DUMP ? &v->cl->dumps : &v->cl->backups) = list;
+	*(kind == REPO_DUMP ? &v->cl->n_dumps : &v->cl->n_backups) = n;
+	*(kind == REPO_DUMP ? &v->dump_commits : &v->commits) = commits;
+	*(kind == REPO_DUMP ? &v->dump_selected : &v->selected) = selected;
+	for (i = 0; i < n; i++)
+		memcpy(list[i].label, labels[i], sizeof(list[i].label));
 	free(labels);
+	for (i = 0; i < n && rc == 0; i++) {
+		selected[i] = is_selected(v, list[i].label) &&
+		    !v->p->wal_only && verify_in_share(v, list[i].label);
+		rc = read_commit(v, kind, &list[i], &commits[i], err);
+	}
 	return rc;
 }
 
-/* The packs of all backups, each once. */
-static int
-gather_packs(struct vrun *v, struct err *err)
+static void
+add_packs(struct vrun *v, enum repo_kind kind)
 {
+	const struct vset s = verify_set_of(v, kind);
 	const struct commit *c;
 	struct vpack *vp;
-	char name[FORMAT_LABEL_MAX + 32];
-	size_t i, k, n = 0, kept = 0;
+	size_t i, k;
 
-	for (i = 0; i < v->cl->n_backups; i++)
-		n += v->commits[i].n_packs;
-	v->packs = xcalloc(n + 1, sizeof(*v->packs));
-	for (i = 0; i < v->cl->n_backups; i++) {
-		c = &v->commits[i];
+	for (i = 0; i < s.n; i++) {
+		c = &s.commits[i];
 		for (k = 0; k < c->n_packs; k++) {
 			vp = &v->packs[v->n_packs++];
 			vp->id = c->packs[k].id;
 			vp->size = commit_pack_first_size(&c->packs[k]);
 			vp->block_size = c->block_size;
+			vp->plain = c->packs[k].plain;
 			vp->deep = is_selected(v, c->label) &&
 			    !v->p->wal_only;
-			vp->light = v->selected[i];
+			vp->light = s.selected[i];
 		}
 	}
+}
+
+/* The packs of all backups and dumps, each once. */
+static int
+gather_packs(struct vrun *v, struct err *err)
+{
+	struct vpack *vp;
+	char name[FORMAT_LABEL_MAX + 32];
+	size_t i, n = 0, kept = 0;
+
+	for (i = 0; i < v->cl->n_backups; i++)
+		n += v->commits[i].n_packs;
+	for (i = 0; i < v->cl->n_dumps; i++)
+		n += v->dump_commits[i].n_packs;
+	v->packs = xcalloc(n + 1, sizeof(*v->packs));
+	add_packs(v, REPO_BACKUP);
+	add_packs(v, REPO_DUMP);
 	if (v->n_packs > 0)
 		qsort(v->packs, v->n_packs, sizeof(*v->packs),
 		    compare_packs);
@@ -267,6 +310,8 @@ gather_packs(struct vrun *v, struct err *err)
 		}
 		if (v->packs[kept - 1].size == 0)
 			v->packs[kept - 1].size = vp->size;
+		if (v->packs[kept - 1].plain == 0)
+			v->packs[kept - 1].plain = vp->plain;
 		v->packs[kept - 1].deep |= vp->deep;
 		v->packs[kept - 1].light |= vp->light;
 	}
@@ -282,13 +327,19 @@ gather_packs(struct vrun *v, struct err *err)
 	return 0;
 }
 
+struct garbage {
+	struct vrun *run;
+	enum repo_kind kind;
+};
+
 static bool
-is_backup(const struct vrun *v, const char *label)
+is_committed(const struct vrun *v, enum repo_kind kind, const char *label)
 {
+	const struct vset s = verify_set_of(v, kind);
 	size_t i;
 
-	for (i = 0; i < v->cl->n_backups; i++)
-		if (strcmp(v->cl->backups[i].label, label) == 0)
+	for (i = 0; i < s.n; i++)
+		if (strcmp(s.list[i].label, label) == 0)
 			return true;
 	return false;
 }
@@ -296,18 +347,20 @@ is_backup(const struct vrun *v, const char *label)
 static int
 note_garbage(void *arg, const struct storage_entry *e, struct err *err)
 {
-	struct vrun *v = arg;
+	const struct garbage *g = arg;
+	struct vrun *v = g->run;
 	const char *slash = strchr(e->name, '/');
 	struct pack_id id;
 	size_t len = slash == NULL ? 0 : (size_t)(slash - e->name);
 
 	memset(&id, 0, sizeof(id));
+	id.kind = g->kind;
 	if (len > 0 && len < sizeof(id.label)) {
 		memcpy(id.label, e->name, len);
 		if (sscanf(slash, "/pack-%9u-%9u.", &id.attempt,
 			&id.number) == 2 ?
 		    verify_find_pack(v, &id) != NULL :
-		    is_backup(v, id.label))
+		    is_committed(v, g->kind, id.label))
 			return 0;
 	}
 	v->cl->unreferenced++;
@@ -316,12 +369,13 @@ note_garbage(void *arg, const struct storage_entry *e, struct err *err)
 }
 
 static int
-count_garbage(struct vrun *v, struct err *err)
+count_garbage(struct vrun *v, enum repo_kind kind, struct err *err)
 {
+	struct garbage g = { v, kind };
 	char prefix[STORAGE_KEY_MAX];
 
-	repo_key(&v->inc, "backups/", prefix);
-	return storage_list(v->p->repo->st, prefix, false, note_garbage, v,
+	repo_key(&v->inc, repo_folder(kind), prefix);
+	return storage_list(v->p->repo->st, prefix, false, note_garbage, &g,
 	    err);
 }
 
@@ -350,20 +404,21 @@ set_phase(const struct vrun *v, enum verify_phase phase)
 
 /* Damage found tonight concerns backups whose turn it is not. */
 static void
-select_damaged(struct vrun *v)
+select_damaged(struct vrun *v, enum repo_kind kind)
 {
+	const struct vset s = verify_set_of(v, kind);
 	const struct vpack *vp;
 	const struct commit *c;
 	size_t i, k;
 
-	for (i = 0; i < v->cl->n_backups; i++) {
-		c = &v->commits[i];
+	for (i = 0; i < s.n; i++) {
+		c = &s.commits[i];
 		for (k = 0; k < c->n_packs && !v->p->wal_only; k++) {
 			vp = verify_find_pack(v, &c->packs[k].id);
 			if ((vp->state == STATE_BAD ||
 				vp->state == STATE_MISSING) &&
 			    is_selected(v, c->label))
-				v->selected[i] = true;
+				s.selected[i] = true;
 		}
 	}
 }
@@ -371,12 +426,13 @@ select_damaged(struct vrun *v)
 static bool
 is_referred(const struct vrun *v, const struct vpack *vp)
 {
+	const struct vset s = verify_set_of(v, vp->id.kind);
 	const struct commit *c;
 	size_t i, k;
 
-	for (i = 0; i < v->cl->n_backups; i++) {
-		c = &v->commits[i];
-		for (k = 0; !v->cl->backups[i].removed && k < c->n_packs; k++)
+	for (i = 0; i < s.n; i++) {
+		c = &s.commits[i];
+		for (k = 0; !s.list[i].removed && k < c->n_packs; k++)
 			if (pack_id_compare(&c->packs[k].id, &vp->id) == 0)
 				return true;
 	}
@@ -400,22 +456,21 @@ drop_finding(struct verify_cluster *cl, const char *object)
 	}
 }
 
-/* What an expiry removed while this ran is not damaged. */
 static int
-forget_removed(struct vrun *v, struct err *err)
+find_removed(struct vrun *v, enum repo_kind kind, bool *any, struct err *err)
 {
+	const struct vset s = verify_set_of(v, kind);
 	char key[STORAGE_KEY_MAX], tail[128];
 	struct verify_backup *b;
 	uint64_t size;
-	bool any = false;
 	size_t i;
 
-	for (i = 0; i < v->cl->n_backups; i++) {
-		b = &v->cl->backups[i];
+	for (i = 0; i < s.n; i++) {
+		b = &s.list[i];
 		if (verify_backup_holds(b))
 			continue;
-		(void)snprintf(tail, sizeof(tail), "backups/%s/commit",
-		    b->label);
+		(void)snprintf(tail, sizeof(tail), "%s%s/commit",
+		    repo_folder(kind), b->label);
 		repo_key(&v->inc, tail, key);
 		if (storage_stat(v->p->repo->st, key, &size, NULL, err) == 0)
 			continue;
@@ -423,9 +478,23 @@ forget_removed(struct vrun *v, struct err *err)
 			return -1;
 		err_clear(err);
 		verify_backup_clear(b);
-		b->removed = any = true;
+		b->removed = *any = true;
 		drop_finding(v->cl, b->label);
 	}
+	return 0;
+}
+
+/* What an expiry removed while this ran is not damaged. */
+static int
+forget_removed(struct vrun *v, struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+	bool any = false;
+	size_t i;
+
+	if (find_removed(v, REPO_BACKUP, &any, err) != 0 ||
+	    find_removed(v, REPO_DUMP, &any, err) != 0)
+		return -1;
 	for (i = 0; any && i < v->n_packs; i++) {
 		if (v->packs[i].state != STATE_MISSING ||
 		    is_referred(v, &v->packs[i]))
@@ -468,8 +537,11 @@ static int
 verify_steps(struct vrun *v, struct err *err)
 {
 	set_phase(v, VERIFY_PHASE_LIST);
-	if (read_commits(v, err) != 0 || gather_packs(v, err) != 0 ||
-	    verify_list_wal(v, err) != 0 || count_garbage(v, err) != 0)
+	if (read_commits(v, REPO_BACKUP, err) != 0 ||
+	    read_commits(v, REPO_DUMP, err) != 0 ||
+	    gather_packs(v, err) != 0 || verify_list_wal(v, err) != 0 ||
+	    count_garbage(v, REPO_BACKUP, err) != 0 ||
+	    count_garbage(v, REPO_DUMP, err) != 0)
 		return -1;
 	sum_total(v);
 	set_phase(v, VERIFY_PHASE_READ);
@@ -479,7 +551,8 @@ verify_steps(struct vrun *v, struct err *err)
 	if (v->p->repair && verify_repair(v, err) != 0)
 		return -1;
 	set_phase(v, VERIFY_PHASE_PROVE);
-	select_damaged(v);
+	select_damaged(v, REPO_BACKUP);
+	select_damaged(v, REPO_DUMP);
 	if (!v->p->wal_only && verify_prove(v, err) != 0)
 		return -1;
 	if (verify_check_chains(v, err) != 0)
@@ -508,6 +581,12 @@ sum_up(struct vrun *v)
 		r->backups += b->proved;
 		r->files += b->files - b->bad_files;
 	}
+	for (i = 0; i < v->cl->n_dumps; i++) {
+		b = &v->cl->dumps[i];
+		r->damaged += b->bad_files;
+		r->dumps += b->proved;
+		r->items += b->files - b->bad_files;
+	}
 }
 
 static void
@@ -520,8 +599,12 @@ run_free(struct vrun *v)
 	facts_store_free(v->facts);
 	for (i = 0; i < v->cl->n_backups; i++)
 		commit_free(&v->commits[i]);
+	for (i = 0; i < v->cl->n_dumps; i++)
+		commit_free(&v->dump_commits[i]);
 	free(v->commits);
 	free(v->selected);
+	free(v->dump_commits);
+	free(v->dump_selected);
 	free(v->packs);
 	free(v->stored);
 	free(v->wals);
@@ -553,24 +636,35 @@ verify_cluster(const struct verify_params *p, const struct incarnation *inc,
 	return ret;
 }
 
+static bool
+has_label(const struct verify_backup *list, size_t n, const char *prefix)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strncmp(prefix, list[i].label, strlen(prefix)) == 0)
+			return true;
+	return false;
+}
+
 /* Was each label that was asked for found? */
 static int
 check_labels(const struct verify_params *p, const struct verify_result *r,
     struct err *err)
 {
-	size_t i, k, n;
+	size_t i, k;
 	bool found;
 
 	for (i = 0; i < p->n_labels; i++) {
 		found = false;
-		for (k = 0; k < r->n; k++)
-			for (n = 0; n < r->clusters[k].n_backups; n++)
-				found |= strncmp(p->labels[i],
-				    r->clusters[k].backups[n].label,
-				    strlen(p->labels[i])) == 0;
+		for (k = 0; k < r->n && !found; k++)
+			found = has_label(r->clusters[k].backups,
+			    r->clusters[k].n_backups, p->labels[i]) ||
+			    has_label(r->clusters[k].dumps,
+				r->clusters[k].n_dumps, p->labels[i]);
 		if (found)
 			continue;
-		err_set(err, ERR_NOT_FOUND, "there is no backup %s",
+		err_set(err, ERR_NOT_FOUND, "there is no backup or dump %s",
 		    p->labels[i]);
 		return err_hint(err, "dapk-backup info lists them");
 	}
@@ -607,11 +701,16 @@ cluster_free(struct verify_cluster *cl)
 
 	for (i = 0; i < cl->n_backups; i++)
 		verify_backup_clear(&cl->backups[i]);
+	for (i = 0; i < cl->n_dumps; i++) {
+		verify_backup_clear(&cl->dumps[i]);
+		free(cl->dumps[i].database);
+	}
 	for (i = 0; i < cl->n_findings; i++) {
 		free(cl->findings[i].object);
 		free(cl->findings[i].reason);
 	}
 	free(cl->backups);
+	free(cl->dumps);
 	free(cl->findings);
 	free(cl->windows);
 }

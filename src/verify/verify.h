@@ -13,7 +13,10 @@
  * however many backups refer to it; each WAL file too. What was learned about
  * packs (where each block stands, its CRC) then proves every file of every
  * backup without restoring it: its map is followed, and the CRCs of its
- * blocks must give the CRC that the manifest has.
+ * blocks must give the CRC that the manifest has. Of a dump every item is
+ * proved likewise: each chunk of it is in its pack, and together they give its
+ * CRC, size and rows; its table of contents is read, and has an item for each
+ * table whose data it names.
  *
  * Memory: a pack and 4 MiB a thread; 4 bytes a block and 48 a frame of all
  * packs, of which VERIFY_FACTS_MEMORY stays in memory and the rest goes to a
@@ -48,7 +51,7 @@ struct verify_progress {
 struct verify_params {
 	struct repo *repo;
 	const char *cluster; /* NULL: all */
-	char *const *labels; /* beginnings of labels; none: all backups */
+	char *const *labels; /* beginnings of labels; none: all there are */
 	size_t n_labels;
 	bool quick;    /* presence and sizes only */
 	bool wal_only;
@@ -113,8 +116,13 @@ struct verify_file {
 	size_t n_ranges;
 };
 
+/*
+ * Or a dump: then a file is an item (a table's rows, some large objects, the
+ * table of contents), and a block one of its chunks.
+ */
 struct verify_backup {
 	char label[FORMAT_LABEL_MAX];
+	char *database; /* of a dump that can be read; "": globals */
 	int64_t stop_time; /* 0: the commit cannot be read */
 	bool commit_bad, manifest_bad, wal_bad, unread;
 	bool removed; /* by someone else, while this ran */
@@ -141,6 +149,8 @@ struct verify_cluster {
 	struct incarnation inc;
 	struct verify_backup *backups; /* by label */
 	size_t n_backups;
+	struct verify_backup *dumps; /* by label */
+	size_t n_dumps;
 	struct verify_finding *findings;
 	size_t n_findings;
 	struct verify_window *windows; /* by timeline, then time */
@@ -153,6 +163,7 @@ struct verify_result {
 	size_t n;
 	uint64_t objects, bytes; /* read; with quick: looked at */
 	uint64_t backups, files; /* proved */
+	uint64_t dumps, items;	 /* proved */
 	uint64_t damaged;  /* findings and bad files that stand */
 	uint64_t repaired;
 	uint64_t unread;

@@ -20,9 +20,10 @@
 
 struct pack_frame {
 	uint64_t path_hash; /* XXH3-64 of the path */
-	uint64_t first;	    /* first block, without a list */
+	uint64_t first;	    /* first block, without a list; of a chunk half of
+			       its hash: pack_half_hash() */
 	uint32_t plain_len;
-	uint32_t n;	  /* blocks */
+	uint32_t n;	  /* blocks; of a chunk: line feeds */
 	uint32_t crcs;	  /* where its blocks' CRCs begin */
 	uint32_t list;	  /* where its block numbers do, or FACTS_NO_LIST */
 	uint32_t crc;	  /* of the whole frame */
@@ -36,8 +37,9 @@ struct pack_facts {
 	const uint64_t *lists;
 	uint32_t n;
 	uint32_t block_size;
-	uint64_t plain; /* bytes of file data and maps */
-	bool paths;	/* path_hash and block numbers are known */
+	uint64_t plain; /* bytes of file data and maps, or chunks and lists */
+	bool paths;	/* path_hash and block numbers are known; of a dump's
+			   pack: all but type and length */
 };
 
 struct facts_store;

@@ -29,6 +29,7 @@ struct pack_checker {
 	uint32_t n, cap;
 	struct buf crcs, lists; /* uint32_t, uint64_t */
 	struct pack_facts facts;
+	bool dump; /* the pack at hand is a dump's */
 };
 
 struct pack_checker *
@@ -66,7 +67,8 @@ pack_checker_free(struct pack_checker *c)
 static void
 reset(struct pack_checker *c, uint32_t block_size)
 {
-	const size_t max = FORMAT_FRAME_PLAIN_MAX / block_size + 1;
+	const size_t max = block_size == 0 ? 0 :
+	    FORMAT_FRAME_PLAIN_MAX / block_size + 1;
 
 	if (max > c->blocks_max) {
 		c->blocks_max = max;
@@ -175,6 +177,52 @@ check_map_frame(struct pack_checker *c, const struct frame_header *h,
 	return 0;
 }
 
+uint64_t
+pack_half_hash(const uint8_t hash[DUMP_CHUNK_HASH_SIZE])
+{
+	return get_le64(hash);
+}
+
+static int
+check_chunk_frame(struct pack_checker *c, const struct frame_header *h,
+    struct pack_frame *f, struct err *err)
+{
+	uint8_t hash[DUMP_CHUNK_HASH_SIZE];
+	const uint8_t *p = c->plain, *end = c->plain + h->plain_len;
+
+	if (h->block_size != 0 || h->position != 0 || h->plain_len == 0 ||
+	    h->path_len == 0 || h->blocks_len > 0)
+		return err_set(err, ERR_DAMAGED, "a chunk of %u bytes of "
+		    "\"%.*s\" makes no sense", h->plain_len,
+		    (int)(h->path_len > 200 ? 200 : h->path_len), h->path);
+	dump_chunk_hash(c->plain, h->plain_len, c->repo->fingerprint_seed,
+	    hash);
+	f->path_hash = hash_64(h->path, h->path_len, 0);
+	f->first = pack_half_hash(hash);
+	f->crc = crc32c(c->plain, h->plain_len);
+	for (; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+		f->n++;
+	c->facts.plain += h->plain_len;
+	return 0;
+}
+
+static int
+check_list_frame(struct pack_checker *c, const struct frame_header *h,
+    struct err *err)
+{
+	struct dump_chunk *chunks = NULL;
+	struct pack_id *packs = NULL;
+	uint32_t n_packs, n;
+
+	if (chunk_list_decode(c->plain, h->plain_len, &packs, &n_packs,
+		&chunks, &n, err) != 0)
+		return -1;
+	free(packs);
+	free(chunks);
+	c->facts.plain += h->plain_len;
+	return 0;
+}
+
 /* A bit that decoders ignore: nobody could tell that it flipped. */
 static int
 check_descriptor(const uint8_t *data, const struct frame_header *h,
@@ -182,7 +230,8 @@ check_descriptor(const uint8_t *data, const struct frame_header *h,
 {
 	const uint8_t *payload = data + frame_header_size(h);
 
-	if (h->type == FRAME_SUMS || h->type == FRAME_MAP)
+	if (h->type == FRAME_SUMS || h->type == FRAME_MAP ||
+	    h->type == FRAME_CHUNK_LIST)
 		payload += 8;
 	if (payload[ZSTD_DESCRIPTOR] & ZSTD_UNUSED_BIT)
 		return err_set(err, ERR_DAMAGED,
@@ -194,6 +243,13 @@ static int
 check_content(struct pack_checker *c, const struct frame_header *h,
     struct pack_frame *f, struct err *err)
 {
+	const bool dump = h->type == FRAME_DUMP ||
+	    h->type == FRAME_CHUNK_LIST;
+
+	if (dump != c->dump)
+		return err_set(err, ERR_DAMAGED,
+		    "a frame of type %u has no place in a %s's pack",
+		    (unsigned)h->type, c->dump ? "dump" : "backup");
 	switch (h->type) {
 	case FRAME_FILE:
 		return check_file_frame(c, h, f, err);
@@ -202,9 +258,12 @@ check_content(struct pack_checker *c, const struct frame_header *h,
 	case FRAME_SUMS:
 		buf_add(&c->stored, c->plain, h->plain_len);
 		return 0;
+	case FRAME_DUMP:
+		return check_chunk_frame(c, h, f, err);
+	case FRAME_CHUNK_LIST:
+		return check_list_frame(c, h, err);
 	case FRAME_MANIFEST:
 	case FRAME_WAL:
-	case FRAME_DUMP:
 	case FRAME_WAL_SUMMARY:
 	default:
 		return err_set(err, ERR_DAMAGED,
@@ -279,7 +338,9 @@ pack_check(struct pack_checker *c, const uint8_t *bytes, size_t len,
 	int ret = -1;
 
 	*facts = NULL;
-	if (block_size < 512 || block_size > FORMAT_FRAME_PLAIN_MAX)
+	c->dump = id->kind == REPO_DUMP;
+	if (c->dump ? block_size != 0 :
+	    block_size < 512 || block_size > FORMAT_FRAME_PLAIN_MAX)
 		return err_set(err, ERR_DAMAGED, "%s: block size %u", name,
 		    block_size);
 	reset(c, block_size);
@@ -305,6 +366,30 @@ out:
 	return ret;
 }
 
+/* What a dump's pack says of itself. */
+static int
+check_index(struct pack_checker *c, struct pack_cache *cache,
+    const struct pack_id *id, uint64_t size, const struct pack_facts **facts,
+    struct err *err)
+{
+	struct object_reader *r;
+	struct pack_frame *f;
+	uint32_t i;
+
+	if (pack_cache_open(cache, id, size, &r, err) != 0)
+		return -1;
+	reset(c, 0);
+	for (i = 0; i < r->n; i++) {
+		f = add_frame(c);
+		f->type = r->entries[i].type;
+		f->plain_len = r->entries[i].plain_len;
+		c->facts.plain += f->plain_len;
+	}
+	finish(c);
+	*facts = &c->facts;
+	return 0;
+}
+
 int
 pack_check_light(struct pack_checker *c, struct pack_cache *cache,
     const struct pack_id *id, uint64_t size, uint32_t block_size,
@@ -317,6 +402,8 @@ pack_check_light(struct pack_checker *c, struct pack_cache *cache,
 	uint32_t i, n;
 
 	*facts = NULL;
+	if (id->kind == REPO_DUMP)
+		return check_index(c, cache, id, size, facts, err);
 	if (pack_sums_read(cache, id, size, &sums, err) != 0)
 		return -1;
 	if (pack_cache_open(cache, id, size, &r, err) != 0) {

@@ -67,8 +67,8 @@ verify_backup_clear(struct verify_backup *b)
 	b->files = b->bad_files = b->bad_blocks = 0;
 }
 
-static void
-add_range(struct verify_file *f, uint64_t first, uint64_t n)
+void
+verify_add_range(struct verify_file *f, uint64_t first, uint64_t n)
 {
 	struct verify_range *last = f->n_ranges == 0 ? NULL :
 	    &f->ranges[f->n_ranges - 1];
@@ -95,29 +95,33 @@ note_range(struct at *at, uint64_t first, uint64_t n,
 		at->bad->reason = xstrdup(reason);
 		at->bad->size = at->e->size;
 	}
-	add_range(at->bad, first, n);
+	verify_add_range(at->bad, first, n);
+}
+
+void
+verify_add_file(struct verify_backup *b, struct verify_file *file)
+{
+	b->bad_files++;
+	b->bad_blocks += file->bad_blocks;
+	if (b->n_list < VERIFY_FILES_MAX) {
+		b->list = xreallocarray(b->list, b->n_list + 1,
+		    sizeof(*b->list));
+		b->list[b->n_list++] = *file;
+		return;
+	}
+	free(file->path);
+	free(file->reason);
+	free(file->ranges);
 }
 
 static void
 finish_file(struct proof *p, struct at *at)
 {
-	struct verify_backup *b = p->out;
-
-	b->files++;
+	p->out->files++;
 	if (at->bad == NULL)
 		return;
 	p->whole = false;
-	b->bad_files++;
-	b->bad_blocks += at->bad->bad_blocks;
-	if (b->n_list < VERIFY_FILES_MAX) {
-		b->list = xreallocarray(b->list, b->n_list + 1,
-		    sizeof(*b->list));
-		b->list[b->n_list++] = *at->bad;
-	} else {
-		free(at->bad->path);
-		free(at->bad->reason);
-		free(at->bad->ranges);
-	}
+	verify_add_file(p->out, at->bad);
 	free(at->bad);
 }
 
@@ -367,8 +371,8 @@ close_proof(struct proof *p)
 }
 
 /* Restore refuses a backup that needs one of these, whatever is left of it. */
-static uint64_t
-count_bad(const struct vrun *v, const struct commit *c)
+uint64_t
+verify_count_bad(const struct vrun *v, const struct commit *c)
 {
 	const struct vpack *vp;
 	uint64_t n = 0;
@@ -402,7 +406,7 @@ prove_backup(struct vworker *w, const struct proof_job *job, struct err *err)
 		if (rc != 0 && err->code == ERR_CANCELLED)
 			return -1;
 	}
-	b->bad_packs = count_bad(v, job->commit);
+	b->bad_packs = verify_count_bad(v, job->commit);
 	for (i = 0; i < job->commit->n_parts; i++)
 		verify_count(v, 1, job->commit->parts[i].size);
 	if (rc == 0) {
@@ -424,7 +428,9 @@ run_proof(void *worker, void *arg, bool skip, struct err *err)
 	int rc = 0;
 
 	if (!skip)
-		rc = prove_backup(worker, job, err);
+		rc = job->commit->kind == REPO_DUMP ?
+		    verify_prove_dump(worker, job->commit, job->out, err) :
+		    prove_backup(worker, job, err);
 	free(job);
 	return rc;
 }
@@ -467,7 +473,7 @@ look_at_backup(struct vrun *v, const struct commit *c,
 	uint64_t size;
 	size_t i;
 
-	b->bad_packs = count_bad(v, c);
+	b->bad_packs = verify_count_bad(v, c);
 	for (i = 0; i < c->n_parts; i++) {
 		if (size_of_part(v, c, i, &size, key, err) != 0)
 			return -1;
@@ -481,28 +487,39 @@ look_at_backup(struct vrun *v, const struct commit *c,
 	return 0;
 }
 
-int
-verify_prove(struct vrun *v, struct err *err)
+static int
+prove_set(struct vrun *v, const struct vset *s, struct err *err)
 {
 	struct proof_job *job;
 	size_t i;
 
-	for (i = 0; i < v->cl->n_backups; i++) {
-		if (!v->selected[i] || v->cl->backups[i].commit_bad)
+	for (i = 0; i < s->n; i++) {
+		if (!s->selected[i] || s->list[i].commit_bad)
 			continue;
 		if (v->p->quick) {
-			if (look_at_backup(v, &v->commits[i],
-				&v->cl->backups[i], err) != 0)
+			if (look_at_backup(v, &s->commits[i], &s->list[i],
+				err) != 0)
 				return -1;
 			continue;
 		}
 		job = xcalloc(1, sizeof(*job));
-		job->commit = &v->commits[i];
-		job->out = &v->cl->backups[i];
+		job->commit = &s->commits[i];
+		job->out = &s->list[i];
 		if (pool_submit(v->pool, run_proof, job, err) != 0)
 			return -1;
 		if (v->p->tick != NULL)
 			v->p->tick(v->p->tick_arg);
 	}
+	return 0;
+}
+
+int
+verify_prove(struct vrun *v, struct err *err)
+{
+	const struct vset backups = verify_set_of(v, REPO_BACKUP),
+			  dumps = verify_set_of(v, REPO_DUMP);
+
+	if (prove_set(v, &backups, err) != 0 || prove_set(v, &dumps, err) != 0)
+		return -1;
 	return verify_wait(v, err);
 }

@@ -148,9 +148,10 @@ verify_read_pack(struct vworker *w, struct vpack *vp, struct err *err)
 
 	rc = read_generation(w, vp, top, &vp->facts, err);
 	if (rc == 0 && vp->info.damaged)
-		log_warning("pack %u of attempt %u of backup %s is marked "
-		    "damaged, but reads well now; no new backup refers to it",
-		    vp->id.number, vp->id.attempt, vp->id.label);
+		log_warning("pack %u of attempt %u of %s %s is marked "
+		    "damaged, but reads well now; nothing new refers to it",
+		    vp->id.number, vp->id.attempt,
+		    repo_kind_name(vp->id.kind), vp->id.label);
 	if (rc == 0) {
 		vp->state = STATE_GOOD;
 		return 0;

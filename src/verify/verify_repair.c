@@ -178,15 +178,20 @@ find_wanted(struct assembly *a)
 
 /*
  * Is all of it found? Without an index the last frame must be one of page
- * sums, which is where a pack ends, and then these say the rest.
+ * sums, which is where a pack ends, and then these say the rest. A dump's pack
+ * has none: the commit says how much is in it.
  */
 static bool
 is_whole(const struct assembly *a, char *reason, size_t size)
 {
+	uint64_t plain = 0;
 	uint32_t i, missing = 0;
 
-	for (i = 0; i < a->n; i++)
+	for (i = 0; i < a->n; i++) {
 		missing += a->frames[i].data == NULL;
+		if (a->frames[i].data != NULL)
+			plain += a->frames[i].h.plain_len;
+	}
 	if (a->wanted > a->n)
 		missing += a->wanted - a->n;
 	if (missing == 1 && a->wanted == a->n + 1 && a->last_is_sums)
@@ -195,7 +200,9 @@ is_whole(const struct assembly *a, char *reason, size_t size)
 		(void)snprintf(reason, size, "%u of its %u frames are found "
 		    "nowhere", a->n == 0 ? a->wanted : missing,
 		    a->wanted > a->n ? a->wanted : a->n);
-	else if (a->wanted == 0 && a->frames[a->n - 1].h.type != FRAME_SUMS)
+	else if (a->wanted == 0 && (a->vp->id.kind == REPO_DUMP ?
+	    a->vp->plain != plain :
+	    a->frames[a->n - 1].h.type != FRAME_SUMS))
 		(void)snprintf(reason, size, "its end is found nowhere");
 	else
 		return true;
@@ -368,17 +375,17 @@ repair_pack(struct vworker *w, struct vpack *vp, struct err *err)
 		scan_blob(&a, &a.blobs[i]);
 	find_wanted(&a);
 	if (!is_whole(&a, reason, sizeof(reason))) {
-		log_warning("pack %u of attempt %u of backup %s cannot be "
+		log_warning("pack %u of attempt %u of %s %s cannot be "
 		    "repaired: %s", vp->id.number, vp->id.attempt,
-		    vp->id.label, reason);
+		    repo_kind_name(vp->id.kind), vp->id.label, reason);
 		ret = 0;
 		goto out;
 	}
 	ret = put_pack(&a, err);
 	if (ret != 0 && err->code == ERR_DAMAGED) {
-		log_warning("pack %u of attempt %u of backup %s cannot be "
+		log_warning("pack %u of attempt %u of %s %s cannot be "
 		    "repaired: %s", vp->id.number, vp->id.attempt,
-		    vp->id.label, err->msg);
+		    repo_kind_name(vp->id.kind), vp->id.label, err->msg);
 		err_clear(err);
 		ret = 0;
 	}
@@ -645,6 +652,7 @@ static int
 repair_all(struct vworker *w, struct err *err)
 {
 	struct vrun *v = w->run;
+	const struct vset dumps = verify_set_of(v, REPO_DUMP);
 	size_t i, k;
 
 	for (i = 0; i < v->n_packs && !v->p->wal_only; i++)
@@ -665,6 +673,11 @@ repair_all(struct vworker *w, struct err *err)
 	for (i = 0; i < v->cl->n_backups; i++)
 		for (k = 0; v->selected[i] && k < v->commits[i].n_parts; k++)
 			if (repair_part(w, &v->commits[i], k, err) != 0)
+				return -1;
+	for (i = 0; i < dumps.n; i++)
+		for (k = 0; dumps.selected[i] && k < dumps.commits[i].n_parts;
+		     k++)
+			if (repair_part(w, &dumps.commits[i], k, err) != 0)
 				return -1;
 	return 0;
 }

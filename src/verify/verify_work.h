@@ -31,7 +31,8 @@ enum verify_state {
 struct vpack {
 	struct pack_id id;
 	uint64_t size; /* of the first generation; 0: not known */
-	uint32_t block_size;
+	uint32_t block_size; /* of a dump's: 0 */
+	uint64_t plain;	     /* by the commit; 0: not known */
 	struct packset_info info;
 	enum verify_state state;
 	bool deep;  /* is read whole; else its sums are, when needed */
@@ -64,6 +65,8 @@ struct vrun {
 	struct pool *pool;
 	struct commit *commits; /* of cl->backups */
 	bool *selected;		/* by the user, and of this share */
+	struct commit *dump_commits; /* of cl->dumps */
+	bool *dump_selected;
 	struct vpack *packs;	/* ascending */
 	size_t n_packs;
 	struct wal_stored *stored; /* by name, hash, generation descending */
@@ -82,7 +85,17 @@ struct vworker {
 	struct buf raw;
 };
 
+/* The backups, or the dumps, of a run. */
+struct vset {
+	enum repo_kind kind;
+	struct verify_backup *list;
+	size_t n;
+	struct commit *commits;
+	bool *selected;
+};
+
 /* verify.c */
+struct vset verify_set_of(const struct vrun *v, enum repo_kind kind);
 bool verify_in_share(const struct vrun *v, const char *name);
 struct vpack *verify_find_pack(const struct vrun *v,
     const struct pack_id *id);
@@ -119,6 +132,17 @@ int verify_read_wal_file(struct vworker *w, struct vwal *wal,
 /* verify_prove.c: every file of the selected backups. */
 int verify_prove(struct vrun *v, struct err *err);
 void verify_backup_clear(struct verify_backup *b); /* its list of files */
+
+/* The number of packs without which nothing is restored. */
+uint64_t verify_count_bad(const struct vrun *v, const struct commit *c);
+
+/* A file or item of b that is bad; file's members become b's or are freed. */
+void verify_add_file(struct verify_backup *b, struct verify_file *file);
+void verify_add_range(struct verify_file *f, uint64_t first, uint64_t n);
+
+/* verify_dump.c: one dump, by one thread. */
+int verify_prove_dump(struct vworker *w, const struct commit *c,
+    struct verify_backup *b, struct err *err);
 
 /* verify_wal.c: what is stored of WAL, and how far it leads. */
 int verify_list_wal(struct vrun *v, struct err *err);
