@@ -9,4 +9,4 @@ libdapk_a_SOURCES += \
 	%D%/verify_repair.c \
 	%D%/verify_wal.c \
 	%D%/verify_work.h
-unit_tests += tests/unit/test_verify
+unit_tests += tests/unit/test_verify tests/unit/test_verify_dump
