@@ -45,7 +45,6 @@
 #define CHECK_US 1000000
 #define POLL_MS 50
 #define HOST_MAX 256
-#define PACKS_WANTED_MAX 250000
 #define SWEEP_OLDER_US (INT64_C(86400) * 1000000)
 
 struct run {
@@ -304,24 +303,6 @@ fill_commit(struct run *r)
 		stream_fill_commit(r->stream, r->basis.parent, c);
 	else
 		fill_tablespaces(r);
-}
-
-/*
- * The commit names every pack and has to stay an object itself, which some
- * 400,000 lines are: large databases get larger packs (up to what an object
- * may have), rather than an error after the last of them.
- */
-static size_t
-pack_target(uint64_t bytes, bool has_parent)
-{
-	const size_t least = has_parent ? PACK_TARGET_INCREMENTAL :
-					  PACK_TARGET_DEFAULT;
-	uint64_t target = bytes / PACKS_WANTED_MAX;
-
-	if (target < least)
-		return least;
-	return target < STORAGE_OBJECT_MAX ? (size_t)target :
-	    STORAGE_OBJECT_MAX;
 }
 
 /* What puts into the repository, from here on. */

@@ -62,18 +62,21 @@ make_room(struct cutter *c, struct err *err)
 
 /*
  * Is this the place? A long row is as likely to be as all of the short ones
- * that would have its length, so that chunks of any table are alike.
+ * that would have its length, so that chunks of any table are alike. What
+ * decides is the row, and when it is short those before it: of a table with
+ * few different rows none might be a place, or each.
  */
 static bool
 wanted(const struct cutter *c)
 {
-	size_t len = c->len - c->row;
+	size_t len = c->len - c->row, seen;
 	uint64_t limit = UINT64_MAX / CUT_MEAN;
 
 	if (c->len < CUT_MIN)
 		return false;
 	limit = len < CUT_MEAN ? limit * len : UINT64_MAX;
-	return hash_64(c->data + c->row, len, CUT_SEED) <= limit;
+	seen = len > CUT_WINDOW ? len : CUT_WINDOW;
+	return hash_64(c->data + c->len - seen, seen, CUT_SEED) <= limit;
 }
 
 static int
@@ -110,9 +113,10 @@ cut_add(struct cutter *c, const void *data, size_t len, bool end_of_row,
 }
 
 int
-cut_flush(struct cutter *c, struct err *err)
+cut_flush(struct cutter *c, bool rows, struct err *err)
 {
-	if (c->row != c->len || c->in_row)
+	if (rows && (c->row != c->len || c->in_row))
 		return err_set(err, ERR_BUG, "the data ends within a row");
+	c->in_row = false;
 	return c->len == 0 ? 0 : emit(c, c->len, err);
 }

@@ -10,7 +10,7 @@
  *
  *	cut_init(&c, emit, arg);
  *	cut_add(&c, data, len, end_of_row, err);	as often as needed
- *	cut_flush(&c, err);				the rest
+ *	cut_flush(&c, true, err);			the rest
  *	cut_free(&c);
  *
  * A row that is too long for a chunk goes on over several, and is not kept.
@@ -26,6 +26,8 @@
 #define CUT_MIN ((size_t)64 << 10)
 /* Beyond CUT_MIN a cut comes after so many bytes on average. */
 #define CUT_MEAN ((size_t)192 << 10)
+/* So many bytes up to a row's end decide, or the whole row if it is longer. */
+#define CUT_WINDOW 128
 
 /* rows: that end in it; when not 0, the chunk ends with one. */
 typedef int (*cut_emit)(void *arg, const void *data, size_t len,
@@ -48,8 +50,11 @@ void cut_free(struct cutter *c); /* also of a zeroed one */
 int cut_add(struct cutter *c, const void *data, size_t len, bool end_of_row,
     struct err *err) ERR_USE;
 
-/* Emit what is left; ERR_BUG when a row has not ended. */
-int cut_flush(struct cutter *c, struct err *err) ERR_USE;
+/*
+ * Emit what is left. rows: it was a stream of rows, and ERR_BUG when one has
+ * not ended; else it was text in which nothing ended.
+ */
+int cut_flush(struct cutter *c, bool rows, struct err *err) ERR_USE;
 
 /* Forget what is left: after an error. */
 void cut_reset(struct cutter *c);

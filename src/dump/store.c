@@ -16,9 +16,6 @@
 #include "repo/manifest.h"
 #include "repo/setremove.h"
 
-/* A tenth of the pages of a full backup's pack: dumps are smaller. */
-#define PACK_TARGET PACK_TARGET_INCREMENTAL
-
 static int
 choose_parent(struct dump_store *st, const struct dump_store_params *p,
     struct err *err)
@@ -57,7 +54,9 @@ begin(struct dump_store *st, const struct dump_store_params *p,
 		return -1;
 	st->begun = true;
 	st->packs = (struct pack_shared){ .repo = p->repo, .inc = *p->inc,
-		.kind = REPO_DUMP, .attempt = 1, .target = PACK_TARGET,
+		.kind = REPO_DUMP, .attempt = 1,
+		/* Small ones, also without a parent: they die whole. */
+		.target = pack_target(p->bytes, true),
 		.put = putter_put, .put_arg = st->putter };
 	memcpy(st->packs.label, st->label, sizeof(st->label));
 	return 0;
@@ -103,7 +102,9 @@ take_away(const struct dump_store *st)
 {
 	struct err err = ERR_INIT;
 
-	if (set_remove(st->repo, &st->inc, REPO_DUMP, st->label, &err) == 0)
+	/* Without the lease another process may have seen the commit. */
+	if (lease_confirm(st->claim.lease, &err) == 0 &&
+	    set_remove(st->repo, &st->inc, REPO_DUMP, st->label, &err) == 0)
 		return;
 	log_warning("what was stored of dump %s could not be removed; it is "
 	    "harmless, and 'dapk-backup expire' removes it", st->label);

@@ -9,7 +9,7 @@
  *	dump_store_new(&st, &params, err);	lease, parent, label, intent
  *	dump_writer_new(&w, st, err);		one a thread
  *	  dump_writer_begin(w, &item, err);
- *	  dump_writer_write(w, row, len, true, err);
+ *	  dump_writer_write(w, row, len, true, err);	text: false
  *	  dump_writer_end(w, err);
  *	dump_writer_free(w);			puts its last pack
  *	dump_store_finish(st, &commit, err);	manifest and commit
@@ -36,6 +36,7 @@ struct dump_store_params {
 	int64_t start_time; /* the server's clock */
 	int compress_level;
 	bool full; /* without a parent */
+	uint64_t bytes; /* about, of what will be written; 0: not known */
 	uint64_t lease_ms;
 	uint64_t refresh_age_ms;
 };

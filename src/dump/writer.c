@@ -194,10 +194,17 @@ dump_writer_write(struct dump_writer *w, const void *data, size_t len,
 	return cut_add(&w->cut, data, len, end_of_row, err);
 }
 
+/* Tables and large objects: paths with a folder. */
+static bool
+of_rows(const struct store_item *item)
+{
+	return strchr(item->path, '/') != NULL;
+}
+
 int
 dump_writer_end(struct dump_writer *w, struct err *err)
 {
-	if (cut_flush(&w->cut, err) != 0)
+	if (cut_flush(&w->cut, of_rows(w->item), err) != 0)
 		return err_wrap(err, "%s", w->item->path);
 	if (w->item->n_ranges == 1 && w->done.n_lists == 0 &&
 	    w->n <= STORE_INLINE_MAX) {

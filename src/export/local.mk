@@ -8,4 +8,4 @@ libdapk_a_SOURCES += \
 	%D%/output.c \
 	%D%/tarfile.c %D%/tarfile.h \
 	%D%/wal.c
-unit_tests += tests/unit/test_tarfile
+unit_tests += tests/unit/test_export_dump tests/unit/test_tarfile

@@ -350,6 +350,7 @@ dumpread_chunks(struct dumpread *r, const struct dump_item *item,
     struct dump_chunk **out, size_t *n, struct err *err)
 {
 	uint64_t bytes = 0, rows = 0;
+	uint32_t crc = 0;
 	size_t i;
 
 	*n = item->n_chunks;
@@ -360,8 +361,17 @@ dumpread_chunks(struct dumpread *r, const struct dump_item *item,
 		if (add_list(r, &item->lists[i], out, n, err) != 0)
 			goto fail;
 	for (i = 0; i < *n; i++) {
-		bytes += (*out)[i].bytes;
-		rows += (*out)[i].rows;
+		const struct dump_chunk *c = &(*out)[i];
+
+		crc = i == 0 ? c->crc : crc32c_combine(crc, c->crc, c->bytes);
+		bytes += c->bytes;
+		rows += c->rows;
+	}
+	/* Who reads chunk by chunk has proved all of it by this. */
+	if (*n > 0 && crc != item->crc) {
+		err_set(err, ERR_DAMAGED, "its chunks have CRC %08x, the "
+		    "manifest says %08x", crc, item->crc);
+		goto fail;
 	}
 	if (bytes == item->size && rows == item->rows)
 		return 0;

@@ -86,7 +86,7 @@ void dumpread_free(struct dumpread *r); /* NULL is fine */
 
 /*
  * All chunks of an item, in order; .pack is an index for dumpset_pack().
- * Their sizes and rows add up to the item's. The caller
+ * Their sizes, rows and CRCs make the item's. The caller
  * frees *out.
  */
 int dumpread_chunks(struct dumpread *r, const struct dump_item *item,

@@ -21,6 +21,7 @@
 #define PACK_SLACK ((size_t)2 << 20)
 #define PACK_TARGET_MIN ((size_t)64 << 10)
 #define BLOCK_MIN 512
+#define PACKS_WANTED_MAX 250000
 
 struct pack_writer {
 	struct pack_shared *shared;
@@ -47,6 +48,19 @@ page_sums(const void *plain, size_t len, uint32_t block_size, uint64_t seed,
 		out[n].crc = crc32c(p, step);
 	}
 	return n;
+}
+
+size_t
+pack_target(uint64_t bytes, bool has_parent)
+{
+	const size_t least = has_parent ? PACK_TARGET_INCREMENTAL :
+					  PACK_TARGET_DEFAULT;
+	uint64_t target = bytes / PACKS_WANTED_MAX;
+
+	if (target < least)
+		return least;
+	return target < STORAGE_OBJECT_MAX ? (size_t)target :
+	    STORAGE_OBJECT_MAX;
 }
 
 static size_t

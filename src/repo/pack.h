@@ -30,6 +30,13 @@
 /* Of a backup that has a parent: small packs die whole (tests/simulate). */
 #define PACK_TARGET_INCREMENTAL ((size_t)4 << 20)
 
+/*
+ * The commit names every pack and has to stay an object itself, which some
+ * 400,000 lines are: large databases get larger packs (up to what an object
+ * may have), rather than an error after the last of them.
+ */
+size_t pack_target(uint64_t bytes, bool has_parent);
+
 /* Where a piece of a file went. */
 struct frame_ref {
 	uint32_t pack; /* number of the attempt's pack */

@@ -74,7 +74,7 @@ cut_rows(unsigned from, unsigned to, unsigned changed)
 		len = row(text, i, changed != 0 && i % changed == 0);
 		assert_int_equal(cut_add(&c, text, len, true, &err), 0);
 	}
-	assert_int_equal(cut_flush(&c, &err), 0);
+	assert_int_equal(cut_flush(&c, true, &err), 0);
 	cut_free(&c);
 	assert_int_equal(s.rows, to - from);
 	return s;
@@ -125,6 +125,118 @@ a_change_moves_no_cut_but_those_beside_it(void **state)
 	free(b.hashes);
 }
 
+/* Eight different rows of four bytes, in no order. */
+static struct seen
+cut_narrow(unsigned from, unsigned to)
+{
+	struct seen s = { .hashes = NULL };
+	struct cutter c;
+	char text[8];
+	unsigned i;
+
+	cut_init(&c, note, &s);
+	for (i = from; i < to; i++) {
+		(void)sprintf(text, "%u\t%c\n",
+		    (unsigned)(hash_64(&i, sizeof(i), 0) % 4),
+		    (hash_64(&i, sizeof(i), 1) & 1) != 0 ? 't' : 'f');
+		assert_int_equal(cut_add(&c, text, 4, true, &err), 0);
+	}
+	assert_int_equal(cut_flush(&c, true, &err), 0);
+	cut_free(&c);
+	assert_int_equal(s.rows, to - from);
+	return s;
+}
+
+static void
+a_few_different_rows_are_enough_to_find_cuts(void **state)
+{
+	struct seen a = cut_narrow(1, 2000000), b = cut_narrow(0, 2000000);
+
+	assert_in_range(a.n, 15, 60);
+	assert_true(common(&a, &b) + 2 >= a.n);
+	free(a.hashes);
+	free(b.hashes);
+}
+
+/* An UPDATE of a page's rows, and vacuum: whole pages change places. */
+static void
+pages_may_change_places(void **state)
+{
+	struct seen a = cut_rows(0, ROWS, 0), b = { .hashes = NULL };
+	static const unsigned order[] = { 3, 0, 5, 1, 4, 2 };
+	const unsigned part = ROWS / 6;
+	struct cutter c;
+	char text[512];
+	unsigned i, k;
+
+	cut_init(&c, note, &b);
+	for (k = 0; k < 6; k++)
+		for (i = order[k] * part; i < (order[k] + 1) * part; i++)
+			assert_int_equal(cut_add(&c, text, row(text, i, 0),
+			    true, &err), 0);
+	assert_int_equal(cut_flush(&c, true, &err), 0);
+	cut_free(&c);
+	assert_true(common(&a, &b) + 2 * 6 >= a.n);
+	assert_int_equal(a.bytes, b.bytes);
+	free(a.hashes);
+	free(b.hashes);
+}
+
+/* The least a row can be: of a table without columns. */
+static void
+rows_of_one_byte(void **state)
+{
+	struct seen s = { .hashes = NULL };
+	struct cutter c;
+	unsigned i;
+
+	cut_init(&c, note, &s);
+	for (i = 0; i < 3000000; i++)
+		assert_int_equal(cut_add(&c, "\n", 1, true, &err), 0);
+	assert_int_equal(cut_flush(&c, true, &err), 0);
+	assert_int_equal(s.rows, 3000000);
+	assert_int_equal(s.bytes, 3000000);
+	cut_free(&c);
+	free(s.hashes);
+}
+
+static size_t
+memory_now(void)
+{
+	size_t pages = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%zu %zu", &pages, &resident), 2);
+	(void)fclose(f);
+	return resident * 4096;
+}
+
+/* Its only whole copy is the caller's. */
+static void
+a_row_of_400_mb_is_not_kept(void **state)
+{
+	const size_t len = (size_t)400 << 20;
+	char *text = xmalloc(len);
+	struct seen s = { .hashes = NULL };
+	struct cutter c;
+	size_t before;
+
+	memset(text, 'y', len);
+	text[len - 1] = '\n';
+	cut_init(&c, note, &s);
+	before = memory_now();
+	assert_int_equal(cut_add(&c, text, len, true, &err), 0);
+	assert_int_equal(cut_flush(&c, true, &err), 0);
+	assert_true(memory_now() < before + ((size_t)4 << 20));
+	assert_int_equal(s.bytes, len);
+	assert_int_equal(s.rows, 1);
+	assert_int_equal(s.crossing, 399);
+	cut_free(&c);
+	free(s.hashes);
+	free(text);
+}
+
 static void
 a_long_row_goes_on_over_chunks(void **state)
 {
@@ -146,7 +258,7 @@ a_long_row_goes_on_over_chunks(void **state)
 		total += lens[i] + 2;
 		free(text);
 	}
-	assert_int_equal(cut_flush(&c, &err), 0);
+	assert_int_equal(cut_flush(&c, true, &err), 0);
 	assert_int_equal(s.bytes, total);
 	assert_int_equal(s.rows, 2 * i);
 	assert_int_equal(s.crossing, 1 + 7);
@@ -172,12 +284,14 @@ pieces_are_as_the_whole(void **state)
 		assert_int_equal(cut_add(&c, text + len / 3, len - len / 3,
 		    true, &err), 0);
 	}
-	assert_int_equal(cut_flush(&c, &err), 0);
+	assert_int_equal(cut_flush(&c, true, &err), 0);
 	assert_int_equal(a.sum, b.sum);
 	assert_int_equal(a.n, b.n);
 	assert_int_equal(cut_add(&c, "half", 4, false, &err), 0);
-	assert_int_equal(cut_flush(&c, &err), -1);
+	assert_int_equal(cut_flush(&c, true, &err), -1);
 	assert_int_equal(err.code, ERR_BUG);
+	assert_int_equal(cut_flush(&c, false, &err), 0); /* as text it may */
+	assert_int_equal(b.bytes, a.bytes + 4);
 	cut_free(&c);
 	free(a.hashes);
 	free(b.hashes);
@@ -189,6 +303,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cuts_find_each_other_again),
 		cmocka_unit_test(a_change_moves_no_cut_but_those_beside_it),
+		cmocka_unit_test(a_few_different_rows_are_enough_to_find_cuts),
+		cmocka_unit_test(pages_may_change_places),
+		cmocka_unit_test(rows_of_one_byte),
+		cmocka_unit_test(a_row_of_400_mb_is_not_kept),
 		cmocka_unit_test(a_long_row_goes_on_over_chunks),
 		cmocka_unit_test(pieces_are_as_the_whole),
 	};

@@ -248,6 +248,37 @@ a_range_that_is_missing_is_no_dump(void **state)
 	commit_free(&c);
 }
 
+static int
+write_text(struct dump_store *st, const char *path, const char *text,
+    struct err *why)
+{
+	const struct dump_store_item item = { .path = path, .ranges = 1 };
+	struct dump_writer *w;
+	int rc;
+
+	OK(dump_writer_new(&w, st, why));
+	OK(dump_writer_begin(w, &item, why));
+	OK(dump_writer_write(w, text, strlen(text), false, why));
+	rc = dump_writer_end(w, why);
+	dump_writer_free(w);
+	return rc;
+}
+
+/* What the server cut off must not pass for a table's end. */
+static void
+text_has_no_rows_but_a_table_has(void **state)
+{
+	struct fixture *f = *state;
+	const struct dump_store_params p = { .repo = f->repo, .inc = &f->inc,
+		.database = "shop", .start_time = NOW, .compress_level = 1 };
+	struct dump_store *st;
+
+	OK(dump_store_new(&st, &p, &err));
+	OK(write_text(st, "globals", "CREATE ROLE joe", &err));
+	FAILS(write_text(st, "table/public/t", "1\tone", &err), ERR_BUG);
+	dump_store_free(st);
+}
+
 int
 main(void)
 {
@@ -263,6 +294,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    a_range_that_is_missing_is_no_dump, fixture_setup,
 		    fixture_teardown),
+		TEST(text_has_no_rows_but_a_table_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,7 +205,11 @@ only_the_three_descriptors_and_no_signal_settings_are_inherited(void **state)
 	int fd;
 
 	(void)state;
-	/* SIGUSR1 is bit 9, SIGPIPE bit 12: ignored here, not in the child. */
+	/*
+	 * SIGUSR1 is bit 9, SIGPIPE bit 12: ignored here, not in the child.
+	 * glibc's own two, bits 31 and 32, are ignored in whatever its
+	 * posix_spawn() began, as GNU make does, and nobody can change that.
+	 */
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = SIG_IGN;
 	assert_int_equal(sigaction(SIGUSR1, &sa, NULL), 0);
@@ -213,8 +217,8 @@ only_the_three_descriptors_and_no_signal_settings_are_inherited(void **state)
 	assert_true(fd > 2);
 	buf_init(&b, 1000);
 	assert_int_equal(run("ls /proc/self/fd | tr '\\n' ' '; "
-	    "grep -E 'Sig(Ign|Blk)' /proc/self/status | grep -v "
-	    "'0000000000000000'; exit 0", NULL, &b, &err), 0);
+	    "grep -E 'Sig(Ign|Blk)' /proc/self/status | grep -vE "
+	    "'0000000(00|18)0000000'; exit 0", NULL, &b, &err), 0);
 	/* ls has the directory open */
 	assert_string_equal(buf_str(&b), "0 1 2 3 ");
 	buf_free(&b);
