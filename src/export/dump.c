@@ -66,10 +66,10 @@ gather(void *arg, const void *data, size_t len, struct err *err)
 
 	if (g->waiting.len + len > GATHER_BYTES && flush(g, err) != 0)
 		return -1;
-	if (len > GATHER_BYTES / 2)
+	if (len > GATHER_BYTES) /* nothing waits: it is its turn */
 		return io_write_full(g->fd, data, len, g->name, err);
 	buf_add(&g->waiting, data, len);
-	return 0;
+	return buf_check(&g->waiting, "what is to be written", err);
 }
 
 /* Standard output that is a file from its beginning, and not appended to. */
