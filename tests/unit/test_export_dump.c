@@ -10,7 +10,7 @@
 #include "core/io.h"
 #include "export/dump.h"
 
-#define ROWS 20000
+#define ROWS 60000
 
 static struct archive_entry entries[] = {
 	{ .dump_id = 5, .tag = "t", .desc = "TABLE", .namespace = "public",
@@ -49,7 +49,7 @@ static const char objects[] =
 /* missing: the path of an item that is not there. */
 static void
 make(struct fixture *f, struct fixture_dump *d, unsigned version,
-    const struct buf *table, const char *missing)
+    const struct buf *table, size_t chunk, const char *missing)
 {
 	struct archive_head head = { .version = version, .off_size = 8,
 		.format = ARCHIVE_CUSTOM, .dbname = "shop",
@@ -64,7 +64,7 @@ make(struct fixture *f, struct fixture_dump *d, unsigned version,
 		{ "archive", b.data, b.len, 1000, 0, 0, 0 },
 		{ "large_objects/0000016400", objects, sizeof(objects) - 1,
 		    20, 0, 9, 0 },
-		{ "table/public/t", table->data, table->len, 9000, '\n', 7,
+		{ "table/public/t", table->data, table->len, chunk, '\n', 7,
 		    16385 },
 		{ "table/public/z", "", 0, 100, '\n', 8, 17 },
 	};
@@ -199,19 +199,32 @@ expect_custom(const char *name, enum archive_compression how,
 	buf_free(&file);
 }
 
+/* Chunks from below to above what is gathered before it is written. */
 static void
 custom_has_every_byte_where_its_head_says(void **state)
 {
-	struct fixture *f = *state;
+	static const size_t chunks[] = { 9000, 100000, 140000, 200000,
+		262139, 262144, 300000, 1 << 20 };
 	struct buf table = rows();
-	struct fixture_dump d;
+	size_t i;
 
-	make(f, &d, ARCHIVE_VERSION(1, 16), &table, NULL);
-	OK(run_export(f, EXPORT_CUSTOM, ARCHIVE_NONE, "c0", &err));
-	expect_custom("c0", ARCHIVE_NONE, &table);
-	OK(run_export(f, EXPORT_CUSTOM, ARCHIVE_ZSTD, "cz", &err));
-	expect_custom("cz", ARCHIVE_ZSTD, &table);
-	fixture_dump_free(&d);
+	for (i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
+		struct fixture_dump d;
+		char name[32];
+		void *fresh = NULL;
+
+		assert_int_equal(fixture_setup(&fresh), 0);
+		make(fresh, &d, ARCHIVE_VERSION(1, 16), &table, chunks[i],
+		    NULL);
+		(void)snprintf(name, sizeof(name), "c0.%zu", i);
+		OK(run_export(fresh, EXPORT_CUSTOM, ARCHIVE_NONE, name, &err));
+		expect_custom(name, ARCHIVE_NONE, &table);
+		(void)snprintf(name, sizeof(name), "cz.%zu", i);
+		OK(run_export(fresh, EXPORT_CUSTOM, ARCHIVE_ZSTD, name, &err));
+		expect_custom(name, ARCHIVE_ZSTD, &table);
+		fixture_dump_free(&d);
+		(void)fixture_teardown(&fresh);
+	}
 	buf_free(&table);
 }
 
@@ -226,7 +239,7 @@ what_the_table_of_contents_names_must_be_there(void **state)
 	char *out = path("gone");
 	size_t i;
 
-	make(f, &d, ARCHIVE_VERSION(1, 16), &table, "table/public/z");
+	make(f, &d, ARCHIVE_VERSION(1, 16), &table, 9000, "table/public/z");
 	for (i = 0; i < 2; i++) {
 		FAILS(run_export(f, formats[i], ARCHIVE_NONE, "gone", &err),
 		    ERR_DAMAGED);
@@ -244,7 +257,7 @@ an_archive_that_15_reads_has_no_zstd(void **state)
 	struct buf table = rows();
 	struct fixture_dump d;
 
-	make(f, &d, ARCHIVE_VERSION(1, 14), &table, NULL);
+	make(f, &d, ARCHIVE_VERSION(1, 14), &table, 9000, NULL);
 	FAILS(run_export(f, EXPORT_CUSTOM, ARCHIVE_ZSTD, "no", &err),
 	    ERR_UNSUPPORTED);
 	FAILS(run_export(f, EXPORT_TAR, ARCHIVE_GZIP, "no", &err), ERR_USAGE);
@@ -274,9 +287,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-		    custom_has_every_byte_where_its_head_says,
-		    fixture_setup, fixture_teardown),
+		cmocka_unit_test(custom_has_every_byte_where_its_head_says),
 		cmocka_unit_test_setup_teardown(
 		    what_the_table_of_contents_names_must_be_there,
 		    fixture_setup, fixture_teardown),
