@@ -21,7 +21,6 @@
 #include "backup/dispatch.h"
 #include "backup/entries.h"
 #include "backup/leftover.h"
-#include "backup/packlist.h"
 #include "backup/plan.h"
 #include "backup/server.h"
 #include "backup/settings.h"
@@ -37,6 +36,7 @@
 #include "core/time.h"
 #include "pg/backupapi.h"
 #include "repo/claim.h"
+#include "repo/packlist.h"
 #include "repo/putter.h"
 #include "repo/setremove.h"
 
@@ -510,6 +510,31 @@ wait_wal(struct run *r, struct err *err)
 	}
 }
 
+static uint64_t
+live(void *arg, uint32_t number)
+{
+	return entries_live(arg, number);
+}
+
+static uint64_t
+live_foreign(void *arg, uint32_t index)
+{
+	return entries_live_foreign(arg, index);
+}
+
+static int
+list_packs(struct run *r, struct commit *c, struct err *err)
+{
+	struct parent *parent = r->basis.parent;
+
+	return packlist_make(&(struct packlist_params){
+	    .repo = r->params->repo, .putter = r->putter, .live = live,
+	    .live_foreign = live_foreign, .live_arg = &r->entries,
+	    .table = parent == NULL ? NULL : &parent->packs,
+	    .set = parent == NULL ? NULL : parent->set, .pulse = pulse,
+	    .pulse_arg = r }, c, err);
+}
+
 static int
 finish(struct run *r, struct err *err)
 {
@@ -518,9 +543,7 @@ finish(struct run *r, struct err *err)
 
 	set_phase(r, BACKUP_PHASE_COMMIT);
 	if (putter_finish(r->putter, err) != 0 ||
-	    packlist_make(&(struct packlist_params){ r->params->repo,
-		&r->entries, r->putter, r->basis.parent, r->attempt, pulse, r }, c,
-		err) != 0 ||
+	    list_packs(r, c, err) != 0 ||
 	    manifest_writer_finish(r->manifest, &parts, &c->n_parts,
 	    err) != 0)
 		return -1;

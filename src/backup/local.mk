@@ -11,7 +11,6 @@ libdapk_a_SOURCES += \
 	%D%/evidence.c %D%/evidence.h \
 	%D%/gather.c %D%/gather.h \
 	%D%/leftover.c %D%/leftover.h \
-	%D%/packlist.c %D%/packlist.h \
 	%D%/pages.c %D%/pages.h \
 	%D%/parent.c %D%/parent.h \
 	%D%/piece.c %D%/piece.h \

@@ -172,35 +172,10 @@ dump_parent_packs(const struct dump_parent *p)
 	return &p->packs;
 }
 
-int
-dump_parent_look_again(struct dump_parent *p, struct err *err)
+struct packset *
+dump_parent_packset(const struct dump_parent *p)
 {
-	packset_forget(p->packset, NULL);
-	return packset_see_tombstones(p->packset, err);
-}
-
-int
-dump_parent_recheck(struct dump_parent *p, uint32_t i,
-    struct commit_pack *out, struct err *err)
-{
-	const struct commit_pack *pack = &p->packs.list[i];
-	struct packset_info info;
-
-	if (packset_find(p->packset, &pack->id, &info, err) != 0)
-		return -1;
-	if (!packset_usable(p->packset, pack, &info)) {
-		err_set(err, ERR_DAMAGED, "pack %" PRIu32 " of attempt %"
-		    PRIu32 " of dump %s, which this dump refers to, is %s",
-		    pack->id.number, pack->id.attempt, pack->id.label,
-		    !info.exists ? "not there any more" :
-		    info.leaving ? "about to be removed" : "damaged");
-		return err_hint(err, "start the dump again: it will store "
-		    "those rows anew");
-	}
-	*out = *pack;
-	out->size = info.size;
-	out->generation = info.generation;
-	return 0;
+	return p->packset;
 }
 
 static uint32_t

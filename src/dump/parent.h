@@ -43,12 +43,8 @@ const char *dump_parent_label(const struct dump_parent *p);
 /* The packs that it refers to: what chunks' .pack is an index of. */
 const struct pack_table *dump_parent_packs(const struct dump_parent *p);
 
-/* Look again: may this pack of the table still be referred to? ERR_DAMAGED. */
-int dump_parent_recheck(struct dump_parent *p, uint32_t pack,
-    struct commit_pack *out, struct err *err) ERR_USE;
-
-/* See what was removed or marked since; before dump_parent_recheck(). */
-int dump_parent_look_again(struct dump_parent *p, struct err *err) ERR_USE;
+/* What became of them. */
+struct packset *dump_parent_packset(const struct dump_parent *p);
 
 struct dump_index;
 int dump_index_new(struct dump_index **out, struct dump_parent *p,

@@ -3,7 +3,6 @@
 
 #include "dump/store.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "core/random.h"
 #include "dump/store_private.h"
 #include "repo/manifest.h"
+#include "repo/packlist.h"
 #include "repo/setremove.h"
 
 static int
@@ -388,78 +388,39 @@ out:
 	return ret;
 }
 
-/* That each pack is there as it was put. */
-static int
-check_own(struct dump_store *st, const struct commit_pack *pack,
-    struct err *err)
+static uint64_t
+live(void *arg, uint32_t number)
 {
-	char key[STORAGE_KEY_MAX];
-	uint64_t there;
+	const struct dump_store *st = arg;
 
-	repo_pack_key(&st->inc, &pack->id, key);
-	if (storage_stat(st->repo->st, key, &there, NULL, err) != 0) {
-		if (err->code == ERR_NOT_FOUND)
-			err->code = ERR_DAMAGED;
-		return err_wrap(err, "check what was stored");
-	}
-	if (there != pack->size)
-		return err_set(err, ERR_DAMAGED, "%s has %" PRIu64
-		    " bytes, %" PRIu64 " were put", key, there, pack->size);
-	return lease_renew(st->claim.lease, err);
+	return number < st->n_live ? st->live[number] : 0;
+}
+
+static uint64_t
+live_foreign(void *arg, uint32_t index)
+{
+	const struct dump_store *st = arg;
+
+	return st->live_foreign[index];
 }
 
 static int
-add_own(struct dump_store *st, struct commit *c, struct err *err)
+keep_lease(void *arg, struct err *err)
 {
-	const struct putter_pack *packs;
-	struct commit_pack *pack;
-	size_t i, n;
-
-	packs = putter_packs(st->putter, &n);
-	c->packs = xcalloc(n + 1, sizeof(*c->packs));
-	for (i = 0; i < n; i++) {
-		c->stored_bytes += packs[i].size;
-		if (i >= st->n_live || st->live[i] == 0)
-			continue;
-		pack = &c->packs[c->n_packs++];
-		memcpy(pack->id.label, st->label, sizeof(pack->id.label));
-		pack->id.attempt = 1;
-		pack->id.number = (uint32_t)i;
-		pack->id.kind = REPO_DUMP;
-		pack->size = packs[i].size;
-		pack->plain = packs[i].plain;
-		pack->live = st->live[i];
-		if (check_own(st, pack, err) != 0)
-			return -1;
-	}
-	return 0;
+	return lease_renew(arg, err);
 }
 
-/* Something may have been removed or found damaged since the dump began. */
 static int
-add_foreign(struct dump_store *st, struct commit *c, struct err *err)
+list_packs(struct dump_store *st, struct commit *c, struct err *err)
 {
-	const struct pack_table *t = dump_parent_packs(st->parent);
-	struct commit_pack *pack;
-	uint32_t i;
+	struct dump_parent *parent = st->parent;
 
-	if (dump_parent_look_again(st->parent, err) != 0)
-		return -1;
-	c->packs = xreallocarray(c->packs, c->n_packs + t->n + 1,
-	    sizeof(*c->packs));
-	for (i = 0; i < t->n; i++) {
-		if (st->live_foreign[i] == 0)
-			continue;
-		pack = &c->packs[c->n_packs];
-		if (dump_parent_recheck(st->parent, i, pack, err) != 0 ||
-		    lease_renew(st->claim.lease, err) != 0)
-			return -1;
-		/* One chunk may stand for several equal ones. */
-		pack->live = st->live_foreign[i] < pack->plain ||
-			pack->plain == 0 ? st->live_foreign[i] : pack->plain;
-		c->n_packs++;
-	}
-	return 0;
+	return packlist_make(&(struct packlist_params){ .repo = st->repo,
+	    .putter = st->putter, .live = live, .live_foreign = live_foreign,
+	    .live_arg = st,
+	    .table = parent == NULL ? NULL : dump_parent_packs(parent),
+	    .set = parent == NULL ? NULL : dump_parent_packset(parent),
+	    .pulse = keep_lease, .pulse_arg = st->claim.lease }, c, err);
 }
 
 int
@@ -475,6 +436,8 @@ dump_store_finish(struct dump_store *st, struct commit *c, struct err *err)
 		return -1;
 	c->kind = REPO_DUMP;
 	c->attempt = 1;
+	if (c->method == NULL)
+		c->method = xstrdup("copy");
 	memcpy(c->label, st->label, sizeof(c->label));
 	(void)snprintf(c->parent, sizeof(c->parent), "%s",
 	    dump_store_parent(st));
@@ -482,8 +445,7 @@ dump_store_finish(struct dump_store *st, struct commit *c, struct err *err)
 	for (i = 0; i < st->n_items; i++)
 		for (k = 0; k < st->items[i]->n_ranges; k++)
 			c->dump.chunks += st->items[i]->ranges[k].total_chunks;
-	if (put_manifest(st, c, err) != 0 || add_own(st, c, err) != 0 ||
-	    (st->parent != NULL && add_foreign(st, c, err) != 0) ||
+	if (put_manifest(st, c, err) != 0 || list_packs(st, c, err) != 0 ||
 	    lease_confirm(st->claim.lease, err) != 0 ||
 	    commit_put(st->repo, c, err) != 0 ||
 	    claim_look_back(&st->claim, c, err) != 0)

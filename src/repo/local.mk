@@ -31,6 +31,7 @@ libdapk_a_SOURCES += \
 	%D%/pack_cache.c \
 	%D%/putter.c %D%/putter.h \
 	%D%/renew.c %D%/renew.h \
+	%D%/packlist.c %D%/packlist.h \
 	%D%/packset.c %D%/packset.h \
 	%D%/packsums.c %D%/packsums.h \
 	%D%/repo.c %D%/repo.h \

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "backup/packlist.h"
+#include "repo/packlist.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
-#include "repo/packset.h"
 
 static int
 check_own(const struct packlist_params *p, const struct commit *c,
@@ -34,64 +33,79 @@ add_own(const struct packlist_params *p, struct commit *c, struct err *err)
 {
 	const struct putter_pack *packs;
 	struct commit_pack *pack;
+	uint64_t live;
 	size_t i, n;
 
 	packs = putter_packs(p->putter, &n);
 	c->packs = xcalloc(n + 1, sizeof(*c->packs));
 	for (i = 0; i < n; i++) {
 		c->stored_bytes += packs[i].size;
-		if (entries_live(p->entries, (uint32_t)i) == 0)
+		live = p->live(p->live_arg, (uint32_t)i);
+		if (live == 0)
 			continue;
 		pack = &c->packs[c->n_packs++];
 		memcpy(pack->id.label, c->label, sizeof(pack->id.label));
-		pack->id.attempt = p->attempt;
+		pack->id.attempt = c->attempt;
 		pack->id.number = (uint32_t)i;
+		pack->id.kind = c->kind;
 		pack->size = packs[i].size;
 		pack->plain = packs[i].plain;
-		pack->live = entries_live(p->entries, (uint32_t)i);
+		pack->live = live;
 		if (check_own(p, c, pack, err) != 0)
 			return -1;
 	}
 	return 0;
 }
 
-/* Something may have been removed or found damaged since the copy began. */
+/* May it still be referred to? As it is now. */
+static int
+check_foreign(const struct packlist_params *p, const struct commit *c,
+    struct commit_pack *pack, struct err *err)
+{
+	const char *kind = repo_kind_name(c->kind);
+	struct packset_info info;
+
+	if (packset_find(p->set, &pack->id, &info, err) != 0)
+		return -1;
+	if (!packset_usable(p->set, pack, &info)) {
+		err_set(err, ERR_DAMAGED, "pack %u of attempt %u of %s %s, "
+		    "which this %s refers to, is %s", pack->id.number,
+		    pack->id.attempt, kind, pack->id.label, kind,
+		    !info.exists ? "not there any more" :
+		    info.leaving ? "about to be removed" : "damaged");
+		return err_hint(err, "start the %s again: it will store those "
+		    "%s anew", kind, c->kind == REPO_DUMP ? "rows" : "pages");
+	}
+	pack->size = info.size;
+	pack->generation = info.generation;
+	return p->pulse(p->pulse_arg, err);
+}
+
+/* Something may have been removed or found damaged since it began. */
 static int
 add_foreign(const struct packlist_params *p, struct commit *c,
     struct err *err)
 {
-	const struct pack_table *t = &p->parent->packs;
-	struct packset_info info;
+	const struct pack_table *t = p->table;
 	struct commit_pack *pack;
 	uint64_t live;
 	uint32_t i;
 
-	packset_forget(p->parent->set, NULL);
-	if (packset_see_tombstones(p->parent->set, err) != 0)
+	packset_forget(p->set, NULL);
+	if (packset_see_tombstones(p->set, err) != 0)
 		return -1;
 	c->packs = xreallocarray(c->packs, c->n_packs + t->n + 1,
 	    sizeof(*c->packs));
 	for (i = 0; i < t->n; i++) {
-		live = entries_live_foreign(p->entries, i);
+		live = p->live_foreign(p->live_arg, i);
 		if (live == 0)
 			continue;
 		pack = &c->packs[c->n_packs++];
 		*pack = t->list[i];
-		pack->live = live;
-		if (packset_find(p->parent->set, &pack->id, &info, err) != 0)
-			return -1;
-		if (!packset_usable(p->parent->set, pack, &info)) {
-			err_set(err, ERR_DAMAGED, "pack %u of attempt %u of "
-			    "backup %s, which this backup refers to, is %s",
-			    pack->id.number, pack->id.attempt, pack->id.label,
-			    !info.exists ? "not there any more" :
-			    info.leaving ? "about to be removed" : "damaged");
-			return err_hint(err, "start the backup again: it will "
-			    "store those pages anew");
-		}
-		pack->size = info.size;
-		pack->generation = info.generation;
-		if (p->pulse(p->pulse_arg, err) != 0)
+		/* One chunk of it may stand for several equal ones. */
+		pack->live = pack->plain == 0 || live < pack->plain ? live :
+			pack->plain;
+		if (check_foreign(p, c, pack, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -103,5 +117,5 @@ packlist_make(const struct packlist_params *p, struct commit *c,
 {
 	if (add_own(p, c, err) != 0)
 		return -1;
-	return p->parent == NULL ? 0 : add_foreign(p, c, err);
+	return p->table == NULL ? 0 : add_foreign(p, c, err);
 }
