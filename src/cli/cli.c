@@ -39,6 +39,7 @@ static const char *const examples_backup[] = {
 };
 static const char *const examples_dump[] = {
 	"dapk-backup dump shop", "dapk-backup dump --all --jobs 4",
+	"dapk-backup dump shop crm --globals",
 	"dapk-backup dump shop --exclude-table-data 'log.*' --dry-run", NULL
 };
 static const char *const examples_restore[] = {

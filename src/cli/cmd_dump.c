@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "dump/dump.h"
+#include "dump/globals.h"
 
 struct display {
 	struct progress bar;
@@ -114,6 +115,11 @@ print_summary(const struct commit *c, const char *output, double seconds)
 	char original[TEXT_SIZE_MAX], stored[TEXT_SIZE_MAX],
 	    rate[TEXT_SIZE_MAX], lsn[LSN_TEXT_MAX], at[TIME_TEXT_MAX];
 
+	if (c->dump.globals) {
+		(void)printf("dump %s of roles and tablespaces, %s\n",
+		    c->label, text_human_size(c->original_bytes, original));
+		return;
+	}
 	if (output != NULL)
 		(void)printf("database %s in %s\n", c->dump.database, output);
 	else
@@ -164,6 +170,23 @@ dump_one(struct dump_params *p, const struct config *cfg,
 	return 0;
 }
 
+static int
+dump_the_globals(struct dump_params *p, const struct config *cfg,
+    struct err *err)
+{
+	struct commit commit = { 0 };
+
+	if (cfg->dry_run) {
+		(void)printf("roles and tablespaces\n");
+		return 0;
+	}
+	if (globals_run(p, &commit, err) != 0)
+		return -1;
+	print_summary(&commit, NULL, 0);
+	commit_free(&commit);
+	return 0;
+}
+
 /*
  * One after the other. That one failed does not keep the others from being
  * dumped; the exit code is the first failure's.
@@ -172,23 +195,28 @@ static int
 dump_list(struct dump_params *p, const struct config *cfg,
     char *const *names, size_t n, struct err *err)
 {
+	const bool globals = cfg->dump_all || cfg->dump_globals;
 	struct err this = ERR_INIT;
 	size_t i, failed = 0;
+	int rc;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n + globals; i++) {
+		if (cancel_requested())
+			break;
 		err_clear(&this);
-		if (dump_one(p, cfg, names[i], &this) == 0)
+		rc = i < n ? dump_one(p, cfg, names[i], &this) :
+		    dump_the_globals(p, cfg, &this);
+		if (rc == 0)
 			continue;
 		if (failed++ == 0)
 			*err = this;
 		else
 			log_err(LOG_ERROR, &this);
-		if (cancel_requested())
-			break;
 	}
 	if (failed > 1)
-		log_error("%zu of %zu databases could not be dumped", failed,
-		    n);
+		log_error("%zu of %zu dumps failed", failed, n + globals);
+	if (failed == 0 && cancel_requested())
+		return cancel_error(err);
 	return failed == 0 ? 0 : -1;
 }
 
@@ -209,7 +237,7 @@ dump_what(struct dump_params *p, const struct config *cfg, struct err *err)
 		dump_databases_free(names, n);
 		return ret;
 	}
-	if (cfg->n_arguments == 0)
+	if (cfg->n_arguments == 0 && !cfg->dump_globals)
 		return dump_one(p, cfg, NULL, err);
 	return dump_list(p, cfg, cfg->arguments, (size_t)cfg->n_arguments,
 	    err);
@@ -230,6 +258,7 @@ cmd_dump(const struct config *cfg, struct err *err)
 		.jobs = cfg->jobs,
 		.compress_level = cfg->compress_level,
 		.full = cfg->full,
+		.no_role_passwords = cfg->no_role_passwords,
 		.serializable_deferrable = cfg->serializable_deferrable,
 		.lease_ms = cfg->lease_ms,
 		.refresh_age_ms = cfg->refresh_age_ms,
@@ -245,7 +274,8 @@ cmd_dump(const struct config *cfg, struct err *err)
 		options[i] = (struct head_option){ cfg->passed[i].name,
 			cfg->passed[i].value };
 	params.options = options;
-	if (cfg->output != NULL && (cfg->dump_all || cfg->n_arguments > 1)) {
+	if (cfg->output != NULL && (cfg->dump_all || cfg->dump_globals ||
+	    cfg->n_arguments > 1)) {
 		err_set(err, ERR_USAGE, "--output is for one database");
 		goto out;
 	}

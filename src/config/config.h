@@ -115,7 +115,7 @@ struct config {
 	bool export_wal;
 
 	/* dump; with export and load what is selected */
-	bool dump_all;
+	bool dump_all, dump_globals, no_role_passwords;
 	bool serializable_deferrable;
 	uint64_t lock_wait_ms; /* 0: as long as it takes */
 	uint64_t snapshot_age_ms; /* warn beyond; 0: never */

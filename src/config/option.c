@@ -354,7 +354,15 @@ const struct option option_table[] = {
 	{ .name = "all", .type = OPTION_BOOL, .commands = COMMAND_DUMP,
 	    AT(dump_all),
 	    .help = "dump every database that allows connections and is no "
-		    "template, each as a dump of its own" },
+		    "template, each as a dump of its own, and the globals" },
+	{ .name = "globals", .type = OPTION_BOOL, .commands = COMMAND_DUMP,
+	    AT(dump_globals),
+	    .help = "dump roles and tablespaces, which belong to no "
+		    "database, as a dump of their own; --all does" },
+	{ .name = "no-role-passwords", .type = OPTION_BOOL,
+	    .commands = COMMAND_DUMP, AT(no_role_passwords),
+	    .help = "with --globals: leave out the passwords, which only a "
+		    "superuser may read" },
 	{ .name = "output", .short_name = 'o', .type = OPTION_PATH,
 	    .commands = COMMAND_DUMP, .value = "DIR", AT(output),
 	    .help = "write into this new directory, in pg_dump's directory "

@@ -177,6 +177,7 @@ fill_commit(struct commit *c, struct globals *g,
 	c->host = xstrdup(host);
 	c->from_standby = g->session.standby;
 	c->start_time = g->snapshot.time;
+	c->stop_time = g->snapshot.time;
 	d->database = xstrdup("");
 	d->globals = true;
 	d->snapshot_lsn = g->snapshot.lsn;
