@@ -68,6 +68,12 @@ int io_mkdir_p(const char *path, mode_t mode, struct err *err) ERR_USE;
 int io_write_file_durable(const char *path, const void *data, size_t len,
     mode_t mode, struct err *err) ERR_USE;
 
+/*
+ * A new file without a name in TMPDIR, or /tmp, for what is too much for
+ * memory: it goes when *fd is closed.
+ */
+int io_open_nameless(int *fd, struct err *err) ERR_USE;
+
 /* Remove a file; that it is not there is fine. */
 int io_unlink(const char *path, struct err *err) ERR_USE;
 

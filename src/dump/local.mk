@@ -1,5 +1,6 @@
 libdapk_a_SOURCES += \
 	%D%/bigrow.c %D%/bigrow.h \
+	%D%/chunkindex.c %D%/chunkindex.h \
 	%D%/copyout.c %D%/copyout.h \
 	%D%/copystmt.c %D%/copystmt.h \
 	%D%/cut.c %D%/cut.h \
@@ -21,6 +22,7 @@ libdapk_a_SOURCES += \
 	%D%/writer.c
 
 unit_tests += \
+	tests/unit/test_chunkindex \
 	tests/unit/test_copystmt \
 	tests/unit/test_cut \
 	tests/unit/test_dump_store \

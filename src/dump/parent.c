@@ -28,12 +28,6 @@ struct dump_parent {
 	struct renew_params renew;
 };
 
-struct dump_index {
-	struct dump_chunk *chunks;
-	uint32_t *table; /* hash table of index + 1; 0 is free */
-	uint32_t mask;
-};
-
 /* Is it what a new dump can be compared with? Else *set stays NULL. */
 static int
 consider(const struct dump_parent_params *pp, const char *label,
@@ -178,94 +172,61 @@ dump_parent_packset(const struct dump_parent *p)
 	return p->packset;
 }
 
-static uint32_t
-first_slot(const struct dump_index *x, const struct dump_chunk *c)
+/* An item's chunks on their way into its index. */
+struct filling {
+	const struct dump_parent *parent;
+	struct chunkindex *index;
+	const char *path;
+	uint64_t offset;
+	struct err failed; /* of the index itself */
+};
+
+static int
+take_chunks(void *arg, const struct dump_chunk *chunks, size_t n,
+    struct err *err)
 {
-	uint32_t h;
+	struct filling *f = arg;
+	const struct dump_parent *p = f->parent;
+	size_t i, from = 0;
+	int rc = 0;
 
-	memcpy(&h, c->hash, sizeof(h)); /* as good as any of its bits */
-	return h & x->mask;
-}
-
-static bool
-same(const struct dump_chunk *a, const struct dump_chunk *b)
-{
-	return a->bytes == b->bytes && a->crc == b->crc &&
-	    memcmp(a->hash, b->hash, sizeof(a->hash)) == 0;
-}
-
-const struct dump_chunk *
-dump_index_find(const struct dump_index *x, const struct dump_chunk *like)
-{
-	uint32_t slot;
-
-	if (x == NULL)
-		return NULL;
-	for (slot = first_slot(x, like); x->table[slot] != 0;
-	     slot = (slot + 1) & x->mask)
-		if (same(&x->chunks[x->table[slot] - 1], like))
-			return &x->chunks[x->table[slot] - 1];
-	return NULL;
-}
-
-static void
-fill(struct dump_index *x, const struct dump_parent *p, const char *path,
-    size_t n)
-{
-	const struct dump_chunk *c;
-	uint64_t offset = 0;
-	uint32_t slot;
-	size_t i;
-
-	for (i = 0; i < n; offset += x->chunks[i].bytes, i++) {
-		c = &x->chunks[i];
-		if (p->condemned[c->pack] ||
-		    p->made[c->pack] < renew_before(&p->renew, path, offset))
-			continue; /* stored anew, though it may be the same */
-		slot = first_slot(x, c);
-		while (x->table[slot] != 0)
-			slot = (slot + 1) & x->mask;
-		x->table[slot] = (uint32_t)i + 1;
+	/* Runs of those that are not to be stored anew, mostly all. */
+	for (i = 0; i < n && rc == 0; f->offset += chunks[i++].bytes) {
+		if (!p->condemned[chunks[i].pack] &&
+		    p->made[chunks[i].pack] >=
+			renew_before(&p->renew, f->path, f->offset))
+			continue;
+		rc = chunkindex_add(f->index, chunks + from, i - from, err);
+		from = i + 1;
 	}
+	if (rc == 0)
+		rc = chunkindex_add(f->index, chunks + from, n - from, err);
+	if (rc != 0)
+		f->failed = *err;
+	return rc;
 }
 
 int
-dump_index_new(struct dump_index **out, struct dump_parent *p,
+dump_parent_index(struct chunkindex **out, struct dump_parent *p,
     const char *path, struct err *err)
 {
 	const struct dump_item *item = dumpset_find(p->set, path);
-	struct dump_index *x;
-	uint32_t size = 64;
-	size_t n;
+	struct filling f = { .parent = p, .path = path };
 
 	*out = NULL;
 	if (item == NULL || item->size == 0)
 		return 0;
-	x = xcalloc(1, sizeof(*x));
-	if (dumpread_chunks(p->read, item, &x->chunks, &n, err) != 0) {
-		free(x);
-		if (err->code != ERR_DAMAGED)
-			return -1;
-		/* Then all of it is stored anew: that heals it. */
-		log_warning("%s", err->msg);
-		err_clear(err);
+	f.index = chunkindex_new(CHUNKINDEX_MEMORY_DEFAULT);
+	if (dumpread_each(p->read, item, take_chunks, &f, err) == 0) {
+		chunkindex_seal(f.index);
+		*out = f.index;
 		return 0;
 	}
-	while (size < 2 * n && size < UINT32_MAX / 2)
-		size *= 2;
-	x->table = xcalloc(size, sizeof(*x->table));
-	x->mask = size - 1;
-	fill(x, p, path, n);
-	*out = x;
+	chunkindex_free(f.index);
+	if (err->code != ERR_DAMAGED || f.failed.code != ERR_NONE)
+		return -1;
+	/* Then all of it is stored anew: that heals it. */
+	log_warning("%s", err->msg);
+	err_clear(err);
 	return 0;
-}
-
-void
-dump_index_free(struct dump_index *x)
-{
-	if (x == NULL)
-		return;
-	free(x->chunks);
-	free(x->table);
-	free(x);
 }

@@ -7,20 +7,17 @@
  * that is whole enough to read. Which one it is can only cost bytes.
  *
  *	dump_parent_find(&p, &params, err);		NULL: there is none
- *	dump_index_new(&index, p, path, err);		NULL: nothing of this item
- *	dump_index_find(index, &chunk, &pack)
- *	dump_index_free(index);
+ *	dump_parent_index(&index, p, path, err);	NULL: nothing of this item
  *	dump_parent_free(p);
  *
- * dump_index_new() is called by one thread at a time; an index, once made,
- * and the table of packs may be read by any. An index takes 44 bytes for each
- * chunk of the item (some 180 KB a gigabyte).
+ * dump_parent_index() is called by one thread at a time; an index, once made,
+ * and the table of packs may be read by any.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/err.h"
-#include "repo/chunklist.h"
+#include "dump/chunkindex.h"
 #include "repo/filemap.h"
 #include "repo/repo.h"
 
@@ -46,16 +43,11 @@ const struct pack_table *dump_parent_packs(const struct dump_parent *p);
 /* What became of them. */
 struct packset *dump_parent_packset(const struct dump_parent *p);
 
-struct dump_index;
-int dump_index_new(struct dump_index **out, struct dump_parent *p,
-    const char *path, struct err *err) ERR_USE;
-void dump_index_free(struct dump_index *x); /* NULL is fine */
-
 /*
- * The parent's chunk with the same length, hash and CRC that may be referred
- * to; NULL when there is none. .pack: index in dump_parent_packs().
+ * The chunks of an item that may be referred to (those whose packs are whole
+ * and not due to be stored anew). .pack: index in dump_parent_packs().
  */
-const struct dump_chunk *dump_index_find(const struct dump_index *x,
-    const struct dump_chunk *like);
+int dump_parent_index(struct chunkindex **out, struct dump_parent *p,
+    const char *path, struct err *err) ERR_USE;
 
 #endif

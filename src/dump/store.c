@@ -93,7 +93,7 @@ item_free(struct store_item *item)
 	}
 	free(item->ranges);
 	free(item->path);
-	dump_index_free(item->index);
+	chunkindex_free(item->index);
 	free(item);
 }
 
@@ -249,7 +249,7 @@ store_item_begin(struct dump_store *st, const struct dump_store_item *d,
 		    d->path, d->range, d->ranges);
 	/* Others wait: they would need the same disk. */
 	if (rc == 0 && !item->indexed && st->parent != NULL) {
-		rc = dump_index_new(&item->index, st->parent, d->path, err);
+		rc = dump_parent_index(&item->index, st->parent, d->path, err);
 		item->indexed = true;
 	}
 	(void)pthread_mutex_unlock(&st->lock);
@@ -264,7 +264,7 @@ store_item_end(struct dump_store *st, struct store_item *item,
 	(void)pthread_mutex_lock(&st->lock);
 	item->ranges[range] = *done;
 	if (++item->n_ended == item->n_ranges) {
-		dump_index_free(item->index);
+		chunkindex_free(item->index);
 		item->index = NULL;
 	}
 	(void)pthread_mutex_unlock(&st->lock);

@@ -17,9 +17,10 @@
  *
  * dump_store_pulse() must be called a few times a second meanwhile: it keeps
  * the lease. A writer belongs to one thread, all else to the thread of the
- * repository. A writer takes 12 MiB; the store 24 MiB, 44 bytes for each
- * chunk that the parent has of the tables at hand, 40 bytes for each 8,192
- * chunks or range of a table, and some 100 bytes an item.
+ * repository. A writer takes 12 MiB; the store 24 MiB, 8 bytes for each chunk
+ * that the parent has of the tables at hand (more of small ones, see
+ * chunkindex.h), 40 bytes for each 8,192 chunks or range of a table, and some
+ * 100 bytes an item.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -34,7 +34,7 @@ struct store_item {
 	uint32_t dump_id, oid;
 	struct store_range *ranges;
 	uint32_t n_ranges, n_ended;
-	struct dump_index *index; /* while it is being written */
+	struct chunkindex *index; /* while it is being written */
 	bool indexed;
 };
 

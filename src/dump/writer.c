@@ -139,7 +139,7 @@ take_chunk(void *arg, const void *data, size_t len, uint32_t rows,
     struct err *err)
 {
 	struct dump_writer *w = arg;
-	const struct dump_chunk *old;
+	struct dump_chunk old;
 	struct store_chunk *s;
 	struct frame_ref ref;
 
@@ -156,11 +156,11 @@ take_chunk(void *arg, const void *data, size_t len, uint32_t rows,
 	s->c.rows = rows;
 	s->c.crc = crc32c(data, len);
 	dump_chunk_hash(data, len, w->st->seed, s->c.hash);
-	old = dump_index_find(w->item->index, &s->c);
-	s->foreign = old != NULL;
-	if (old != NULL) {
-		s->c.pack = old->pack;
-		s->c.frame = old->frame;
+	s->foreign = w->item->index != NULL &&
+	    chunkindex_find(w->item->index, &s->c, &old);
+	if (s->foreign) {
+		s->c.pack = old.pack;
+		s->c.frame = old.frame;
 	} else {
 		if (pack_writer_add_chunk(w->packs, w->item->path, data, len,
 			&ref, err) != 0)

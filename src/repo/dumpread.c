@@ -312,10 +312,33 @@ read_frame(struct dumpread *r, uint32_t pack, uint32_t frame,
 	return err_wrap(err, "dump %s", r->set->commit.label);
 }
 
-/* The chunks of one list, appended; .pack becomes the commit's. */
+/* What all chunks come to, as they go by. */
+struct total {
+	uint64_t bytes, rows;
+	uint32_t crc;
+	dumpread_visit visit;
+	void *arg;
+};
+
 static int
-add_list(struct dumpread *r, const struct map_run *list,
-    struct dump_chunk **chunks, size_t *n, struct err *err)
+pass_on(struct total *t, const struct dump_chunk *chunks, size_t n,
+    struct err *err)
+{
+	const struct dump_chunk *c;
+
+	for (c = chunks; c < chunks + n; c++) {
+		t->crc = t->bytes == 0 ? c->crc :
+		    crc32c_combine(t->crc, c->crc, c->bytes);
+		t->bytes += c->bytes;
+		t->rows += c->rows;
+	}
+	return t->visit(t->arg, chunks, n, err);
+}
+
+/* The chunks of one list; .pack becomes the commit's. */
+static int
+pass_list(struct dumpread *r, const struct map_run *list, struct total *t,
+    struct err *err)
 {
 	struct object_reader *object;
 	struct dump_chunk *found;
@@ -333,57 +356,82 @@ add_list(struct dumpread *r, const struct map_run *list,
 	if (chunk_list_decode(r->plain.data, r->plain.len, &packs, &n_packs,
 		&found, &count, err) != 0)
 		return err_wrap(err, "%s: frame %u", object->key, list->frame);
-	*chunks = xreallocarray(*chunks, *n + count + 1, sizeof(**chunks));
-	for (i = 0; i < count && rc == 0; i++) {
+	for (i = 0; i < count && rc == 0; i++)
 		rc = pack_index(r->set, &packs[found[i].pack],
 		    &found[i].pack, err);
-		(*chunks)[*n + i] = found[i];
-	}
-	*n += count;
+	if (rc == 0)
+		rc = pass_on(t, found, count, err);
 	free(packs);
 	free(found);
 	return rc;
+}
+
+static int
+check_total(const struct dump_item *item, const struct total *t,
+    struct err *err)
+{
+	/* Who reads chunk by chunk has proved all of it by this. */
+	if (t->bytes > 0 && t->crc != item->crc)
+		return err_set(err, ERR_DAMAGED, "its chunks have CRC %08x, "
+		    "the manifest says %08x", t->crc, item->crc);
+	if (t->bytes == item->size && t->rows == item->rows)
+		return 0;
+	return err_set(err, ERR_DAMAGED, "its chunks have %llu bytes and %llu "
+	    "rows, the manifest says %llu and %llu",
+	    (unsigned long long)t->bytes, (unsigned long long)t->rows,
+	    (unsigned long long)item->size, (unsigned long long)item->rows);
+}
+
+int
+dumpread_each(struct dumpread *r, const struct dump_item *item,
+    dumpread_visit visit, void *arg, struct err *err)
+{
+	struct total t = { .visit = visit, .arg = arg };
+	size_t i;
+
+	if (pass_on(&t, item->chunks, item->n_chunks, err) != 0)
+		goto fail;
+	for (i = 0; i < item->n_lists; i++)
+		if (pass_list(r, &item->lists[i], &t, err) != 0)
+			goto fail;
+	if (check_total(item, &t, err) == 0)
+		return 0;
+fail:
+	return err_wrap(err, "%s", item->path);
+}
+
+struct gathered {
+	struct dump_chunk *list;
+	size_t n;
+};
+
+static int
+gather(void *arg, const struct dump_chunk *chunks, size_t n, struct err *err)
+{
+	struct gathered *g = arg;
+
+	(void)err; /* there is none */
+	g->list = xreallocarray(g->list, g->n + n + 1, sizeof(*g->list));
+	if (n > 0)
+		memcpy(g->list + g->n, chunks, n * sizeof(*chunks));
+	g->n += n;
+	return 0;
 }
 
 int
 dumpread_chunks(struct dumpread *r, const struct dump_item *item,
     struct dump_chunk **out, size_t *n, struct err *err)
 {
-	uint64_t bytes = 0, rows = 0;
-	uint32_t crc = 0;
-	size_t i;
+	struct gathered g = { NULL, 0 };
+	int rc = dumpread_each(r, item, gather, &g, err);
 
-	*n = item->n_chunks;
-	*out = xcalloc(item->n_chunks + 1, sizeof(**out));
-	if (item->n_chunks > 0)
-		memcpy(*out, item->chunks, item->n_chunks * sizeof(**out));
-	for (i = 0; i < item->n_lists; i++)
-		if (add_list(r, &item->lists[i], out, n, err) != 0)
-			goto fail;
-	for (i = 0; i < *n; i++) {
-		const struct dump_chunk *c = &(*out)[i];
-
-		crc = i == 0 ? c->crc : crc32c_combine(crc, c->crc, c->bytes);
-		bytes += c->bytes;
-		rows += c->rows;
+	if (rc != 0) {
+		free(g.list);
+		g = (struct gathered){ NULL, 0 };
 	}
-	/* Who reads chunk by chunk has proved all of it by this. */
-	if (*n > 0 && crc != item->crc) {
-		err_set(err, ERR_DAMAGED, "its chunks have CRC %08x, the "
-		    "manifest says %08x", crc, item->crc);
-		goto fail;
-	}
-	if (bytes == item->size && rows == item->rows)
-		return 0;
-	err_set(err, ERR_DAMAGED, "its chunks have %llu bytes and %llu rows, "
-	    "the manifest says %llu and %llu", (unsigned long long)bytes,
-	    (unsigned long long)rows, (unsigned long long)item->size,
-	    (unsigned long long)item->rows);
-fail:
-	free(*out);
-	*out = NULL;
-	*n = 0;
-	return err_wrap(err, "%s", item->path);
+	*out = g.list;
+	*n = g.n;
+	return rc;
 }
 
 int

@@ -92,6 +92,15 @@ void dumpread_free(struct dumpread *r); /* NULL is fine */
 int dumpread_chunks(struct dumpread *r, const struct dump_item *item,
     struct dump_chunk **out, size_t *n, struct err *err) ERR_USE;
 
+/*
+ * The same a list of them at a time, for who has no room for all. That they
+ * make the item is known after the last one only.
+ */
+typedef int (*dumpread_visit)(void *arg, const struct dump_chunk *chunks,
+    size_t n, struct err *err);
+int dumpread_each(struct dumpread *r, const struct dump_item *item,
+    dumpread_visit visit, void *arg, struct err *err) ERR_USE;
+
 /* -1 with *err stops the reading. */
 typedef int (*dumpread_sink)(void *arg, const void *data, size_t len,
     struct err *err);

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/io.h"
 #include "core/mem.h"
 
 #define CHUNK ((size_t)16 << 20)
@@ -58,20 +59,6 @@ facts_store_free(struct facts_store *s)
 	free(s);
 }
 
-static int
-open_file(struct facts_store *s, struct err *err)
-{
-	const char *dir = getenv("TMPDIR");
-
-	if (dir == NULL || dir[0] == '\0')
-		dir = "/tmp";
-	s->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (s->fd >= 0)
-		return 0;
-	err_sys(err, errno, "make a temporary file in %s", dir);
-	return err_hint(err, "set TMPDIR to a directory with room");
-}
-
 /* Called with the lock held. */
 static int
 add_chunk(struct facts_store *s, size_t size, struct err *err)
@@ -84,7 +71,7 @@ add_chunk(struct facts_store *s, size_t size, struct err *err)
 		p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	} else {
-		if (s->fd < 0 && open_file(s, err) != 0)
+		if (s->fd < 0 && io_open_nameless(&s->fd, err) != 0)
 			return -1;
 		/* A hole that cannot be filled would be a SIGBUS later. */
 		rc = posix_fallocate(s->fd, s->end, (off_t)size);
