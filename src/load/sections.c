@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/io.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/process.h"
+#include "load/loadjob.h"
+
+#define FIXED_ARGS 16
+#define TEXT_MAX ((size_t)1 << 30)
+
+/* PGOPTIONS of pg_restore: parallel query and JIT may help it. */
+#define RESTORE_OPTIONS                                         \
+	"-c search_path= -c statement_timeout=0 -c lock_timeout=0 " \
+	"-c idle_in_transaction_session_timeout=0 "             \
+	"-c client_min_messages=warning"
+
+/* The first setting that pg_restore 17 makes and a server before has not. */
+#define NEW_SETTING "SET transaction_timeout = 0;\n"
+#define NEW_SETTING_MAJOR 17
+
+struct args {
+	char **list;
+	size_t n;
+};
+
+static void
+add(struct args *a, char *arg)
+{
+	a->list[a->n++] = arg;
+}
+
+static void
+free_args(struct args *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		free(a->list[i]);
+	free(a->list);
+}
+
+int
+sections_open(struct loadjob *j, struct err *err)
+{
+	const char *tmp = getenv("TMPDIR");
+	int major = j->server_version / 10000, dumped;
+
+	dumped = atoi(j->head.dump_version == NULL ? "" :
+	    j->head.dump_version);
+	if (dumped > major)
+		major = dumped; /* an older one cannot read the archive */
+	if (pgtool_find(&j->restore, PGTOOL_RESTORE, j->params->bin_dir,
+		major, err) != 0)
+		return -1;
+	j->dir = xasprintf("%s/dapk-backup-load-XXXXXX",
+	    tmp != NULL && *tmp == '/' ? tmp : "/tmp");
+	if (mkdtemp(j->dir) == NULL) {
+		(void)err_sys(err, errno, "make %s", j->dir);
+		free(j->dir);
+		j->dir = NULL;
+		return -1;
+	}
+	j->toc = xasprintf("%s/toc", j->dir);
+	return 0;
+}
+
+void
+sections_close(struct loadjob *j)
+{
+	struct err err = ERR_INIT;
+
+	/* It has definitions, and with them perhaps passwords. */
+	if (j->dir != NULL && io_remove_tree(j->dir, &err) != 0)
+		log_err(LOG_WARNING, &err);
+	free(j->dir);
+	free(j->toc);
+	pgtool_free(&j->restore);
+}
+
+static bool
+begins(const char *text, const char *with)
+{
+	return text != NULL && strncmp(text, with, strlen(with)) == 0;
+}
+
+/*
+ * pg_restore takes an entry of no section to be of the one before it. Here
+ * each has its own: access rights come last, as when all is restored at
+ * once, and what creates large objects with their content.
+ */
+static void
+set_sections(struct archive_head *h)
+{
+	int32_t current = ARCHIVE_SECTION_PRE_DATA;
+	size_t i;
+
+	for (i = 0; i < h->n; i++) {
+		struct archive_entry *e = &h->entries[i];
+
+		if (strcmp(e->desc, "BLOB") == 0)
+			e->section = ARCHIVE_SECTION_DATA;
+		if (e->section != ARCHIVE_SECTION_NONE)
+			current = e->section;
+		else if (begins(e->tag, "DATABASE "))
+			e->section = ARCHIVE_SECTION_PRE_DATA;
+		else if (begins(e->desc, "ACL") ||
+		    strcmp(e->desc, "DEFAULT ACL") == 0)
+			e->section = ARCHIVE_SECTION_POST_DATA;
+		else
+			e->section = current;
+	}
+}
+
+/*
+ * --clean drops what the run restores. Constraints and what else comes last
+ * must be dropped first: here they are entries that make nothing.
+ */
+static void
+drop_post_data(struct archive_head *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->n; i++) {
+		struct archive_entry *e = &h->entries[i];
+
+		if (e->section != ARCHIVE_SECTION_POST_DATA ||
+		    begins(e->desc, "ACL") || begins(e->desc, "DEFAULT ACL"))
+			continue;
+		e->section = ARCHIVE_SECTION_PRE_DATA;
+		e->defn = "";
+		e->owner = "";
+	}
+}
+
+/* What pg_restore is to read, as a file. */
+static int
+write_toc(struct loadjob *j, int section, struct err *err)
+{
+	struct archive_head h = j->head;
+	struct buf b;
+	size_t i;
+	int rc;
+
+	h.entries = xcalloc(h.n + 1, sizeof(*h.entries));
+	memcpy(h.entries, j->head.entries, h.n * sizeof(*h.entries));
+	set_sections(&h);
+	if (section == ARCHIVE_SECTION_PRE_DATA && j->params->clean)
+		drop_post_data(&h);
+	for (i = 0; i < h.n && section == ARCHIVE_SECTION_DATA; i++)
+		if (h.entries[i].had_dumper)
+			h.entries[i].skip = true;
+	buf_init(&b, ARCHIVE_HEAD_MAX);
+	rc = archive_head_encode(&h, ARCHIVE_CUSTOM, ARCHIVE_NONE, &b, err);
+	if (rc == 0)
+		rc = io_write_file_durable(j->toc, b.data, b.len, 0600, err);
+	buf_free(&b);
+	free(h.entries);
+	return rc;
+}
+
+/* Does anything but the settings belong to the section? */
+static bool
+is_empty(const struct loadjob *j, int section)
+{
+	struct archive_head h = j->head;
+	bool empty = true;
+	size_t i;
+
+	h.entries = xcalloc(h.n + 1, sizeof(*h.entries));
+	memcpy(h.entries, j->head.entries, h.n * sizeof(*h.entries));
+	set_sections(&h);
+	for (i = 0; i < h.n; i++)
+		if (!h.entries[i].skip && !h.entries[i].had_dumper &&
+		    h.entries[i].section == section)
+			empty = false;
+	free(h.entries);
+	return empty;
+}
+
+static void
+make_args(const struct loadjob *j, int section, bool to_text,
+    const struct pgtool_connection *pc, struct args *a)
+{
+	static const char *const names[] = {
+		[ARCHIVE_SECTION_PRE_DATA] = "pre-data",
+		[ARCHIVE_SECTION_DATA] = "data",
+		[ARCHIVE_SECTION_POST_DATA] = "post-data"
+	};
+	const struct load_params *p = j->params;
+	size_t i;
+
+	a->n = 0;
+	a->list = xcalloc(p->n_options + FIXED_ARGS, sizeof(*a->list));
+	add(a, xstrdup(j->restore.path));
+	add(a, xstrdup("--no-password"));
+	add(a, xstrdup("--exit-on-error"));
+	add(a, xasprintf("--section=%s", names[section]));
+	if (section == ARCHIVE_SECTION_PRE_DATA && p->create)
+		add(a, xstrdup("--create"));
+	if (section == ARCHIVE_SECTION_PRE_DATA && p->clean) {
+		add(a, xstrdup("--clean"));
+		add(a, xstrdup("--if-exists"));
+	}
+	if (section == ARCHIVE_SECTION_POST_DATA && !to_text)
+		add(a, xasprintf("--jobs=%u", p->jobs));
+	if (p->role != NULL)
+		add(a, xasprintf("--role=%s", p->role));
+	for (i = 0; i < p->n_options; i++)
+		add(a, p->options[i].value == NULL ?
+		    xasprintf("--%s", p->options[i].name) :
+		    xasprintf("--%s=%s", p->options[i].name,
+			p->options[i].value));
+	add(a, xstrdup(to_text ? "--file=-" : "-d"));
+	if (!to_text)
+		add(a, xstrdup(pc->dbname));
+	add(a, xstrdup(j->toc));
+}
+
+static void
+log_said(const char *name, const char *said)
+{
+	size_t n;
+
+	for (; *said != '\0'; said += n + (said[n] == '\n')) {
+		n = strcspn(said, "\n");
+		if (n > 0)
+			log_warning("%s: %.*s", name, (int)n, said);
+	}
+}
+
+static int
+run_restore(const struct loadjob *j, const struct args *a,
+    const struct pgtool_connection *pc, struct err *err)
+{
+	const struct process_spec spec = { .argv =
+		(const char *const *)a->list, .env = pc->env,
+		.code = ERR_POSTGRES };
+	struct process *p = NULL;
+	int rc;
+
+	(void)j;
+	if (process_start(&p, &spec, err) != 0)
+		return -1;
+	rc = process_wait(p, err);
+	if (rc == 0)
+		log_said("pg_restore", process_said(p));
+	process_free(p);
+	return rc;
+}
+
+/* The settings at the beginning, and after a \connect, without the new one. */
+static void
+drop_new_setting(struct buf *text)
+{
+	const char *from = buf_str(text), *hit;
+	struct buf out;
+
+	buf_init(&out, TEXT_MAX);
+	while ((hit = strstr(from, "\nSET lock_timeout = 0;\n")) != NULL) {
+		const char *next;
+
+		hit = strchr(hit + 1, '\n') + 1;
+		next = strchr(hit, '\n');
+		if (next == NULL)
+			break;
+		next++; /* idle_in_transaction_session_timeout stands between */
+		buf_add(&out, from, (size_t)(next - from));
+		from = next;
+		if (begins(from, NEW_SETTING))
+			from += strlen(NEW_SETTING);
+	}
+	buf_add_str(&out, from);
+	buf_free(text);
+	*text = out;
+}
+
+/*
+ * pg_restore is of a major whose settings the server does not know: its SQL
+ * goes through psql, without the one that is new.
+ */
+static int
+run_by_psql(const struct loadjob *j, const struct args *a,
+    const struct pgtool_connection *pc, struct err *err)
+{
+	const struct process_spec make = { .argv =
+		(const char *const *)a->list, .code = ERR_POSTGRES };
+	struct pgtool psql = { .path = NULL };
+	struct process *p = NULL;
+	struct buf text;
+	int rc;
+
+	buf_init(&text, TEXT_MAX);
+	rc = pgtool_find(&psql, PGTOOL_PSQL, j->params->bin_dir,
+	    j->server_version / 10000, err);
+	if (rc == 0)
+		rc = process_run(&make, &text, err);
+	if (rc == 0) {
+		const char *argv[] = { psql.path, "-X", "-q",
+			"--no-password", "-v", "ON_ERROR_STOP=1", "-d",
+			pc->dbname, NULL };
+		const struct process_spec run = { .argv = argv,
+			.env = pc->env, .in = PROCESS_PIPE,
+			.code = ERR_POSTGRES };
+
+		drop_new_setting(&text);
+		rc = process_start(&p, &run, err);
+	}
+	if (rc == 0)
+		rc = process_write(p, text.data, text.len, err);
+	if (rc == 0)
+		rc = process_wait(p, err);
+	process_free(p);
+	buf_free(&text);
+	pgtool_free(&psql);
+	return rc;
+}
+
+int
+sections_run(struct loadjob *j, struct pg_conn *conn, int section,
+    struct err *err)
+{
+	const bool by_psql = j->restore.version_num >=
+	    NEW_SETTING_MAJOR * 10000 &&
+	    j->server_version < NEW_SETTING_MAJOR * 10000;
+	struct pgtool_connection pc = { .env = NULL };
+	struct args a = { .list = NULL };
+	int rc;
+
+	if (is_empty(j, section))
+		return 0;
+	if (write_toc(j, section, err) != 0)
+		return -1;
+	rc = pgtool_connect(&pc, conn, NULL, err);
+	if (rc == 0) {
+		pgtool_set(&pc, "PGOPTIONS", RESTORE_OPTIONS);
+		make_args(j, section, by_psql, &pc, &a);
+		rc = by_psql ? run_by_psql(j, &a, &pc, err) :
+		    run_restore(j, &a, &pc, err);
+	}
+	free_args(&a);
+	pgtool_connection_free(&pc);
+	(void)unlink(j->toc); /* its directory goes at the end in any case */
+	return rc;
+}
