@@ -42,6 +42,13 @@ static const char *const examples_dump[] = {
 	"dapk-backup dump shop crm --globals",
 	"dapk-backup dump shop --exclude-table-data 'log.*' --dry-run", NULL
 };
+static const char *const examples_load[] = {
+	"dapk-backup load 20261122T013000Z --create --jobs 4",
+	"dapk-backup load 20261122T013000Z --database shop --table "
+	"public.orders",
+	"dapk-backup load 20261122T013000Z --database shop --schema public "
+	"--into-schema public_old", NULL
+};
 static const char *const examples_restore[] = {
 	"dapk-backup restore -D /srv/restored --target-time "
 	"'2026-11-22 14:31:07+01' --start",
@@ -109,6 +116,13 @@ const struct command command_table[] = {
 	    "connections, what an earlier dump has by\nreference. Without a "
 	    "name it is the database that conninfo or PGDATABASE names.",
 	    examples_dump, cmd_dump },
+	{ "load", COMMAND_LOAD, "LABEL", 1, 1,
+	    "load a dump into a database",
+	    "Loads a dump (the beginning of its label is enough) into a "
+	    "server of the same or a\nnewer major: definitions by pg_restore, "
+	    "rows over several connections. A dump of\nglobals makes the roles "
+	    "and tablespaces that are not there.",
+	    examples_load, cmd_load },
 	{ "restore", COMMAND_RESTORE, "", 0, 0,
 	    "restore a backup and recover to a point in time",
 	    "Proves that the target can be reached before anything is "

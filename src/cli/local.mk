@@ -9,6 +9,7 @@ libdapk_a_SOURCES += \
 	%D%/cmd_export.c \
 	%D%/cmd_info.c \
 	%D%/cmd_init.c \
+	%D%/cmd_load.c \
 	%D%/cmd_restore.c \
 	%D%/cmd_verify.c \
 	%D%/help.c \

@@ -128,6 +128,11 @@ struct config {
 	char *verify_share;	  /* "1/30", or NULL: everything */
 	char *verify_repair_from; /* URL, or NULL */
 
+	/* load */
+	char *load_database, *into_schema;
+	bool load_create, load_clean, load_data_only, load_schema_only;
+	bool load_disable_triggers;
+
 	char **arguments; /* what is left of the command line; not owned */
 	int n_arguments;
 };

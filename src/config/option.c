@@ -9,12 +9,21 @@
 
 #define AT(member) .offset = offsetof(struct config, member)
 #define CONNECTING (COMMAND_CHECK | COMMAND_BACKUP)
-#define SQL_ONLY COMMAND_DUMP /* connects to databases, not to a cluster */
+/* They connect to databases, not to a cluster. */
+#define SQL_ONLY (COMMAND_DUMP | COMMAND_LOAD)
 
 /* What pg_dump takes and dump hands on. */
 #define PASS(long_name, letter, placeholder, text)                       \
 	{ .name = (long_name), .short_name = (letter), .type = OPTION_PASS, \
 	    .commands = COMMAND_DUMP, .value = (placeholder), .help = (text) }
+/* What load takes of tables and schemas, and hands on to pg_restore. */
+#define CHOOSE(long_name, letter, placeholder, text)                     \
+	{ .name = (long_name), .short_name = (letter), .type = OPTION_PASS, \
+	    .commands = COMMAND_LOAD, .value = (placeholder), .help = (text) }
+#define HAND_ON(long_name, letter, text)                                    \
+	{ .name = (long_name), .short_name = (letter),                      \
+	    .type = OPTION_PASS_FLAG, .commands = COMMAND_LOAD,             \
+	    .help = (text) }
 #define PASS_FLAG(long_name, letter, text)                                  \
 	{ .name = (long_name), .short_name = (letter),                      \
 	    .type = OPTION_PASS_FLAG, .commands = COMMAND_DUMP,             \
@@ -99,7 +108,8 @@ const struct option option_table[] = {
 		    "may be lost at any time" },
 	{ .name = "pg-bin-dir", .type = OPTION_PATH,
 	    .section = SECTION_GLOBAL,
-	    .commands = COMMAND_CHECK | COMMAND_EXPORT | COMMAND_DUMP,
+	    .commands = COMMAND_CHECK | COMMAND_EXPORT | COMMAND_DUMP |
+		COMMAND_LOAD,
 	    .env = "DAPK_BACKUP_PG_BIN_DIR", .value = "DIR", AT(pg_bin_dir),
 	    .help = "directory of pg_dump, pg_dumpall, pg_restore and psql; "
 		    "without this they are looked for, the server's version "
@@ -109,7 +119,7 @@ const struct option option_table[] = {
 	{ .name = "jobs", .short_name = 'j', .type = OPTION_JOBS,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH |
 		COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_VERIFY |
-		COMMAND_EXPORT | COMMAND_DUMP,
+		COMMAND_EXPORT | COMMAND_DUMP | COMMAND_LOAD,
 	    .env = "DAPK_BACKUP_JOBS", .value = "N", .default_value = "auto",
 	    .min = 1, .max = CONFIG_JOBS_MAX, AT(jobs),
 	    .help = "threads that copy and compress; "
@@ -385,7 +395,8 @@ const struct option option_table[] = {
 	    .commands = COMMAND_DUMP, AT(serializable_deferrable),
 	    .help = "wait for a snapshot that no serializable transaction "
 		    "can contradict" },
-	{ .name = "role", .type = OPTION_TEXT, .commands = COMMAND_DUMP,
+	{ .name = "role", .type = OPTION_TEXT,
+	    .commands = COMMAND_DUMP | COMMAND_LOAD,
 	    .value = "NAME", AT(dump_role),
 	    .help = "become this role (SET ROLE) before anything is read" },
 	PASS("table", 't', "PATTERN",
@@ -463,6 +474,52 @@ const struct option option_table[] = {
 	PASS("include-foreign-data", 0, "SERVER",
 	    "the rows of this foreign server's tables too; may be repeated"),
 
+	/* load */
+	{ .name = "database", .type = OPTION_TEXT, .commands = COMMAND_LOAD,
+	    .value = "NAME", AT(load_database),
+	    .help = "load into this database, which exists; without it into "
+		    "the one that conninfo or PGDATABASE names" },
+	{ .name = "create", .short_name = 'C', .type = OPTION_BOOL,
+	    .commands = COMMAND_LOAD, AT(load_create),
+	    .help = "make the database, with the name and settings that it "
+		    "had, and load into it" },
+	{ .name = "clean", .short_name = 'c', .type = OPTION_BOOL,
+	    .commands = COMMAND_LOAD, AT(load_clean),
+	    .help = "drop what is to be loaded, where it exists, first" },
+	{ .name = "data-only", .short_name = 'a', .type = OPTION_BOOL,
+	    .commands = COMMAND_LOAD, AT(load_data_only),
+	    .help = "load rows, sequences and large objects into tables that "
+		    "are there" },
+	{ .name = "schema-only", .short_name = 's', .type = OPTION_BOOL,
+	    .commands = COMMAND_LOAD, AT(load_schema_only),
+	    .help = "load definitions, no rows" },
+	{ .name = "disable-triggers", .type = OPTION_BOOL,
+	    .commands = COMMAND_LOAD, AT(load_disable_triggers),
+	    .help = "with --data-only: no trigger runs and no foreign key is "
+		    "checked while rows are loaded; needs a superuser" },
+	{ .name = "into-schema", .type = OPTION_TEXT,
+	    .commands = COMMAND_LOAD, .value = "NAME", AT(into_schema),
+	    .help = "make the objects of the one schema that --schema names "
+		    "in this schema" },
+	CHOOSE("table", 't', "PATTERN",
+	    "load these tables, with rows, indexes and all that is theirs; "
+	    "NAME or SCHEMA.NAME, with * and ?; may be repeated"),
+	CHOOSE("exclude-table", 'T', "PATTERN",
+	    "leave these tables out; may be repeated"),
+	CHOOSE("schema", 'n', "PATTERN",
+	    "load what is in these schemas; may be repeated"),
+	CHOOSE("exclude-schema", 'N', "PATTERN",
+	    "leave these schemas out; may be repeated"),
+	HAND_ON("no-owner", 'O', "objects belong to who loads them"),
+	HAND_ON("no-privileges", 'x', "no GRANT and REVOKE"),
+	HAND_ON("no-comments", 0, "no comments"),
+	HAND_ON("no-publications", 0, "no publications"),
+	HAND_ON("no-security-labels", 0, "no security labels"),
+	HAND_ON("no-subscriptions", 0, "no subscriptions"),
+	HAND_ON("no-tablespaces", 0, "everything in the default tablespace"),
+	HAND_ON("no-table-access-method", 0,
+	    "tables with the default access method; pg_restore 15"),
+
 	/* output */
 	{ .name = "json", .type = OPTION_BOOL,
 	    .commands = COMMAND_INFO | COMMAND_VERIFY,
@@ -485,7 +542,8 @@ const struct option option_table[] = {
 	{ .name = "progress", .type = OPTION_CHOICE,
 	    .section = SECTION_GLOBAL,
 	    .commands = COMMAND_BACKUP | COMMAND_RESTORE |
-		COMMAND_EXPORT | COMMAND_VERIFY | COMMAND_DUMP,
+		COMMAND_EXPORT | COMMAND_VERIFY | COMMAND_DUMP |
+		COMMAND_LOAD,
 	    .env = "DAPK_BACKUP_PROGRESS", .value = "WHEN",
 	    .default_value = "auto", .choices = progress_choices,
 	    AT(progress),

@@ -27,7 +27,8 @@ enum option_command {
 	COMMAND_EXPIRE = 1 << 8,
 	COMMAND_VERIFY = 1 << 9,
 	COMMAND_DUMP = 1 << 10,
-	COMMAND_ANY = (1 << 11) - 1
+	COMMAND_LOAD = 1 << 11,
+	COMMAND_ANY = (1 << 12) - 1
 };
 
 enum option_type {

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "cli/cli.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/progress.h"
+#include "core/mem.h"
+#include "core/text.h"
+#include "core/time.h"
+#include "export/export.h"
+#include "load/load.h"
+#include "repo/commit.h"
+
+struct display {
+	struct progress bar;
+	struct load_progress counts;
+};
+
+/* The lists of patterns and what pg_restore gets. */
+struct passed {
+	const char **tables, **exclude_tables, **schemas, **exclude_schemas;
+	struct load_option *options;
+	size_t n_options;
+};
+
+static void
+tick(void *arg)
+{
+	static const char *const phases[] = {
+		[LOAD_PHASE_PRE] = "making definitions",
+		[LOAD_PHASE_ROWS] = "loading",
+		[LOAD_PHASE_POST] = "making indexes and constraints",
+	};
+	struct display *d = arg;
+	unsigned phase = atomic_load(&d->counts.phase);
+
+	progress_update(&d->bar, phases[phase],
+	    atomic_load(&d->counts.done_bytes), phase == LOAD_PHASE_ROWS ?
+	    atomic_load(&d->counts.total_bytes) : 0);
+}
+
+static void
+add_pattern(const char ***list, unsigned room, const char *value)
+{
+	size_t n = 0;
+
+	if (*list == NULL)
+		*list = xcalloc(room + 1, sizeof(const char *));
+	while ((*list)[n] != NULL)
+		n++;
+	(*list)[n] = value;
+}
+
+static void
+sort_passed(const struct config *cfg, struct passed *p)
+{
+	const struct {
+		const char *name;
+		const char ***list;
+	} lists[] = { { "table", &p->tables },
+		{ "exclude-table", &p->exclude_tables },
+		{ "schema", &p->schemas },
+		{ "exclude-schema", &p->exclude_schemas } };
+	unsigned i;
+	size_t k;
+
+	p->options = xcalloc(cfg->n_passed + 1, sizeof(*p->options));
+	for (i = 0; i < cfg->n_passed; i++) {
+		for (k = 0; k < 4; k++)
+			if (strcmp(cfg->passed[i].name, lists[k].name) == 0)
+				break;
+		if (k < 4)
+			add_pattern(lists[k].list, cfg->n_passed,
+			    cfg->passed[i].value);
+		else
+			p->options[p->n_options++] = (struct load_option){
+				cfg->passed[i].name, cfg->passed[i].value };
+	}
+}
+
+static void
+free_passed(struct passed *p)
+{
+	free(p->tables);
+	free(p->exclude_tables);
+	free(p->schemas);
+	free(p->exclude_schemas);
+	free(p->options);
+}
+
+static int
+check_options(const struct config *cfg, struct err *err)
+{
+	if (cfg->load_create && cfg->load_database != NULL)
+		return err_set(err, ERR_USAGE, "--create makes the database "
+		    "with the name that it had: --database cannot name "
+		    "another");
+	if (cfg->load_data_only && cfg->load_schema_only)
+		return err_set(err, ERR_USAGE, "--data-only and --schema-only "
+		    "leave nothing to load");
+	if (cfg->load_data_only && (cfg->load_create || cfg->load_clean))
+		return err_set(err, ERR_USAGE, "--data-only loads into tables "
+		    "that are there: not with --create or --clean");
+	if (cfg->load_disable_triggers && !cfg->load_data_only)
+		return err_set(err, ERR_USAGE, "--disable-triggers is for "
+		    "--data-only: else triggers are made after the rows");
+	return 0;
+}
+
+static void
+print_done(const char *label, const struct load_result *r, double seconds)
+{
+	char size[TEXT_SIZE_MAX], rate[TEXT_SIZE_MAX];
+
+	if (r->globals) {
+		(void)printf("loaded the globals of dump %s\n", label);
+		return;
+	}
+	(void)printf("loaded dump %s into database %s\n", label, r->database);
+	(void)printf("  rows      %" PRIu64 " in %zu tables, %s, %" PRIu64
+	    " large objects\n", r->rows, r->tables_whole,
+	    text_human_size(r->bytes, size), r->large_objects);
+	(void)printf("  took      %.1f s, %s/s\n", seconds,
+	    text_human_size(seconds > 0 ? (uint64_t)((double)r->bytes /
+		seconds) : 0, rate));
+}
+
+/* What is there after an error, since nothing is taken back. */
+static void
+print_failed(const struct load_result *r)
+{
+	if (r->globals || r->database == NULL)
+		return;
+	(void)fprintf(stderr, "loaded into database %s until then: %s, %zu of "
+	    "%zu tables with %" PRIu64 " rows, %" PRIu64 " large objects%s%s"
+	    "%s\n", r->database, r->definitions ? "the definitions" :
+	    "a part of the definitions at most", r->tables_whole, r->n_tables,
+	    r->rows, r->large_objects, r->begun != NULL ?
+	    "; in part: " : "", r->begun != NULL ? r->begun : "",
+	    r->tables_whole == r->n_tables && r->n_tables > 0 ?
+	    "; not all indexes, constraints and access rights" : "");
+}
+
+static int
+find_dump(struct repo *repo, const struct config *cfg,
+    struct incarnation *inc, char label[FORMAT_LABEL_MAX], struct err *err)
+{
+	struct export_found found;
+
+	if (export_find(repo, cfg->cluster_given ? cfg->cluster : NULL,
+		cfg->arguments[0], &found, err) != 0)
+		return -1;
+	if (found.kind != REPO_DUMP) {
+		(void)err_set(err, ERR_USAGE, "%s is a backup of data files, "
+		    "not a dump", found.label);
+		return err_hint(err, "dapk-backup restore -D DIR --backup %s",
+		    found.label);
+	}
+	*inc = found.inc;
+	(void)snprintf(label, FORMAT_LABEL_MAX, "%s", found.label);
+	return 0;
+}
+
+static int
+load_it(struct repo *repo, const struct config *cfg, struct passed *p,
+    struct err *err)
+{
+	char label[FORMAT_LABEL_MAX];
+	struct load_result result = { 0 };
+	struct incarnation inc;
+	struct display d = { 0 };
+	const int64_t begun = time_monotonic();
+	struct load_params params = { .repo = repo, .inc = &inc,
+		.label = label, .conninfo = cfg->conninfo,
+		.database = cfg->load_database, .role = cfg->dump_role,
+		.bin_dir = cfg->pg_bin_dir, .jobs = cfg->jobs,
+		.create = cfg->load_create, .clean = cfg->load_clean,
+		.data_only = cfg->load_data_only,
+		.schema_only = cfg->load_schema_only,
+		.disable_triggers = cfg->load_disable_triggers,
+		.select = { p->tables, p->exclude_tables, p->schemas,
+			p->exclude_schemas },
+		.into_schema = cfg->into_schema, .options = p->options,
+		.n_options = p->n_options, .progress = &d.counts,
+		.tick = tick, .tick_arg = &d };
+	int ret;
+
+	if (find_dump(repo, cfg, &inc, label, err) != 0)
+		return -1;
+	progress_start(&d.bar, cfg);
+	ret = load_run(&params, &result, err);
+	progress_end(&d.bar);
+	if (ret == 0)
+		print_done(label, &result,
+		    (double)(time_monotonic() - begun) / 1e6);
+	else
+		print_failed(&result);
+	load_result_free(&result);
+	return ret;
+}
+
+int
+cmd_load(const struct config *cfg, struct err *err)
+{
+	struct passed passed = { .tables = NULL };
+	struct repo *repo = NULL;
+	int ret;
+
+	if (check_options(cfg, err) != 0 ||
+	    cli_open_repo(&repo, cfg, err) != 0)
+		return -1;
+	sort_passed(cfg, &passed);
+	ret = load_it(repo, cfg, &passed, err);
+	free_passed(&passed);
+	repo_close(repo);
+	return ret == 0 ? EXIT_DONE : -1;
+}
