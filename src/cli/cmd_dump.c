@@ -15,6 +15,7 @@
 #include "core/time.h"
 #include "dump/dump.h"
 #include "dump/globals.h"
+#include "pg/conninfo.h"
 
 struct display {
 	struct progress bar;
@@ -237,8 +238,16 @@ dump_what(struct dump_params *p, const struct config *cfg, struct err *err)
 		dump_databases_free(names, n);
 		return ret;
 	}
-	if (cfg->n_arguments == 0 && !cfg->dump_globals)
+	if (cfg->n_arguments == 0 && !cfg->dump_globals) {
+		/* Not "postgres": a dump of nothing looks like a dump. */
+		if (!conninfo_names_database(cfg->conninfo)) {
+			err_set(err, ERR_USAGE, "no database is named");
+			return err_hint(err, "'dapk-backup dump NAME', or "
+			    "'dapk-backup dump --all' for every database and "
+			    "the globals");
+		}
 		return dump_one(p, cfg, NULL, err);
+	}
 	return dump_list(p, cfg, cfg->arguments, (size_t)cfg->n_arguments,
 	    err);
 }

@@ -194,3 +194,33 @@ conninfo_free(struct conninfo_host *list, size_t n)
 	}
 	free(list);
 }
+
+bool
+conninfo_names_database(const char *conninfo)
+{
+	struct err ignored = ERR_INIT; /* pg_connect() says what is wrong */
+	const PQconninfoOption *o;
+	PQconninfoOption *opts;
+	const struct libpq *pq;
+	char *msg = NULL;
+	bool found = false;
+
+	if (getenv("PGDATABASE") != NULL || getenv("PGSERVICE") != NULL)
+		return true;
+	if (conninfo == NULL)
+		return false;
+	if (strchr(conninfo, '=') == NULL && strstr(conninfo, "://") == NULL)
+		return *conninfo != '\0';
+	if (libpq_get(&pq, &ignored) != 0)
+		return false;
+	opts = pq->PQconninfoParse(conninfo, &msg);
+	if (msg != NULL)
+		pq->PQfreemem(msg);
+	for (o = opts; o != NULL && o->keyword != NULL; o++)
+		found |= (strcmp(o->keyword, "dbname") == 0 ||
+		    strcmp(o->keyword, "service") == 0) &&
+		    o->val != NULL && *o->val != '\0';
+	if (opts != NULL)
+		pq->PQconninfoFree(opts);
+	return found;
+}

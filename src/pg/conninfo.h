@@ -8,6 +8,7 @@
  * a server by what it is has to ask each. Pure apart from the environment
  * (PGHOST, PGPORT); thread safe.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/err.h"
@@ -26,6 +27,12 @@ struct conninfo_host {
 int conninfo_split(const char *conninfo, struct conninfo_host **out, size_t *n,
     struct err *err) ERR_USE;
 void conninfo_free(struct conninfo_host *list, size_t n);
+
+/*
+ * Does the connection string, or libpq's environment, say which database?
+ * True also when a service file may.
+ */
+bool conninfo_names_database(const char *conninfo);
 
 /* Append " keyword='value'" with what libpq wants escaped; value not NULL. */
 struct buf;

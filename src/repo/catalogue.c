@@ -131,8 +131,8 @@ judge(const struct finding *f, const struct incarnation *inc,
 		    what, inc->cluster, f->prefix);
 	else
 		err_set(err, ERR_USAGE,
-		    "%zu %ss of cluster %s have labels that begin with '%s'",
-		    f->matches, what, inc->cluster, f->prefix);
+		    "the labels of %zu backups or dumps of cluster %s begin "
+		    "with '%s'", f->matches, inc->cluster, f->prefix);
 	return err_hint(err, "'dapk-backup info' lists them");
 }
 
