@@ -18,6 +18,7 @@
 #include "core/time.h"
 #include "pg/conn.h"
 #include "pg/control.h"
+#include "pg/pgtools.h"
 #include "repo/commit.h"
 #include "repo/repo.h"
 #include "repo/walreach.h"
@@ -628,6 +629,30 @@ out:
 	return ret;
 }
 
+/* Only `dump` needs it, so that it is not there is no failure. */
+static void
+check_pg_dump(struct check *c)
+{
+	struct err err = ERR_INIT;
+	const int major = pg_server_version(c->conn) / 10000;
+	struct pgtool tool;
+
+	if (pgtool_find(&tool, PGTOOL_DUMP, c->cfg->pg_bin_dir, major,
+		&err) != 0) {
+		tell(c, CHECK_NOTE, "pg_dump", err.hint[0] == '\0' ? NULL :
+		    err.hint, "%s; the dump command needs it", err.msg);
+		return;
+	}
+	if (tool.version_num / 10000 == major)
+		tell(c, CHECK_OK, "pg_dump", NULL, "%s, %s", tool.version,
+		    tool.path);
+	else
+		tell(c, CHECK_NOTE, "pg_dump", "install the server's own",
+		    "%s, %s, is newer than the server: what it dumps, older "
+		    "pg_restores do not read", tool.version, tool.path);
+	pgtool_free(&tool);
+}
+
 int
 check_run(const struct config *cfg, check_say say, void *arg,
     unsigned *failed, struct err *err)
@@ -646,6 +671,7 @@ check_run(const struct config *cfg, check_say say, void *arg,
 		check_wal_level(&c);
 		check_archive_settings(&c);
 		check_archiver(&c);
+		check_pg_dump(&c);
 	}
 	check_repository(&c);
 	if (c.repo != NULL && c.have_inc)

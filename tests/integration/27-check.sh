@@ -8,6 +8,7 @@
 pg_with_repository src "$MAIN" --wal-segsize=1
 before=$(find "$REPO" -path '*/wal/*' -type f | wc -l)
 expect 0 dapk check
+assert_match "$OUT" '^ok +pg_dump: |^note +pg_dump: .* is newer than the server' "the look for pg_dump"
 after=$(find "$REPO" -path '*/wal/*' -type f | wc -l)
 assert_between "$after" $((before + 1)) $((before + 3)) "WAL objects after a check"
 find "$REPO" -type f ! -path '*/wal/*' ! -name dapk-repository ! -name README.recovery |
@@ -20,6 +21,12 @@ wrong() { # REGEX [option...]
 	assert_match "$OUT$ERR" "$regex" "what check says"
 	assert_match "$OUT$ERR" 'next:|hint:' "what to type next"
 }
+
+note "a pg_dump that is not there is told with its package, and fails nothing"
+mkdir "$T/nothing"
+expect 0 dapk check --pg-bin-dir "$T/nothing"
+assert_match "$OUT" '^note +pg_dump: .*the dump command needs it'
+assert_match "$OUT" 'next: .*postgresql-client-'
 
 note "archiving that fails, is empty, is off, goes elsewhere"
 archive_with src false
