@@ -118,6 +118,47 @@ find_kind(struct repo *repo, const struct incarnation *inc,
 	return 0;
 }
 
+int
+catalogue_other_kind(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind wanted, const char *prefix, bool *found, struct err *err)
+{
+	const bool dump = wanted == REPO_BACKUP;
+	char label[FORMAT_LABEL_MAX];
+	struct finding f = { .prefix = prefix, .out = label };
+
+	if (find_kind(repo, inc, dump ? REPO_DUMP : REPO_BACKUP, &f, err) != 0)
+		return -1;
+	*found = f.matches > 0;
+	if (f.matches == 0)
+		return 0;
+	err_set(err, ERR_NOT_FOUND, "%s is a %s, not a %s", label,
+	    dump ? "dump" : "backup", dump ? "backup" : "dump");
+	if (dump)
+		err_hint(err, "it comes back with: dapk-backup load %s; or as "
+		    "files: dapk-backup export %s", label, label);
+	else
+		err_hint(err, "it comes back with: dapk-backup restore "
+		    "--backup=%s; or as files: dapk-backup export %s", label,
+		    label);
+	return 0;
+}
+
+/* No label of this kind begins so; perhaps one of the other does. */
+static int
+find_none(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind kind, const char *prefix, struct err *err)
+{
+	bool found;
+
+	if (catalogue_other_kind(repo, inc, kind, prefix, &found, err) != 0 ||
+	    found)
+		return -1;
+	err_set(err, ERR_NOT_FOUND,
+	    "no %s of cluster %s has a label that begins with '%s'",
+	    repo_kind_name(kind), inc->cluster, prefix);
+	return err_hint(err, "'dapk-backup info' lists them");
+}
+
 /* what: "backup", "dump", ... */
 static int
 judge(const struct finding *f, const struct incarnation *inc,
@@ -144,6 +185,8 @@ catalogue_find(struct repo *repo, const struct incarnation *inc,
 
 	if (find_kind(repo, inc, REPO_BACKUP, &f, err) != 0)
 		return -1;
+	if (f.matches == 0)
+		return find_none(repo, inc, REPO_BACKUP, prefix, err);
 	return judge(&f, inc, "backup", err);
 }
 
@@ -155,6 +198,8 @@ catalogue_find_dump(struct repo *repo, const struct incarnation *inc,
 
 	if (find_kind(repo, inc, REPO_DUMP, &f, err) != 0)
 		return -1;
+	if (f.matches == 0)
+		return find_none(repo, inc, REPO_DUMP, prefix, err);
 	return judge(&f, inc, "dump", err);
 }
 

@@ -119,12 +119,21 @@ int catalogue_dumps(struct repo *repo, const struct incarnation *inc,
     char (**out)[FORMAT_LABEL_MAX], size_t *n, size_t *unfinished,
     struct err *err) ERR_USE;
 
-/* The one label that begins with this text: ERR_NOT_FOUND, or ERR_USAGE when
- * several do. */
+/* The one label that begins with this text: ERR_NOT_FOUND (with a word about
+ * one of the other kind), or ERR_USAGE when several do. */
 int catalogue_find(struct repo *repo, const struct incarnation *inc,
     const char *prefix, char out[FORMAT_LABEL_MAX], struct err *err) ERR_USE;
 int catalogue_find_dump(struct repo *repo, const struct incarnation *inc,
     const char *prefix, char out[FORMAT_LABEL_MAX], struct err *err) ERR_USE;
+
+/*
+ * Does a label of the other kind than the wanted one begin so? Then *err says
+ * that, as ERR_NOT_FOUND, and what such a label is good for; the result is 0
+ * all the same.
+ */
+int catalogue_other_kind(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind wanted, const char *prefix, bool *found,
+    struct err *err) ERR_USE;
 
 /* The same over both kinds, which *kind then tells. */
 int catalogue_find_any(struct repo *repo, const struct incarnation *inc,

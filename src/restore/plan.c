@@ -173,12 +173,35 @@ keep_newest_incarnation(struct restore_plan *plan, struct candidates *cs,
 	cs->n = kept;
 }
 
+/* Is it a dump's label? Then *err says so. */
+static int
+look_for_dump(const struct restore_plan *plan, bool *found, struct err *err)
+{
+	const struct config *c = plan->config;
+	struct incarnation *list = NULL;
+	size_t i, n = 0;
+	int rc;
+
+	*found = false;
+	rc = repo_incarnations(plan->params.repo, c->cluster, &list, &n, err);
+	for (i = 0; rc == 0 && i < n && !*found; i++)
+		rc = catalogue_other_kind(plan->params.repo, &list[i],
+		    REPO_BACKUP, c->backup, found, err);
+	free(list);
+	if (*found)
+		err->code = ERR_REFUSED;
+	return rc;
+}
+
 static int
 no_backup(const struct restore_plan *plan, struct err *err)
 {
 	const struct config *c = plan->config;
+	bool dump;
 
 	if (c->backup != NULL) {
+		if (look_for_dump(plan, &dump, err) != 0 || dump)
+			return -1;
 		err_set(err, ERR_REFUSED,
 		    "cluster %s has no backup %s in %s", c->cluster, c->backup,
 		    url_of(plan));
