@@ -132,18 +132,26 @@ print_done(const char *label, const struct load_result *r, double seconds)
 
 /* What is there after an error, since nothing is taken back. */
 static void
-print_failed(const struct load_result *r)
+print_failed(const struct config *cfg, const struct load_result *r)
 {
 	if (r->globals || r->database == NULL)
 		return;
-	(void)fprintf(stderr, "loaded into database %s until then: %s, %zu of "
-	    "%zu tables with %" PRIu64 " rows, %" PRIu64 " large objects%s%s"
-	    "%s\n", r->database, r->definitions ? "the definitions" :
-	    "a part of the definitions at most", r->tables_whole, r->n_tables,
-	    r->rows, r->large_objects, r->begun != NULL ?
-	    "; in part: " : "", r->begun != NULL ? r->begun : "",
-	    r->tables_whole == r->n_tables && r->n_tables > 0 ?
-	    "; not all indexes, constraints and access rights" : "");
+	(void)fprintf(stderr, "what was loaded into database %s stays: ",
+	    r->database);
+	if (!r->definitions && !cfg->load_data_only)
+		(void)fprintf(stderr, "definitions in part, no rows\n");
+	else if (r->n_tables == 0)
+		(void)fprintf(stderr, "%s no rows\n",
+		    r->definitions ? "the definitions," : "");
+	else
+		(void)fprintf(stderr, "%s%zu of %zu tables whole, %" PRIu64
+		    " rows, %" PRIu64 " large objects%s%s%s\n",
+		    r->definitions ? "the definitions, " : "",
+		    r->tables_whole, r->n_tables, r->rows, r->large_objects,
+		    r->begun != NULL ? "; in part: " : "",
+		    r->begun != NULL ? r->begun : "",
+		    r->tables_whole == r->n_tables ? "; indexes, constraints "
+		    "and access rights in part" : "");
 }
 
 static int
@@ -199,7 +207,7 @@ load_it(struct repo *repo, const struct config *cfg, struct passed *p,
 		print_done(label, &result,
 		    (double)(time_monotonic() - begun) / 1e6);
 	else
-		print_failed(&result);
+		print_failed(cfg, &result);
 	load_result_free(&result);
 	return ret;
 }

@@ -20,11 +20,13 @@ static const char *const dependents[] = { "TABLE DATA", "TABLE ATTACH",
 	"ROW SECURITY", "COMMENT", "ACL", "SECURITY LABEL", "SEQUENCE",
 	"SEQUENCE SET", "SEQUENCE OWNED BY", "STATISTICS",
 	"STATISTICS DATA", "MATERIALIZED VIEW DATA", "PUBLICATION TABLE",
+	"PUBLICATION TABLES IN SCHEMA",
 	NULL };
 
 /* Without these it cannot be made. */
 static const char *const needed[] = { "TABLE", "FOREIGN TABLE", "VIEW",
 	"MATERIALIZED VIEW", "SEQUENCE", "CONSTRAINT", "INDEX", "SCHEMA",
+	"PUBLICATION",
 	NULL };
 
 static const char *const always[] = { "ENCODING", "STDSTRINGS", "SEARCHPATH",

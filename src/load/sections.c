@@ -136,7 +136,7 @@ drop_post_data(struct archive_head *h)
 		    begins(e->desc, "ACL") || begins(e->desc, "DEFAULT ACL"))
 			continue;
 		e->section = ARCHIVE_SECTION_PRE_DATA;
-		e->defn = "";
+		e->defn = "--\n"; /* without any it would be passed over */
 		e->owner = "";
 	}
 }
