@@ -21,6 +21,21 @@
 #define STATE_UNDEFINED_TABLE "42P01"
 #define STATE_UNDEFINED_SCHEMA "3F000"
 #define STATE_WRONG_OBJECT "42809" /* a view took the name */
+#define STATE_LOCK_TIMEOUT "55P03"
+
+/* Who keeps us from which of these tables. */
+#define HOLDER_SQL                                                         \
+	"SELECT n.nspname, c.relname, l.pid, coalesce(a.usename, ''),"     \
+	" pg_catalog.left(coalesce(a.query, ''), 100)"                     \
+	" FROM pg_catalog.pg_locks l"                                      \
+	" JOIN pg_catalog.pg_class c ON c.oid = l.relation"                \
+	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"        \
+	" LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"        \
+	" WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'" \
+	" AND l.database = (SELECT oid FROM pg_catalog.pg_database"        \
+	" WHERE datname = pg_catalog.current_database())"                  \
+	" AND l.relation = ANY ($1::pg_catalog.oid[])"                     \
+	" ORDER BY l.granted DESC LIMIT 1"
 
 /*
  * Members of an extension come with CREATE EXTENSION, except the tables whose
@@ -144,6 +159,45 @@ lock_batch(struct pg_conn *conn, const struct table_name *list, size_t n,
 	return rc;
 }
 
+/* The lock did not come in time: name the table and who has it, in *err. */
+static int
+explain_timeout(struct pg_conn *conn, const struct table_name *list, size_t n,
+    uint64_t timeout_ms, struct err *err)
+{
+	struct pg_result *res = NULL;
+	struct err ignored = ERR_INIT;
+	const char *params[1];
+	struct buf array, name;
+	size_t i;
+
+	buf_init(&array, LOCK_SQL_MAX);
+	buf_init(&name, SQL_MAX);
+	for (i = 0; i < n; i++)
+		buf_printf(&array, "%c%u", i == 0 ? '{' : ',',
+		    (unsigned)list[i].oid);
+	buf_add_byte(&array, '}');
+	params[0] = buf_str(&array);
+	/* Only to say more: without an answer the first error stands. */
+	if (pg_execute(conn, "ROLLBACK", &ignored) == 0 &&
+	    pg_query(conn, &res, &ignored, 1, params, HOLDER_SQL) == 0 &&
+	    pg_rows(res) == 1) {
+		pg_quote_qualified(&name, pg_value(res, 0, 0),
+		    pg_value(res, 0, 1));
+		err_set(err, ERR_POSTGRES, "table %s could not be locked "
+		    "within %llu ms: process %s of user %s is changing it: %s",
+		    buf_str(&name), (unsigned long long)timeout_ms,
+		    pg_value(res, 0, 2), pg_value(res, 0, 3),
+		    pg_value(res, 0, 4));
+		err_hint(err, "run it again later, with a larger "
+		    "--lock-wait-timeout, or leave the table out: "
+		    "--exclude-table");
+	}
+	pg_result_free(res);
+	buf_free(&array);
+	buf_free(&name);
+	return -1;
+}
+
 int
 tables_lock(struct pg_conn *conn, const struct table_names *t,
     uint64_t timeout_ms, bool *vanished, struct err *err)
@@ -166,6 +220,10 @@ tables_lock(struct pg_conn *conn, const struct table_names *t,
 			err_clear(err);
 			return 0;
 		}
+		if (err->code == ERR_POSTGRES && timeout_ms > 0 &&
+		    strcmp(pg_sqlstate(conn), STATE_LOCK_TIMEOUT) == 0)
+			return explain_timeout(conn, &t->list[i], n,
+			    timeout_ms, err);
 		return err_wrap(err, "lock the tables");
 	}
 	return pg_execute(conn, "SET LOCAL lock_timeout TO 0", err);
