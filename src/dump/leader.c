@@ -24,6 +24,9 @@
 #define PG_DUMP_OPTIONS "-c client_min_messages=warning -c jit=off" \
 	" -c max_parallel_workers_per_gather=0"
 
+/* In pg_stat_activity, to be told from our own sessions. */
+#define PG_DUMP_NAME "pg_dump of dapk-backup"
+
 /*
  * Does pg_dump's session wait for somebody who waits for us? It locks tables
  * that we have locked, but behind who came between; that would never end, as
@@ -34,8 +37,7 @@
 	" WHERE a.wait_event_type = 'Lock'"                                \
 	" AND a.datname = pg_catalog.current_database()"                   \
 	" AND a.usename = SESSION_USER"                                    \
-	" AND a.application_name ="                                        \
-	" pg_catalog.current_setting('application_name')"                  \
+	" AND a.application_name = '" PG_DUMP_NAME "'"                     \
 	" AND EXISTS (SELECT FROM pg_catalog.unnest("                      \
 	"pg_catalog.pg_blocking_pids(a.pid)) AS b (pid)"                   \
 	" WHERE pg_catalog.pg_backend_pid() = ANY ("                       \
@@ -53,6 +55,7 @@ leader_open(struct leader *l, const struct leader_params *params,
 	    l->session.major, err) == 0 &&
 	    pgtool_connect(&l->connection, l->session.conn, NULL, err) == 0) {
 		pgtool_set(&l->connection, "PGOPTIONS", PG_DUMP_OPTIONS);
+		pgtool_set(&l->connection, "PGAPPNAME", PG_DUMP_NAME);
 		return 0;
 	}
 	leader_end(l);
