@@ -54,8 +54,8 @@ static const struct {
 	{ "on-conflict-do-nothing", 0, ROWS },
 	{ "format", 'F', LATER },
 	{ "file", 'f', LATER },
-	{ "compress", 'Z', "--compress-level says how dumps are stored, and "
-	    "export has its own" },
+	{ "compress", 'Z', "--dump-compress-level says how dumps are "
+	    "stored, and export has its own" },
 	{ "snapshot", 0, "the dump takes its own, after the locks" },
 	{ "no-synchronized-snapshots", 0,
 	    "every connection reads the same snapshot" },
@@ -265,7 +265,7 @@ cmd_dump(const struct config *cfg, struct err *err)
 		.bin_dir = cfg->pg_bin_dir,
 		.n_options = cfg->n_passed,
 		.jobs = cfg->jobs,
-		.compress_level = cfg->compress_level,
+		.compress_level = cfg->dump_compress_level,
 		.full = cfg->full,
 		.no_role_passwords = cfg->no_role_passwords,
 		.serializable_deferrable = cfg->serializable_deferrable,

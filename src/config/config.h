@@ -73,6 +73,7 @@ struct config {
 	unsigned jobs; /* never 0 after loading */
 	int compress_level;
 	int wal_compress_level;
+	int dump_compress_level;
 	uint64_t max_rate; /* bytes a second, 0: no limit */
 	enum config_checkpoint checkpoint;
 	uint64_t full_read_every_ms; /* check every page; 0: each time */

@@ -294,6 +294,7 @@ to_repository(struct run *r, struct err *err)
 	if (prepare(r, err) != 0)
 		goto out;
 	fill_commit(r);
+	dump_store_expect(r->store, r->work.leader.facts.bytes);
 	if (store_head(r, err) != 0 ||
 	    copy_all(r, &torepo_target, r->store, err) != 0 ||
 	    session_time(&r->work.leader.session, &r->commit->stop_time,

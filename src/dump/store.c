@@ -56,7 +56,7 @@ begin(struct dump_store *st, const struct dump_store_params *p,
 	st->packs = (struct pack_shared){ .repo = p->repo, .inc = *p->inc,
 		.kind = REPO_DUMP, .attempt = 1,
 		/* Small ones, also without a parent: they die whole. */
-		.target = pack_target(p->bytes, true),
+		.target = pack_target(0, true),
 		.put = putter_put, .put_arg = st->putter };
 	memcpy(st->packs.label, st->label, sizeof(st->label));
 	return 0;
@@ -80,6 +80,12 @@ dump_store_new(struct dump_store **out, const struct dump_store_params *p,
 	}
 	*out = st;
 	return 0;
+}
+
+void
+dump_store_expect(struct dump_store *st, uint64_t bytes)
+{
+	st->packs.target = pack_target(bytes, true);
 }
 
 static void

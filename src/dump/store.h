@@ -37,7 +37,6 @@ struct dump_store_params {
 	int64_t start_time; /* the server's clock */
 	int compress_level;
 	bool full; /* without a parent */
-	uint64_t bytes; /* about, of what will be written; 0: not known */
 	uint64_t lease_ms;
 	uint64_t refresh_age_ms;
 };
@@ -52,6 +51,9 @@ struct dump_store_item {
 struct dump_store;
 int dump_store_new(struct dump_store **out,
     const struct dump_store_params *params, struct err *err) ERR_USE;
+
+/* About how many bytes will be written: before the first writer, if known. */
+void dump_store_expect(struct dump_store *st, uint64_t bytes);
 
 const char *dump_store_label(const struct dump_store *st);
 const char *dump_store_parent(const struct dump_store *st); /* or "" */
