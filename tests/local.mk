@@ -58,4 +58,5 @@ EXTRA_DIST += \
 	%D%/integration/60-incremental.sh \
 	%D%/integration/61-parent-bad-input.sh \
 	%D%/integration/70-dump.sh \
+	%D%/integration/73-dump-dedupe.sh \
 	%D%/integration/67-incremental-traps.sh
