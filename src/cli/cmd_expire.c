@@ -240,12 +240,17 @@ has_dumps(struct expire *e, const struct incarnation *inc, bool *out,
     struct err *err)
 {
 	char(*labels)[FORMAT_LABEL_MAX];
-	size_t n, unfinished;
+	struct lease_info *leases;
+	size_t n, unfinished, n_leases;
 
 	if (catalogue_dumps(e->repo, inc, &labels, &n, &unfinished, err) != 0)
 		return -1;
 	free(labels);
-	*out = n + unfinished > 0;
+	if (lease_look(e->repo, inc, LEASE_DUMPS, &leases, &n_leases, err) !=
+	    0)
+		return -1;
+	free(leases);
+	*out = n + unfinished + n_leases > 0;
 	return 0;
 }
 

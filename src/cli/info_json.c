@@ -364,7 +364,8 @@ static json_t *
 incarnation_json(const struct info_incarnation *inc)
 {
 	json_t *j = json_object(), *backups = json_array(),
-	       *dumps = json_array(), *timelines = json_array(), *problems = json_array();
+	       *dumps = json_array(), *timelines = json_array(),
+	       *problems = json_array();
 	size_t i;
 
 	for (i = 0; i < inc->backups.n; i++)

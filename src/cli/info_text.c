@@ -161,6 +161,9 @@ print_windows(const struct info_incarnation *inc, FILE *out)
 	if (inc->n_windows == 0) {
 		(void)fprintf(out, "  recovery: NOT POSSIBLE, %s\n",
 		    info_no_recovery(inc));
+		if (inc->dumps.n > 0)
+			(void)fprintf(out, "    (a dump is loaded as its "
+			    "database was at the snapshot)\n");
 		(void)fprintf(out, "    next: dapk-backup backup\n");
 		return;
 	}

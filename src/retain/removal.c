@@ -441,7 +441,8 @@ is_due(const struct removal *s, const struct tombstone *t)
 	for (i = 0; i < s->n_intents; i++) {
 		const struct intent *in = &s->intents[i];
 
-		if (is_ours(s, in) && intent_lives(s, in) && (in->mtime < t->mtime ||
+		if (is_ours(s, in) && intent_lives(s, in) &&
+		    (in->mtime < t->mtime ||
 		    stone_names(in->kind, t, in->parent) ||
 		    stone_names(in->kind, t, in->label)))
 			return false;

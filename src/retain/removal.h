@@ -58,13 +58,14 @@ struct removal_report {
 /*
  * Labels that are not there are ERR_NOT_FOUND; one that has a tombstone
  * already is passed over. ERR_REFUSED when no usable backup, or dump of the
- * same database that has as much of it, would stay, unless forced. Garbage of attempts that ended without a commit more than
- * the grace period ago is marked too.
+ * same database that has as much of it, would stay, unless forced. Garbage of
+ * attempts that ended without a commit more than the grace period ago is
+ * marked too.
  */
-int removal_mark(const struct removal_params *params, struct removal_report *report,
-    struct err *err) ERR_USE;
+int removal_mark(const struct removal_params *params,
+    struct removal_report *report, struct err *err) ERR_USE;
 
-int removal_run(const struct removal_params *params, struct removal_report *report,
-    struct err *err) ERR_USE;
+int removal_run(const struct removal_params *params,
+    struct removal_report *report, struct err *err) ERR_USE;
 
 #endif

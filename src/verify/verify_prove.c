@@ -447,8 +447,8 @@ size_of_part(struct vrun *v, const struct commit *c, size_t part,
 	*size = 0;
 	manifest_part_key(&v->inc, c->kind, c->label, part, key);
 	for (g = 0; found != c->parts[part].size; g++) {
-		manifest_part_generation_key(&v->inc, c->kind, c->label, part, g,
-		    later);
+		manifest_part_generation_key(&v->inc, c->kind, c->label, part,
+		    g, later);
 		found = 0;
 		if (storage_stat(v->p->repo->st, later, &found, NULL,
 			err) != 0) {

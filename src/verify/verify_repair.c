@@ -596,8 +596,8 @@ find_part(struct vworker *w, struct repo *repo, const struct commit *c,
 	uint32_t g;
 
 	for (g = 0; g < GENERATIONS_MAX; g++) {
-		manifest_part_generation_key(&w->run->inc, c->kind, c->label, part, g,
-		    key);
+		manifest_part_generation_key(&w->run->inc, c->kind, c->label,
+		    part, g, key);
 		buf_clear(&w->raw);
 		if (storage_get_all(repo->st, key, &w->raw, err) == 0) {
 			if (is_part(&w->raw, &c->parts[part]))

@@ -540,8 +540,8 @@ an_intent_that_lives_holds_removal_up(void **state)
 	(void)backup(p, -1);
 	expire(p, p->commits[0].label);
 	pass_time(p, GRACE - HOUR);
-	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1, p->commits[0].label, id,
-	    &err));
+	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1,
+	    p->commits[0].label, id, &err));
 	pass_time(p, HOUR);
 	expire(p, NULL);
 	assert_true(committed(p, 0));
@@ -554,8 +554,8 @@ an_intent_that_lives_holds_removal_up(void **state)
 	assert_false(committed(p, 0));
 	/* One that ended holds nothing up. */
 	(void)backup(p, -1);
-	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1, p->commits[1].label, id,
-	    &err));
+	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1,
+	    p->commits[1].label, id, &err));
 	expire(p, p->commits[1].label);
 	pass_time(p, GRACE);
 	OK(intent_remove(p->repo, &p->inc, id, &err));
@@ -593,8 +593,8 @@ an_intent_of_a_process_that_died_holds_nothing_up(void **state)
 	(void)backup(p, -1);
 	expire(p, p->commits[0].label);
 	pass_time(p, GRACE - HOUR);
-	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1, p->commits[0].label, id,
-	    &err));
+	OK(intent_put(p->repo, &p->inc, p->kind, LABEL_A, 1,
+	    p->commits[0].label, id, &err));
 	pass_time(p, HOUR);
 	expire(p, NULL);
 	assert_true(committed(p, 0)); /* of this process, which lives */
@@ -623,7 +623,8 @@ garbage_of_dead_attempts_goes_and_of_living_ones_stays(void **state)
 	pass_time(p, GRACE);
 	young = store(p);
 	(void)dead;
-	OK(intent_put(p->repo, &p->inc, p->kind, young->label, 1, "", id, &err));
+	OK(intent_put(p->repo, &p->inc, p->kind, young->label, 1, "", id,
+	    &err));
 	expire(p, NULL);
 	pass_time(p, GRACE - HOUR);
 	expire(p, NULL);
