@@ -165,7 +165,7 @@ bool archive_entry_is_large_objects(const struct archive_entry *e);
  * entry are written as they are; the length does not depend on them, so that
  * a head can be written again over the first one when offsets are known. For
  * directory and tar the file names follow from dump id, version and format
- * (see archive_data_name()), whatever `filename` says. ERR_UNSUPPORTED for
+ * (see archive_data_name()), whatever `filename` says. ERR_USAGE for
  * zstd below 1.15.
  */
 int archive_compression_check(const struct archive_head *h,

@@ -31,7 +31,7 @@ int archive_dir_new(struct archive_dir **out, const char *path,
     enum archive_compression compression, int level, struct err *err) ERR_USE;
 
 /*
- * Before any file; it must live as long. ERR_UNSUPPORTED: archives of its
+ * Before any file; it must live as long. ERR_USAGE: archives of its
  * version cannot have that compression.
  */
 int archive_dir_head(struct archive_dir *d, const struct archive_head *head,

@@ -173,7 +173,7 @@ archive_compression_check(const struct archive_head *h,
 {
 	if (compression <= ARCHIVE_GZIP || h->version >= ARCHIVE_HAS_ALGORITHM)
 		return 0;
-	(void)err_set(err, ERR_UNSUPPORTED, "an archive of pg_dump %s cannot "
+	(void)err_set(err, ERR_USAGE, "an archive of pg_dump %s cannot "
 	    "be compressed with %s: pg_restore knows that from 16 on",
 	    h->dump_version == NULL ? "15" : h->dump_version,
 	    compression == ARCHIVE_ZSTD ? "zstd" : "lz4");

@@ -39,7 +39,7 @@ struct folder_item {
 int dump_folder_new(struct dump_folder **out, const char *path,
     enum archive_compression compression, int level, struct err *err) ERR_USE;
 
-/* head lives as long as f. ERR_UNSUPPORTED: zstd, and pg_dump below 16. */
+/* head lives as long as f. ERR_USAGE: zstd, and pg_dump below 16. */
 int dump_folder_head(struct dump_folder *f, const struct archive_head *head,
     struct err *err) ERR_USE;
 

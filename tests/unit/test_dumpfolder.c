@@ -275,7 +275,7 @@ what_is_there_is_not_overwritten(void **state)
 	assert_int_equal(dump_folder_new(&f, "out", ARCHIVE_ZSTD, 1, &err),
 	    0);
 	assert_int_equal(dump_folder_head(f, &head, &err), -1);
-	assert_int_equal(err.code, ERR_UNSUPPORTED);
+	assert_int_equal(err.code, ERR_USAGE);
 	dump_folder_free(f);
 	leave(dir);
 }
