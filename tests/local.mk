@@ -42,6 +42,7 @@ EXTRA_DIST += \
 	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/67-evidence.sh \
 	%D%/integration/69-evidence-refused.sh \
+	%D%/integration/72-export-dump.sh \
 	%D%/integration/61-delta-restore.sh \
 	%D%/integration/62-allow-damage.sh \
 	%D%/integration/62-verify.sh \

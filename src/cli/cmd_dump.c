@@ -261,6 +261,7 @@ cmd_dump(const struct config *cfg, struct err *err)
 		.cluster = cfg->cluster,
 		.conninfo = cfg->conninfo,
 		.output = cfg->output,
+		.compress = cfg->compress,
 		.role = cfg->dump_role,
 		.bin_dir = cfg->pg_bin_dir,
 		.n_options = cfg->n_passed,

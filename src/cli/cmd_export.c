@@ -105,13 +105,9 @@ dump_params(const struct config *cfg, struct export_dump_params *p,
 {
 	p->level = ARCHIVE_LEVEL_DEFAULT;
 	p->compression_given = cfg->compress != NULL;
-	if (cfg->compress != NULL && !archive_compression_parse(cfg->compress,
-	    &p->compression, &p->level)) {
-		(void)err_set(err, ERR_USAGE, "--compress %s is not known",
-		    cfg->compress);
-		return err_hint(err, "none, gzip, gzip:1 to gzip:9, zstd, or "
-		    "zstd:1 to zstd:19");
-	}
+	if (cfg->compress != NULL && archive_compression_option(cfg->compress,
+	    &p->compression, &p->level, err) != 0)
+		return -1;
 	if (to_stdout && p->format == EXPORT_DIRECTORY) {
 		(void)err_set(err, ERR_USAGE, "a directory does not go to "
 		    "standard output");

@@ -318,13 +318,15 @@ const struct option option_table[] = {
 	    .help = "of a backup tar, as pg_basebackup -Ft writes it; of a "
 		    "dump one of pg_dump's formats, or plain SQL. auto: tar "
 		    "of a backup, custom of a dump, plain of globals" },
-	{ .name = "compress", .type = OPTION_TEXT, .commands = COMMAND_EXPORT,
+	{ .name = "compress", .type = OPTION_TEXT,
+	    .commands = COMMAND_EXPORT | COMMAND_DUMP,
 	    .value = "METHOD", AT(compress),
-	    .help = "of a dump in custom or directory format: none, gzip, "
-		    "gzip:1 to gzip:9, zstd, or zstd:1 to zstd:19. Without "
-		    "it zstd, or gzip for what pg_dump 15 or older began, "
-		    "since pg_restore knows zstd from 16 on. zstd without a "
-		    "level takes what is stored as it is" },
+	    .help = "of a dump in custom or directory format (dump: with "
+		    "--output): none, gzip, gzip:1 to gzip:9, zstd, or "
+		    "zstd:1 to zstd:19. Without it zstd, or gzip for what "
+		    "pg_dump 15 or older began, since pg_restore knows zstd "
+		    "from 16 on. Exported as zstd without a level, what is "
+		    "stored is taken as it is" },
 	{ .name = "output", .short_name = 'o', .type = OPTION_TEXT,
 	    .commands = COMMAND_EXPORT, .value = "PATH", AT(output),
 	    .help = "of a backup a directory, which gets an archive for the "

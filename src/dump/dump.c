@@ -17,6 +17,7 @@
 #include "dump/todir.h"
 #include "dump/torepo.h"
 #include "dump/work.h"
+#include "pg/archive_pack.h"
 #include "repo/dumpfolder.h"
 
 #define TICK_US 200000
@@ -215,13 +216,15 @@ to_directory(struct run *r, struct err *err)
 {
 	const struct dump_params *p = r->params;
 	enum archive_compression how;
-	int rc = -1;
+	int level = ARCHIVE_LEVEL_DEFAULT, rc = -1;
 
 	/* What the pg_dump that wrote the contents could have chosen. */
 	how = r->work.leader.tool.version_num >= 160000 ? ARCHIVE_ZSTD :
 	    ARCHIVE_GZIP;
-	if (dump_folder_new(&r->folder, p->output, how, p->compress_level,
-	    err) != 0)
+	if (p->compress != NULL &&
+	    archive_compression_option(p->compress, &how, &level, err) != 0)
+		return -1;
+	if (dump_folder_new(&r->folder, p->output, how, level, err) != 0)
 		return -1;
 	if (prepare(r, err) != 0)
 		goto out;

@@ -39,6 +39,7 @@ struct dump_progress {
 struct dump_params {
 	struct repo *repo;
 	const char *output; /* into this directory instead; NULL: repo */
+	const char *compress; /* with it: \"gzip:6\"; NULL: as fits */
 	const char *cluster;
 	const char *conninfo;
 	const char *database; /* NULL: as conninfo or environment say */

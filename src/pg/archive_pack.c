@@ -208,3 +208,14 @@ archive_compression_parse(const char *text,
 	}
 	return false;
 }
+
+int
+archive_compression_option(const char *text,
+    enum archive_compression *compression, int *level, struct err *err)
+{
+	if (archive_compression_parse(text, compression, level))
+		return 0;
+	(void)err_set(err, ERR_USAGE, "--compress %s is not known", text);
+	return err_hint(err, "none, gzip, gzip:1 to gzip:9, zstd, or zstd:1 "
+	    "to zstd:19");
+}

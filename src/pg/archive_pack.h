@@ -51,4 +51,9 @@ void archive_pack_free(struct archive_pack *p);
 bool archive_compression_parse(const char *text,
     enum archive_compression *compression, int *level);
 
+/* The same of --compress: ERR_USAGE. */
+int archive_compression_option(const char *text,
+    enum archive_compression *compression, int *level,
+    struct err *err) ERR_USE;
+
 #endif

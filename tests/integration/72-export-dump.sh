@@ -156,6 +156,12 @@ for server in "${SERVERS[@]}"; do
 		[ "$r" -lt "$d" ] || reads_it "$r" directory default "$T/out.$v.d"
 	done
 	into_database "$T/out.$v.d" -j2
+	expect 0 dapk dump shop "${FROM[@]}" --output "$T/out.$v.none" --compress none --compress-level 19
+	[ -z "$(find "$T/out.$v.none" -name '*.gz' -o -name '*.zst')" ] || fail "compressed all the same"
+	reads_it "$d" directory none "$T/out.$v.none"
+	expect 2 dapk dump shop "${FROM[@]}" --output "$T/no" --compress lz4
+	[ "$d" != 15 ] || expect 2 dapk dump shop "${FROM[@]}" --output "$T/no" --compress zstd
+	[ -z "$(find "$T" -maxdepth 1 -name 'no*')" ] || fail "a refused dump left something"
 	expect 1 dapk dump shop "${FROM[@]}" --output "$T/out.$v.d"
 	assert_clear_error 'exists already'
 done
