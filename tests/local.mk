@@ -60,4 +60,5 @@ EXTRA_DIST += \
 	%D%/integration/61-parent-bad-input.sh \
 	%D%/integration/70-dump.sh \
 	%D%/integration/73-dump-dedupe.sh \
+	%D%/integration/76-recover-dump.sh \
 	%D%/integration/67-incremental-traps.sh
