@@ -132,7 +132,7 @@ struct config {
 	/* load */
 	char *load_database, *into_schema;
 	bool load_create, load_clean, load_data_only, load_schema_only;
-	bool load_disable_triggers;
+	bool load_disable_triggers, load_if_exists;
 
 	char **arguments; /* what is left of the command line; not owned */
 	int n_arguments;

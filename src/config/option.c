@@ -495,6 +495,10 @@ const struct option option_table[] = {
 	{ .name = "clean", .short_name = 'c', .type = OPTION_BOOL,
 	    .commands = COMMAND_LOAD, AT(load_clean),
 	    .help = "drop what is to be loaded, where it exists, first" },
+	{ .name = "if-exists", .type = OPTION_BOOL, .commands = COMMAND_LOAD,
+	    AT(load_if_exists),
+	    .help = "said by who is used to pg_restore: --clean always takes "
+		    "it that something may not be there" },
 	{ .name = "data-only", .short_name = 'a', .type = OPTION_BOOL,
 	    .commands = COMMAND_LOAD, AT(load_data_only),
 	    .help = "load rows, sequences and large objects into tables that "

@@ -397,18 +397,26 @@ has_ended(struct process *p)
 	return true;
 }
 
-/* What fits into a message with something before it. */
+/*
+ * What a message is made of: from the first line with an error on, since what
+ * comes after it explains it (a query of many lines); else the last lines.
+ */
 static const char *
-last_lines(const char *said)
+telling_lines(const char *said)
 {
 	const size_t len = strlen(said);
-	const char *nl;
+	const char *p = strstr(said, "error: ");
 
+	if (p != NULL) {
+		while (p > said && p[-1] != '\n')
+			p--;
+		return p;
+	}
 	if (len <= SAID_IN_MESSAGE)
 		return said;
 	said += len - SAID_IN_MESSAGE;
-	nl = strchr(said, '\n');
-	return nl != NULL ? nl + 1 : said;
+	p = strchr(said, '\n');
+	return p != NULL ? p + 1 : said;
 }
 
 /* "pg_dump: error: ...; detail (exit status 1)" */
@@ -416,12 +424,12 @@ static int
 failure(struct process *p, struct err *err)
 {
 	const int signo = WIFSIGNALED(p->status) ? WTERMSIG(p->status) : 0;
-	const char *said = last_lines(process_said(p)), *sep = "";
+	const char *said = telling_lines(process_said(p)), *sep = "";
 	const size_t name_len = strlen(p->name);
 	struct buf b;
 
 	buf_init(&b, ERR_MSG_MAX);
-	while (*said != '\0') {
+	while (*said != '\0' && b.len < SAID_IN_MESSAGE) {
 		size_t n = strcspn(said, "\n");
 
 		if (b.len == 0 && strncmp(said, p->name, name_len) == 0 &&
@@ -430,7 +438,9 @@ failure(struct process *p, struct err *err)
 			n -= name_len + 2;
 		}
 		if (n > 0) {
-			buf_printf(&b, "%s%.*s", sep, (int)n, said);
+			buf_printf(&b, "%s%.*s", sep, (int)(n <
+			    SAID_IN_MESSAGE - b.len ? n :
+			    SAID_IN_MESSAGE - b.len), said);
 			sep = "; ";
 		}
 		said += n + (said[n] == '\n');

@@ -29,7 +29,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 
-#define PROCESS_SAID_MAX 4096
+#define PROCESS_SAID_MAX 16384
 
 enum process_io {
 	PROCESS_NULL, /* /dev/null */

@@ -90,6 +90,12 @@ a_failure_says_what_it_said_and_how_it_ended(void **state)
 	assert_string_equal(err.msg,
 	    "tool: error: no way; detail: x (exit status 3)");
 	err_clear(&err);
+	/* What explains an error may be longer than a message. */
+	assert_int_equal(run("echo 'tool: error: it is this' >&2; i=0; "
+	    "while [ $i -lt 400 ]; do i=$((i+1)); echo 'and a long query' >&2; "
+	    "done; exit 1", &spec, NULL, &err), -1);
+	assert_non_null(strstr(err.msg, "tool: error: it is this; and a"));
+	err_clear(&err);
 	assert_int_equal(run("exit 1", NULL, NULL, &err), -1);
 	assert_int_equal(err.code, ERR_IO);
 	assert_string_equal(err.msg, "sh: (exit status 1)");
