@@ -16,6 +16,7 @@
 #include "repo/tombstone.h"
 
 #define COMPLAINTS_MAX 5
+#define CANDIDATES_MAX 10
 
 struct dump_parent {
 	struct repo *repo; /* its own handle */
@@ -28,25 +29,40 @@ struct dump_parent {
 	struct renew_params renew;
 };
 
-/* Is it what a new dump can be compared with? Else *set stays NULL. */
+/* The newest dumps of the database, the newest first. */
+struct candidates {
+	struct candidate {
+		char label[FORMAT_LABEL_MAX];
+		uint64_t bytes;
+	} list[CANDIDATES_MAX];
+	size_t n;
+	uint64_t most; /* bytes of one */
+};
+
 static int
 consider(const struct dump_parent_params *pp, const char *label,
-    struct dumpset **set, struct err *err)
+    struct candidates *found, struct err *err)
 {
+	struct candidate *one = &found->list[found->n];
 	struct commit c;
-	bool ours;
 
 	if (commit_get_dump(pp->repo, pp->inc, label, &c, err) != 0)
 		return -1;
-	ours = c.dump.globals == pp->globals &&
-	    strcmp(c.dump.database, pp->database) == 0;
+	if (c.dump.globals == pp->globals &&
+	    strcmp(c.dump.database, pp->database) == 0) {
+		memcpy(one->label, c.label, sizeof(one->label));
+		one->bytes = c.original_bytes;
+		if (one->bytes > found->most)
+			found->most = one->bytes;
+		found->n++;
+	}
 	commit_free(&c);
-	return ours ? dumpset_open(set, pp->repo, pp->inc, label, err) : 0;
+	return 0;
 }
 
 static int
-find(const struct dump_parent_params *pp, struct dumpset **set,
-    struct err *err)
+find_candidates(const struct dump_parent_params *pp,
+    struct candidates *found, struct err *err)
 {
 	char(*labels)[FORMAT_LABEL_MAX] = NULL;
 	struct tombstone_set stones;
@@ -59,11 +75,11 @@ find(const struct dump_parent_params *pp, struct dumpset **set,
 		tombstone_list_free(&stones);
 		return -1;
 	}
-	for (i = n; i > 0 && *set == NULL && ret == 0; i--) {
+	for (i = n; i > 0 && found->n < CANDIDATES_MAX && ret == 0; i--) {
 		ret = cancel_check(err);
 		if (ret != 0 ||
 		    tombstone_names_set(&stones, REPO_DUMP, labels[i - 1]) ||
-		    consider(pp, labels[i - 1], set, err) == 0)
+		    consider(pp, labels[i - 1], found, err) == 0)
 			continue;
 		log_warning("dump %s cannot be the parent of this one: %s",
 		    labels[i - 1], err->msg);
@@ -72,6 +88,34 @@ find(const struct dump_parent_params *pp, struct dumpset **set,
 	tombstone_list_free(&stones);
 	free(labels);
 	return ret;
+}
+
+/*
+ * The newest that can be read, but rather an older one than one of a few
+ * tables alone: after that the next whole dump would store everything anew.
+ */
+static int
+find(const struct dump_parent_params *pp, struct dumpset **set,
+    struct err *err)
+{
+	struct candidates found = { .n = 0 };
+	size_t i, few;
+
+	if (find_candidates(pp, &found, err) != 0)
+		return -1;
+	for (few = 0; few < 2; few++)
+		for (i = 0; i < found.n && *set == NULL; i++) {
+			if ((found.list[i].bytes < found.most / 2) !=
+			    (few == 1) || dumpset_open(set, pp->repo, pp->inc,
+				found.list[i].label, err) == 0)
+				continue;
+			if (err->code == ERR_CANCELLED)
+				return -1;
+			log_warning("dump %s cannot be the parent of this "
+			    "one: %s", found.list[i].label, err->msg);
+			err_clear(err);
+		}
+	return 0;
 }
 
 /* What became of the packs since the parent's commit. */

@@ -4,7 +4,8 @@
 
 /*
  * The dump that a new one is compared with: the newest of the same database
- * that is whole enough to read. Which one it is can only cost bytes.
+ * that can be read and does not have much less than others (one table, say).
+ * Which one it is can only cost bytes.
  *
  *	dump_parent_find(&p, &params, err);		NULL: there is none
  *	dump_parent_index(&index, p, path, err);	NULL: nothing of this item

@@ -265,6 +265,30 @@ write_text(struct dump_store *st, const char *path, const char *text,
 }
 
 /* What the server cut off must not pass for a table's end. */
+/* A dump of a few rows in between does not make the next one store all. */
+static void
+a_dump_of_little_is_no_parent_of_a_whole_one(void **state)
+{
+	struct fixture *f = *state;
+	struct night whole = { .to = ROWS }, part = { .to = 100, .day = 1 },
+		     again = { .to = ROWS, .day = 2 },
+		     shrunk = { .to = 100, .day = 3 };
+	struct commit a, b, c, d;
+
+	OK(take(f, &whole, &a, &err));
+	OK(take(f, &part, &b, &err));
+	assert_string_equal(b.parent, a.label);
+	OK(take(f, &again, &c, &err));
+	assert_string_equal(c.parent, a.label);
+	assert_true(c.stored_bytes < a.stored_bytes / 10);
+	OK(take(f, &shrunk, &d, &err));
+	assert_string_equal(d.parent, c.label);
+	commit_free(&a);
+	commit_free(&b);
+	commit_free(&c);
+	commit_free(&d);
+}
+
 static void
 text_has_no_rows_but_a_table_has(void **state)
 {
@@ -294,6 +318,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    a_range_that_is_missing_is_no_dump, fixture_setup,
 		    fixture_teardown),
+		TEST(a_dump_of_little_is_no_parent_of_a_whole_one),
 		TEST(text_has_no_rows_but_a_table_has),
 	};
 
