@@ -156,7 +156,7 @@ for server in "${SERVERS[@]}"; do
 		[ "$r" -lt "$d" ] || reads_it "$r" directory default "$T/out.$v.d"
 	done
 	into_database "$T/out.$v.d" -j2
-	expect 0 dapk dump shop "${FROM[@]}" --output "$T/out.$v.none" --compress none --compress-level 19
+	expect 0 dapk dump shop "${FROM[@]}" --output "$T/out.$v.none" --compress none --dump-compress-level 19
 	[ -z "$(find "$T/out.$v.none" -name '*.gz' -o -name '*.zst')" ] || fail "compressed all the same"
 	reads_it "$d" directory none "$T/out.$v.none"
 	expect 2 dapk dump shop "${FROM[@]}" --output "$T/no" --compress lz4
