@@ -191,6 +191,7 @@ remove_and_mark(const struct expire *e, struct removal_params *rp,
     struct err *err)
 {
 	struct shown shown = { .each = e->cfg->verbose };
+	struct removal_params marking = *rp;
 	struct removal_report report;
 	int rc = 1;
 
@@ -202,10 +203,10 @@ remove_and_mark(const struct expire *e, struct removal_params *rp,
 	if (rc != 1)
 		return rc;
 	if (rp->dry_run) {
-		rp->show = show;
-		rp->show_arg = &shown;
+		marking.show = show;
+		marking.show_arg = &shown;
 	}
-	if (removal_mark(rp, &report, err) != 0)
+	if (removal_mark(&marking, &report, err) != 0)
 		return -1;
 	end_folder(&shown);
 	print_mark(e, rp, &report);

@@ -33,14 +33,14 @@ print_age(int64_t us, FILE *out)
 		const char *name;
 	} units[] = { { 86400, "day" }, { 3600, "hour" }, { 60, "minute" },
 		{ 1, "second" } };
-	int64_t n = 0;
+	const size_t last = sizeof(units) / sizeof(units[0]) - 1;
+	int64_t n;
 	size_t i;
 
-	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		n = us / SECOND / units[i].seconds;
-		if (n >= 2 || units[i].seconds == 1)
+	for (i = 0; i < last; i++)
+		if (us / SECOND / units[i].seconds >= 2)
 			break;
-	}
+	n = us / SECOND / units[i].seconds;
 	(void)fprintf(out, "%" PRId64 " %s%s", n < 0 ? 0 : n, units[i].name,
 	    n == 1 ? "" : "s");
 }
