@@ -142,21 +142,22 @@ print_summary(const struct commit *c, const char *output, double seconds)
 }
 
 static int
-dump_one(struct dump_params *p, const struct config *cfg,
+dump_one(const struct dump_params *all, const struct config *cfg,
     const char *database, struct err *err)
 {
 	struct dump_outline outline = { 0 };
 	struct display d = { 0 };
+	struct dump_params p = *all;
 	struct commit commit = { 0 };
 	int64_t begun = time_monotonic();
 	int ret;
 
-	p->database = database;
-	p->progress = &d.counts;
-	p->tick_arg = &d;
+	p.database = database;
+	p.progress = &d.counts;
+	p.tick_arg = &d;
 	progress_start(&d.bar, cfg);
-	ret = cfg->dry_run ? dump_plan(p, &outline, err) :
-	    dump_run(p, &commit, err);
+	ret = cfg->dry_run ? dump_plan(&p, &outline, err) :
+	    dump_run(&p, &commit, err);
 	progress_end(&d.bar);
 	if (ret != 0)
 		return database == NULL ? -1 :
@@ -172,7 +173,7 @@ dump_one(struct dump_params *p, const struct config *cfg,
 }
 
 static int
-dump_the_globals(struct dump_params *p, const struct config *cfg,
+dump_the_globals(const struct dump_params *p, const struct config *cfg,
     struct err *err)
 {
 	struct commit commit = { 0 };
@@ -193,7 +194,7 @@ dump_the_globals(struct dump_params *p, const struct config *cfg,
  * dumped; the exit code is the first failure's.
  */
 static int
-dump_list(struct dump_params *p, const struct config *cfg,
+dump_list(const struct dump_params *p, const struct config *cfg,
     char *const *names, size_t n, struct err *err)
 {
 	const bool globals = cfg->dump_all || cfg->dump_globals;
@@ -222,7 +223,7 @@ dump_list(struct dump_params *p, const struct config *cfg,
 }
 
 static int
-dump_what(struct dump_params *p, const struct config *cfg, struct err *err)
+dump_what(const struct dump_params *p, const struct config *cfg, struct err *err)
 {
 	char **names = NULL;
 	size_t n = 0;
