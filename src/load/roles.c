@@ -50,15 +50,33 @@ next(struct sqllex *lex, struct sql_token *t)
 	return true;
 }
 
-/* One statement, up to its ; or the text's end. */
-static void
-skip_statement(struct sqllex *lex)
+/* Is it the line that newer versions guard their text with? */
+static bool
+is_guard(const char *line)
+{
+	return strncmp(line, "\\restrict ", 10) == 0 ||
+	    strncmp(line, "\\unrestrict ", 12) == 0;
+}
+
+/*
+ * One statement, up to its ; or the text's end. psql would run a backslash
+ * outside of strings as a command of its own: no name may smuggle in one.
+ */
+static int
+skip_statement(struct sqllex *lex, struct err *err)
 {
 	struct sql_token t;
 
-	while (sqllex_next(lex, &t))
+	while (sqllex_next(lex, &t)) {
 		if (sqllex_is_char(&t, ';'))
-			return;
+			break;
+		if (sqllex_is_char(&t, '\\'))
+			return err_set(err, ERR_REFUSED, "the text has a "
+			    "command for psql in it, which pg_dumpall does "
+			    "not write: %.*s", (int)strcspn(t.start, "\n"),
+			    t.start);
+	}
+	return 0;
 }
 
 /*
@@ -79,10 +97,10 @@ leave_out_existing(struct loadjob *j, const char *text, struct buf *out,
 		begin = lex.p;
 		if (!next(&lex, &create))
 			break;
-		/* psql's own commands (\restrict) are lines. */
-		if (sqllex_is_char(&create, '\\')) {
+		/* psql of some older minor version does not know it. */
+		if (is_guard(create.start)) {
 			lex.p += strcspn(lex.p, "\n");
-			buf_add(out, begin, (size_t)(lex.p - begin));
+			buf_add(out, begin, (size_t)(create.start - begin));
 			continue;
 		}
 		if (sqllex_is_word(&create, "create") && next(&lex, &what) &&
@@ -92,7 +110,8 @@ leave_out_existing(struct loadjob *j, const char *text, struct buf *out,
 			"role"), &name, &is, err) != 0)
 			return -1;
 		lex.p = create.start;
-		skip_statement(&lex);
+		if (skip_statement(&lex, err) != 0)
+			return -1;
 		buf_add(out, begin, is ? (size_t)(create.start - begin) :
 		    (size_t)(lex.p - begin));
 	}

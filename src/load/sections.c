@@ -206,7 +206,8 @@ make_args(const struct loadjob *j, int section, bool to_text,
 	add(a, xasprintf("--section=%s", names[section]));
 	if (section == ARCHIVE_SECTION_PRE_DATA && p->create)
 		add(a, xstrdup("--create"));
-	if (section == ARCHIVE_SECTION_PRE_DATA && p->clean) {
+	/* Of the data section: large objects that are there. */
+	if (section != ARCHIVE_SECTION_POST_DATA && p->clean) {
 		add(a, xstrdup("--clean"));
 		add(a, xstrdup("--if-exists"));
 	}
@@ -299,8 +300,9 @@ run_by_psql(const struct loadjob *j, const struct args *a,
 	int rc;
 
 	buf_init(&text, TEXT_MAX);
+	/* One that knows what pg_restore writes for it. */
 	rc = pgtool_find(&psql, PGTOOL_PSQL, j->params->bin_dir,
-	    j->server_version / 10000, err);
+	    j->restore.version_num / 10000, err);
 	if (rc == 0)
 		rc = process_run(&make, &text, err);
 	if (rc == 0) {
