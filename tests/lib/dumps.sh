@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: PostgreSQL
+# Logical dumps: databases to dump, and what comes back held against them.
+#
+#	fixture src db types quoting ...	fills database db from tests/lib/sql
+#	take_dump db [option...]		leaves LABEL
+#	assert_same_db src db copy db2		schema and rows as pg_dump says them
+
+# The clients that belong to a server: pg_dump of its own major where there is
+# one, else of the next (15 for 13 and 14, 17 for 16).
+client_dir() { # MAJOR
+	case $1 in
+	13 | 14 | 15) echo "$CLIENTS" ;;
+	16 | 17) echo "$PG_DIR/clients-17/bin" ;;
+	*) echo "$PG_DIR/clients-$1/bin" ;;
+	esac
+}
+
+# The program finds its pg_dump by PATH where Debian has none.
+dumps_of() { # MAJOR: from now on
+	[ "$1" = 15 ] || AS_USER+=("PATH=$(client_dir "$1"):$PATH")
+}
+dumps_of "$MAIN"
+
+client() { # NAME PROGRAM [ARGUMENT...]: a stock program on cluster NAME
+	as_user "$(client_dir "${MAJOR[$1]}")/$2" -h "$(psql_host "$1")" -p "${PORT[$1]}" \
+		-U postgres "${@:3}"
+}
+
+fixture() { # NAME DATABASE FILE...: of tests/lib/sql; ROWS for shipments
+	local name=$1 db=$2 f
+	for f in "${@:3}"; do
+		{ echo "\\set rows ${ROWS:-20000}"; cat "$TEST_TOP/tests/lib/sql/$f.sql"; } |
+			sql_file "$name" "$db" >/dev/null || fail "fixture $f in $db"
+	done
+}
+
+new_db() { # NAME DATABASE [option of createdb...]
+	client "$1" createdb -T template0 "${@:3}" -- "$2"
+}
+
+drop_db() { # NAME DATABASE
+	sql "$1" "DROP SUBSCRIPTION IF EXISTS sub" "$2" 2>/dev/null || : # it keeps its database
+	client "$1" dropdb --if-exists --force -- "$2"
+}
+
+# Everything of a database as pg_dump prints it, rows sorted.
+db_text() { # NAME DATABASE FILE [option of pg_dump...]
+	PGDATABASE=$2 client "$1" pg_dump "${@:4}" |
+		python3 "$TEST_TOP/tests/lib/sortcopy.py" >"$3"
+	[ -s "$3" ] || fail "an empty dump of $2"
+}
+
+assert_same_text() { # FOUND EXPECTED WHAT
+	cmp -s "$1" "$2" || fail "${3:-content} differs: $(diff -a "$2" "$1" | head -n 20 || :)"
+}
+
+assert_same_db() { # NAME DATABASE NAME2 DATABASE2
+	db_text "$1" "$2" "$T/same.1"
+	db_text "$3" "$4" "$T/same.2"
+	assert_same_text "$T/same.2" "$T/same.1" "database $4"
+}
+
+# ------------------------------------------------------------------ our dumps
+
+newest_dump() {
+	find "$REPO/clusters" -path '*/dumps/*/commit' -printf '%T@ %h\n' |
+		sort -n | tail -n 1 | sed 's,.*/,,'
+}
+
+dump_dir() { # LABEL
+	find "$REPO/clusters" -type d -path "*/dumps/$1"
+}
+
+dump_commits() { find "$REPO/clusters" -path '*/dumps/*/commit' | wc -l; }
+
+dump_bytes() { # LABEL: of packs in its own folder
+	find "$(dump_dir "$1")" -name 'pack-*' -printf '%s\n' | awk '{ s += $1 } END { print s + 0 }'
+}
+
+take_dump() { # DATABASE [option...]: leaves LABEL
+	local db=$1 before
+	shift
+	before=$(newest_dump)
+	expect 0 dapk dump "$@" -- "$db"
+	LABEL=$(newest_dump)
+	{ [ -n "$LABEL" ] && [ "$LABEL" != "$before" ]; } ||
+		fail "dump said 0 and left no commit: $OUT $ERR"
+}
+
+# The server to load into is the one conninfo names, the database is asked for.
+load_dump() { # NAME LABEL DATABASE [option...]: into an empty database
+	new_db "$1" "$3"
+	expect 0 dapk load "$2" "${@:4}" -h "$(psql_host "$1")" -p "${PORT[$1]}" --database "$3"
+}
+
+# What the stock programs make of an export.
+restored_by_stock() { # NAME DATABASE FORMAT PATH [option of pg_restore...]
+	new_db "$1" "$2"
+	if [ "$3" = plain ]; then
+		PGDATABASE=$2 client "$1" psql -X -q -v ON_ERROR_STOP=1 -f "$4" >/dev/null
+	else
+		run client "$1" pg_restore --exit-on-error -d "dbname='$(sed "s/['\\\\]/\\\\&/g" <<<"$2")'" "${@:5}" "$4"
+		[ "$RC" = 0 ] || fail "pg_restore of $4: $ERR"
+		assert_eq "$ERR" "" "what pg_restore said"
+	fi
+}
+
+# Dump, then back by load and by every export, each held against the source.
+round_trip() { # NAME DATABASE [option of createdb...]
+	local name=$1 db=$2 format out
+	shift 2
+	take_dump "$db"
+	db_text "$name" "$db" "$T/source.text"
+	load_into_new "$name" "$db" back "$@"
+	for format in ${FORMATS:-directory custom tar plain}; do
+		out=$T/export.$format
+		rm -rf "$out"
+		expect 0 dapk export "$LABEL" --format $format --output "$out"
+		drop_db "$name" back
+		restored_by_stock "$name" back $format "$out"
+		db_text "$name" back "$T/back.text"
+		assert_same_text "$T/back.text" "$T/source.text" "$db by $format"
+	done
+	drop_db "$name" back
+}
