@@ -7,6 +7,10 @@ EXTRA_PROGRAMS = tests/lib/walblocks
 EXTRA_DIST += \
 	%D%/fuzz/fuzz_archive.c \
 	%D%/lib/backups.sh %D%/lib/base.sh %D%/lib/churn.sh %D%/lib/compare.sh \
+	%D%/lib/dumps.sh %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
+	%D%/lib/sql/objects.sql %D%/lib/sql/quoting.sql \
+	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
+	%D%/lib/sql/types.sql \
 	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/walblocks.c \
 	%D%/services/get-postgres %D%/services/mk-tls \
 	%D%/services/start-pg \
@@ -38,6 +42,19 @@ EXTRA_DIST += \
 	%D%/integration/51-info-json.sh \
 	%D%/integration/52-durability-trace.sh \
 	%D%/integration/53-memory.sh \
+	%D%/integration/71-dump-quoting.sh \
+	%D%/integration/71-dump-types.sh \
+	%D%/integration/77-dump-encodings.sh \
+	%D%/integration/77-dump-extensions.sh \
+	%D%/integration/77-dump-nightly.sh \
+	%D%/integration/77-dump-objects.sh \
+	%D%/integration/78-dump-consistency.sh \
+	%D%/integration/78-dump-ddl.sh \
+	%D%/integration/78-dump-interrupted.sh \
+	%D%/integration/79-dump-5000-tables.sh \
+	%D%/integration/79-dump-memory.sh \
+	%D%/integration/79-dump-versions.sh \
+	%D%/integration/79-dump-ways-in.sh \
 	%D%/integration/64-thirty-incrementals.sh \
 	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/67-evidence.sh \

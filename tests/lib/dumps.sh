@@ -98,29 +98,100 @@ load_dump() { # NAME LABEL DATABASE [option...]: into an empty database
 restored_by_stock() { # NAME DATABASE FORMAT PATH [option of pg_restore...]
 	new_db "$1" "$2"
 	if [ "$3" = plain ]; then
-		PGDATABASE=$2 client "$1" psql -X -q -v ON_ERROR_STOP=1 -f "$4" >/dev/null
+		PGDATABASE=$2 run client "$1" psql -X -q -o /dev/null -v ON_ERROR_STOP=1 -f "$4"
+		[ "$RC" = 0 ] || fail "psql of $4: $ERR"
+	elif [ "${MAJOR[$1]}" = 16 ]; then
+		# Its pg_restore is 17's here, whose first settings 16 does not have.
+		as_user "$(client_dir 16)/pg_restore" "${@:5}" -f - "$4" | grep -v '^SET transaction_timeout' |
+			PGDATABASE=$2 client "$1" psql -X -q -v ON_ERROR_STOP=1 -f - >/dev/null
 	else
-		run client "$1" pg_restore --exit-on-error -d "dbname='$(sed "s/['\\\\]/\\\\&/g" <<<"$2")'" "${@:5}" "$4"
+		run client "$1" pg_restore --exit-on-error -d "$2" "${@:5}" "$4"
 		[ "$RC" = 0 ] || fail "pg_restore of $4: $ERR"
 		assert_eq "$ERR" "" "what pg_restore said"
 	fi
 }
 
-# Dump, then back by load and by every export, each held against the source.
-round_trip() { # NAME DATABASE [option of createdb...]
+# Dump, then back by load and by every export, each held against the source,
+# and the plain export against what pg_dump itself prints.
+round_trip() { # NAME DATABASE
 	local name=$1 db=$2 format out
-	shift 2
 	take_dump "$db"
 	db_text "$name" "$db" "$T/source.text"
-	load_into_new "$name" "$db" back "$@"
+	load_dump "$name" "$LABEL" back
+	db_text "$name" back "$T/back.text"
+	assert_same_text "$T/back.text" "$T/source.text" "$db by load"
 	for format in ${FORMATS:-directory custom tar plain}; do
 		out=$T/export.$format
 		rm -rf "$out"
-		expect 0 dapk export "$LABEL" --format $format --output "$out"
+		expect 0 dapk export "$LABEL" --format "$format" --output "$out"
 		drop_db "$name" back
-		restored_by_stock "$name" back $format "$out"
+		restored_by_stock "$name" back "$format" "$out"
 		db_text "$name" back "$T/back.text"
 		assert_same_text "$T/back.text" "$T/source.text" "$db by $format"
+		[ "$format" != plain ] || assert_plain_is_stock "$name" "$db" "$out"
 	done
 	drop_db "$name" back
+}
+
+# Rows in pg_dump's order, which no parallel reading may change.
+assert_plain_is_stock() { # NAME DATABASE FILE
+	PGDATABASE=$2 client "$1" pg_dump >"$T/stock.sql"
+	assert_same_text <(grep -avE '^\\(un)?restrict ' "$3") \
+		<(grep -avE '^\\(un)?restrict ' "$T/stock.sql") "plain export of $2"
+}
+
+# A running cluster and a new repository; nothing archives.
+dumps_with_repository() { # NAME [MAJOR [initdb option...]]
+	pg_new "$@"
+	pg_conf "$1" "archive_mode = off" "max_locks_per_transaction = 256" \
+		"shared_preload_libraries = 'pg_stat_statements'"
+	write_conf "$1"
+	dapk init >"$T/init.out" || fail "init: $(cat "$T/init.out")"
+	pg_start "$1"
+}
+
+# ------------------------------------------------- a dump that is looked at while it runs
+
+# Leaves DUMP_PID; what it says goes to $T/dump.out.log and $T/dump.err.log.
+start_dump() { # DATABASE [option...]
+	"${AS_USER[@]}" "$BIN" --config "$CONF" dump "${@:2}" -- "$1" \
+		>"$T/dump.out.log" 2>"$T/dump.err.log" &
+	DUMP_PID=$!
+}
+
+# How the dump that was started ended: RC, OUT and ERR.
+end_dump() {
+	exited "$DUMP_PID"
+	OUT=$(cat "$T/dump.out.log") ERR=$(cat "$T/dump.err.log")
+}
+
+# One session that asks until the condition holds, since the time between two
+# psqls is long beside what is waited for.
+until_true() { # NAME SECONDS SQL-CONDITION
+	sql "$1" "DO \$until\$ DECLARE
+			ends timestamptz := clock_timestamp() + interval '$2 seconds';
+		BEGIN
+			LOOP
+				PERFORM pg_stat_clear_snapshot();
+				EXIT WHEN $3;
+				IF clock_timestamp() > ends THEN RAISE 'waited $2 s'; END IF;
+				PERFORM pg_sleep(0.002);
+			END LOOP;
+		END \$until\$"
+}
+
+# Backends of dapk-backup, by what they do.
+our_backends="pid <> pg_backend_pid() AND application_name LIKE 'dapk%'"
+copying="EXISTS (SELECT FROM pg_stat_activity WHERE $our_backends AND state = 'active' AND query LIKE 'COPY %')"
+
+no_session_left() { # NAME
+	wait_for 10 "the end of the dump's sessions" sql_true "$1" \
+		"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE $our_backends)"
+}
+
+# Nothing may look like a dump, and nothing may be left of it.
+assert_no_dump() { # [COMMITS]
+	assert_eq "$(dump_commits)" "${1:-0}" "commits of dumps"
+	assert_eq "$(find "$REPO/clusters" -path '*/dumps/*' -name 'pack-*' | sed 's,/[^/]*$,,' | sort -u | wc -l)" \
+		"${1:-0}" "folders with packs of dumps"
 }

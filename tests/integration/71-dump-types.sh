@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: PostgreSQL
+# Every data type comes back, by load and by each format of export, whatever
+# the session's defaults would do to it (DateStyle, IntervalStyle, rounding,
+# escapes, encodings, time-outs).
+# shellcheck source=tests/lib/lib.sh
+. "$(dirname "$0")/../lib/lib.sh"
+# shellcheck source=tests/lib/dumps.sh
+. "$TEST_TOP/tests/lib/dumps.sh"
+
+dumps_with_repository src
+new_db src types
+fixture src types types
+while read -r name value; do
+	sql src "ALTER ROLE postgres SET $name = $value"
+done <<'END'
+DateStyle 'German, DMY'
+IntervalStyle 'sql_standard'
+extra_float_digits -15
+bytea_output 'escape'
+standard_conforming_strings off
+client_encoding 'LATIN1'
+xmloption 'document'
+search_path types, pg_temp
+TimeZone 'Asia/Kathmandu'
+row_security off
+lock_timeout '2s'
+statement_timeout '20s'
+default_transaction_isolation 'serializable'
+END
+
+round_trip src types
+expect 0 dapk info
+assert_contains "$OUT" types info
