@@ -3,5 +3,5 @@ EXTRA_DIST += %D%/README.md %D%/bench.sh %D%/dataset.sh %D%/env.sh \
 	%D%/lib/measure.py %D%/lib/quiet.py %D%/lib/replay.py \
 	%D%/lib/summary.py %D%/lib/walrun.py %D%/lib/words.py \
 	%D%/tools/README.md %D%/tools/dapk-backup.sh %D%/tools/limit.sh \
-	%D%/tools/pg_basebackup.sh %D%/tools/pgbackrest.sh \
+	%D%/tools/pg_basebackup.sh %D%/tools/pg_dump.sh %D%/tools/pgbackrest.sh \
 	%D%/tools/pgbackrest-deb.sh %D%/RESULTS.md

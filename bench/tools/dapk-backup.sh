@@ -44,4 +44,28 @@ verify_repo() { dapk "$1" verify --progress never; }
 archive_push_one() { dapk "$1" --pgdata "$2" archive-push %p; }
 archive_get_one() { dapk "$1" --pgdata "$2" archive-get %f %p; }
 wal_get_reset() { rm -rf "$BENCH_DATA/spool/$TOOL-$VARIANT/spool"; }
+# A dump's repository is a folder of its own, so its size is the dump's.
+logical_conf() { echo "$BENCH_DATA/conf/${1##*/}.conf"; } # OUT
+logical_setup() { # CLUSTER OUT
+  mkdir -p "$BENCH_DATA/conf"
+  cat >"$(logical_conf "$2")" <<C
+[global]
+jobs = $PROCS
+compress-level = ${VARIANT:3:1}
+[cluster $1]
+conninfo = host=$SOCK port=$(port "$1") user=postgres dbname=postgres
+repositories = bench
+[repository bench]
+url = file://$2
+C
+  "$DAPK_BACKUP" --config "$(logical_conf "$2")" init
+}
+dapk_dump() { CMD=("$DAPK_BACKUP" --config "$(logical_conf "$2")" --cluster "$1" "${@:3}" --progress never); }
+logical_dump() { dapk_dump "$1" "$3" dump "$2"; } # CLUSTER DB OUT
+logical_again() { dapk_dump "$1" "$3" dump "$2"; }
+logical_restore() { # CLUSTER DB OUT
+  local label
+  label=$(find "$3/clusters" -path '*/dumps/*/commit' -printf '%h\n' | sed 's,.*/,,' | tail -n 1)
+  dapk_dump "$1" "$3" load "$label" --database "$2"
+}
 info() { dapk "$1" info; }
