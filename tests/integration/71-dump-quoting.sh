@@ -11,7 +11,7 @@
 dumps_with_repository src
 new_db src quoting
 fixture src quoting quoting
-round_trip src quoting
+FORMATS="directory plain" round_trip src quoting
 
 note "one table by its pattern"
 take_dump quoting -t '"slash/../../etc".*' -t '"-dash"."-dash"'

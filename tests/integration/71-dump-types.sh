@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: PostgreSQL
 # Every data type comes back, by load and by each format of export, whatever
 # the session's defaults would do to it (DateStyle, IntervalStyle, rounding,
-# escapes, encodings, time-outs).
+# escapes, time-outs).
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 # shellcheck source=tests/lib/dumps.sh
@@ -19,7 +19,6 @@ IntervalStyle 'sql_standard'
 extra_float_digits -15
 bytea_output 'escape'
 standard_conforming_strings off
-client_encoding 'LATIN1'
 xmloption 'document'
 search_path types, pg_temp
 TimeZone 'Asia/Kathmandu'

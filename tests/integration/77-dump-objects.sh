@@ -33,12 +33,18 @@ assert_same_text "$T/b" "$T/a" "the database in another server"
 assert_same_text <(client other pg_dumpall --roles-only | grep -v restrict) \
 	<(client src pg_dumpall --roles-only | grep -v restrict) roles
 
-note "once more over it: --clean"
-sql other "DELETE FROM o.hen; DROP TABLE o.secret; CREATE TABLE o.new AS SELECT 1 AS n; SELECT lo_unlink(16400)" things
-expect 0 dapk load "$things" --clean --if-exists --database things "${there[@]}"
-sql other "DROP TABLE IF EXISTS o.new" things
+note "once more over it: --clean, the database itself and what is in one"
+sql other "DROP SUBSCRIPTION sub; DELETE FROM o.hen; DROP TABLE o.secret; CREATE TABLE o.new AS SELECT 1 AS n; SELECT lo_unlink(16400)" things >/dev/null
+expect 0 dapk load "$things" --clean --create "${there[@]}"
 db_text other things "$T/b" --create
-assert_same_text "$T/b" "$T/a" "the database after --clean"
+assert_same_text "$T/b" "$T/a" "the database after --clean --create"
+new_db src plain
+fixture src plain types lobs
+take_dump plain
+load_dump other "$LABEL" plain
+sql other "DELETE FROM types.mixed; DROP TABLE types.own; SELECT lo_unlink(16400), lo_put(16401, 0, 'x')" plain >/dev/null
+expect 0 dapk load "$LABEL" --clean --if-exists --database plain "${there[@]}"
+assert_same_db src plain other plain
 
 note "into a database that has it already: stops, says which object, and that nothing more came"
 expect 4 dapk load "$things" --database things "${there[@]}"
