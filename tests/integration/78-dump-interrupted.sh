@@ -14,7 +14,7 @@ dumps_with_repository src
 new_db src shop
 # Does not compress much.
 sql src "CREATE TABLE big AS SELECT n, (SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 32) i) AS t
-		FROM generate_series(1, 50000) n;
+		FROM generate_series(1, 60000) n;
 	CREATE TABLE small AS SELECT n FROM generate_series(1, 1000) n;
 	SELECT lo_from_bytea(0, sha512(n::text::bytea)) FROM generate_series(1, 100) n" shop >/dev/null
 
