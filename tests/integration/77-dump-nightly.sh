@@ -18,7 +18,7 @@ sql src "CREATE TABLE t AS SELECT 1 AS n" other
 dumps() { jq -r '[.. | objects | select(.kind? == "dump")] | length' <<<"$OUT"; }
 label_of() { # DATABASE: its newest
 	local label
-	find "$REPO/clusters" -path '*/dumps/*/commit' -printf '%T@ %h\n' | sort -rn | sed 's,.*/,,' |
+	find "$REPO" -path '*/dumps/*/commit' -printf '%T@ %h\n' | sort -rn | sed 's,.*/,,' |
 		while read -r label; do
 			if tail -n +2 "$(dump_dir "$label")/commit" | jq -e --arg d "$1" '.dump.database == $d' >/dev/null; then
 				echo "$label"

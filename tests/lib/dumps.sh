@@ -76,15 +76,15 @@ assert_same_db() { # NAME DATABASE NAME2 DATABASE2
 # ------------------------------------------------------------------ our dumps
 
 newest_dump() {
-	find "$REPO/clusters" -path '*/dumps/*/commit' -printf '%T@ %h\n' |
+	find "$REPO" -path '*/dumps/*/commit' -printf '%T@ %h\n' |
 		sort -n | tail -n 1 | sed 's,.*/,,'
 }
 
 dump_dir() { # LABEL
-	find "$REPO/clusters" -type d -path "*/dumps/$1"
+	find "$REPO" -type d -path "*/dumps/$1"
 }
 
-dump_commits() { find "$REPO/clusters" -path '*/dumps/*/commit' | wc -l; }
+dump_commits() { find "$REPO" -path '*/dumps/*/commit' | wc -l; }
 
 dump_bytes() { # LABEL: of packs in its own folder
 	find "$(dump_dir "$1")" -name 'pack-*' -printf '%s\n' | awk '{ s += $1 } END { print s + 0 }'
@@ -204,6 +204,6 @@ no_session_left() { # NAME
 # Nothing may look like a dump, and nothing may be left of it.
 assert_no_dump() { # [COMMITS]
 	assert_eq "$(dump_commits)" "${1:-0}" "commits of dumps"
-	assert_eq "$(find "$REPO/clusters" -path '*/dumps/*' -name 'pack-*' | sed 's,/[^/]*$,,' | sort -u | wc -l)" \
+	assert_eq "$(find "$REPO" -path '*/dumps/*' -name 'pack-*' | sed 's,/[^/]*$,,' | sort -u | wc -l)" \
 		"${1:-0}" "folders with packs of dumps"
 }
