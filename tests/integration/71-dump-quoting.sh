@@ -22,8 +22,8 @@ assert_lacks "$OUT" 'CREATE TABLE public'
 [ -z "$(find "$REPO" -name '*etc*')" ] || fail "a name of the database became a path"
 
 note "databases"
-names=('with "quotes" it'\''s' '-dash' '--all' 'dbname=postgres host=nowhere' 'postgres://nowhere/x' 'back\slash %25 %s'
-	'sl/ash/..' $'new\nline' $'tab\t' 'ünïcode 日本' ' ' 'a.b.*' '$HOME' 'template?' 'UPPER')
+names=('with "quotes" it'\''s' '--all' 'dbname=postgres host=nowhere' 'postgres://nowhere/x' 'back\slash %25 %s'
+	'sl/ash/..' $'new\nline' 'ünïcode 日本' ' ' 'a.b.* $HOME' 'UPPER')
 for name in "${names[@]}"; do
 	sql src "CREATE DATABASE \"${name//\"/\"\"}\" TEMPLATE template0"
 	PGDATABASE=$name client src psql -Xqc "CREATE TABLE \"${name//\"/\"\"}\" AS SELECT current_database() AS d"
@@ -33,7 +33,7 @@ for name in "${names[@]}"; do
 	drop_db src back
 done
 expect 0 dapk info --json
-found=$(jq -r '[.. | objects | select(.kind? == "dump") | .dump.database] | unique[]' <<<"$OUT" 2>/dev/null || :)
+found=$(jq -r '[.incarnations[].dumps[].database] | unique[]' <<<"$OUT")
 for name in "${names[@]}"; do
 	[[ $name = *[$'\n\t']* ]] || assert_contains "$found" "$name" "databases in info --json"
 done
@@ -42,8 +42,7 @@ expect 0 dapk info
 
 note "and into databases of such names"
 for name in "${names[@]:0:8}"; do
-	sql src "DROP DATABASE \"${name//\"/\"\"}\""
-	expect 0 dapk load "$LABEL" --database "$name" --create-database
+	expect 0 dapk load "$LABEL" --database "$name"
 	assert_eq "$(PGDATABASE=$name client src psql -XqAtc "TABLE \"UPPER\"")" UPPER "in $name"
 done
 

@@ -15,7 +15,6 @@ ROWS=120000 fixture src dapk shipments
 sql src "CREATE DATABASE closed ALLOW_CONNECTIONS false"
 new_db src other
 sql src "CREATE TABLE t AS SELECT 1 AS n" other
-dumps() { jq -r '[.. | objects | select(.kind? == "dump")] | length' <<<"$OUT"; }
 label_of() { # DATABASE: its newest
 	local label
 	find "$REPO" -path '*/dumps/*/commit' -printf '%T@ %h\n' | sort -rn | sed 's,.*/,,' |
@@ -75,7 +74,7 @@ done
 
 note "an accident: one table comes back beside what is there"
 sql src "DELETE FROM shipments" dapk
-expect 0 dapk load "$second" --database dapk --into-schema rescued -t 'shipments*'
+expect 0 dapk load "$second" --database dapk --schema public --into-schema rescued -t 'shipments*' -t warehouses
 assert_eq "$(sql src "SELECT count(*) FROM rescued.shipments_2026 UNION SELECT 0 ORDER BY 1 DESC LIMIT 1" dapk)" \
 	"$(sed -n '/^COPY public.shipments_2026 /,/^\\\.$/p' "$T/second.text" | sed '1d;$d' | wc -l)" "rescued rows"
 sql src "INSERT INTO shipments SELECT * FROM rescued.shipments_2026" dapk
@@ -85,7 +84,7 @@ expect 0 dapk info
 assert_contains "$OUT" "$first" info
 assert_match "$OUT" 'dapk'
 expect 0 dapk info --json
-assert_eq "$(dumps)" 7 "dumps in info --json"
+assert_eq "$(jq '[.incarnations[].dumps[]] | length' <<<"$OUT")" 7 "dumps in info --json"
 expect 0 dapk verify
 expect 0 dapk expire --backup "$first" --grace=0s
 expect 0 dapk expire --grace=0s

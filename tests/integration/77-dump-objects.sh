@@ -43,7 +43,7 @@ fixture src plain types lobs
 take_dump plain
 load_dump other "$LABEL" plain
 sql other "DELETE FROM types.mixed; DROP TABLE types.own; SELECT lo_unlink(16400), lo_put(16401, 0, 'x')" plain >/dev/null
-expect 0 dapk load "$LABEL" --clean --if-exists --database plain "${there[@]}"
+expect 0 dapk load "$LABEL" --clean --database plain "${there[@]}"
 assert_same_db src plain other plain
 
 note "into a database that has it already: stops, says which object, and that nothing more came"

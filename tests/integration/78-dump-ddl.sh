@@ -20,6 +20,7 @@ mkfifo "$T/holder"
 "${AS_USER[@]}" "$CLIENTS/psql" -X -q -h "${SOCK[src]}" -p "${PORT[src]}" -U postgres \
 	-d shop <"$T/holder" >"$T/holder.log" 2>&1 &
 HOLDER=$!
+BENCH_PID=$HOLDER # what ends with the test
 exec 7>"$T/holder"
 holder() { echo "$1;" >&7; }
 held() { sql_true src "SELECT EXISTS (SELECT FROM pg_locks l WHERE relation = '$1'::regclass AND mode = 'AccessExclusiveLock' AND granted)" shop; }
@@ -31,10 +32,10 @@ waits="EXISTS (SELECT FROM pg_stat_activity WHERE $our_backends AND wait_event_t
 queued() { sql_true src "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = '$1'::regclass AND NOT granted)" shop; }
 
 note "altered, dropped and made while the dump waits for its first locks"
-hold z
+hold a
 start_dump shop --jobs 2
 until_true src 20 "$waits"
-holder "ALTER TABLE z ADD COLUMN more int DEFAULT 7; DROP TABLE a"
+holder "ALTER TABLE a ADD COLUMN more int DEFAULT 7; DROP TABLE z; CREATE TABLE z AS SELECT 1 AS another"
 holder "CREATE TABLE born AS SELECT n, 'born' AS t FROM generate_series(1, 500) n; COMMIT"
 end_dump
 assert_eq "$RC" 0 "exit code: $ERR"
@@ -44,11 +45,10 @@ assert_same_db src shop src back
 drop_db src back
 
 note "renamed, and another table under the old name"
-sql src "CREATE TABLE a AS SELECT 'old' AS t" shop
-hold z
+hold a
 start_dump shop
 until_true src 20 "$waits"
-holder "ALTER TABLE a RENAME TO a_was; CREATE TABLE a AS SELECT 'new' AS t, 2 AS n; COMMIT"
+holder "ALTER TABLE z RENAME TO z_was; CREATE TABLE z AS SELECT 'new' AS t, 2 AS n; DROP TABLE a; COMMIT"
 end_dump
 assert_eq "$RC" 0 "exit code: $ERR"
 load_dump src "$(newest_dump)" back
@@ -81,7 +81,7 @@ for jobs in 1 3; do
 	wait_for 10 "the ALTER" eval "! queued z"
 	if [ "$RC" = 0 ]; then # it was at z already
 		load_dump src "$(newest_dump)" back
-		assert_eq "$(sql src "SELECT count(*) FROM z" back)" 1000 "rows of z"
+		assert_eq "$(sql src "SELECT count(*) FROM z" back)" 1 "rows of z"
 		drop_db src back
 	else
 		assert_between "$RC" 4 6 "exit code"
@@ -120,4 +120,5 @@ expect 0 dapk export "$(newest_dump)" --format plain --output "$T/x.sql"
 ! grep -q 'SCHEMA later' "$T/x.sql" || fail "a schema that was made after the snapshot"
 exec 7>&-
 exited "$HOLDER"
+BENCH_PID=''
 no_session_left src
