@@ -67,8 +67,8 @@ for night in first second; do
 	load_dump src "${!night}" back
 	db_text src back "$T/back.text"
 	assert_same_text "$T/back.text" "$T/$night.text" "the $night night"
-	assert_eq "$(PGDATABASE=back client src psql -XqAtc "SELECT count(*) FROM shipments WHERE awb_number LIKE '%00119%'")" 1010 \
-		"rows found by trigrams"
+	assert_eq "$(PGDATABASE=back client src psql -XqAtc "SELECT count(*) FROM shipments WHERE awb_number LIKE '%00119%'")" \
+		"$(sed -n '/^COPY public.shipments_2/,/^\\\.$/p' "$T/$night.text" | cut -f 2 | grep -c 00119)" "rows found by trigrams"
 	drop_db src back
 done
 
@@ -81,7 +81,7 @@ sql src "INSERT INTO shipments SELECT * FROM rescued.shipments_2026" dapk
 
 note "info, verify, expire"
 expect 0 dapk info
-assert_contains "$OUT" "$first" info
+assert_contains "$OUT" "${first:0:16}" info
 assert_match "$OUT" 'dapk'
 expect 0 dapk info --json
 assert_eq "$(jq '[.incarnations[].dumps[]] | length' <<<"$OUT")" 7 "dumps in info --json"

@@ -56,6 +56,7 @@ drop other
 note "what is selected"
 while read -r -a options; do
 	take_dump things "${options[@]}"
+	rm -f "$T/selected.sql"
 	expect 0 dapk export "$LABEL" --format plain --output "$T/selected.sql"
 	PGDATABASE=things client src pg_dump "${options[@]}" >"$T/stock.sql"
 	assert_same_text <(python3 "$TEST_TOP/tests/lib/sortcopy.py" <"$T/selected.sql") \

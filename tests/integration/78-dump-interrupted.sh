@@ -46,7 +46,7 @@ done
 
 note "the backend of a worker is terminated"
 in_the_middle
-sql src "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $our_backends AND query LIKE 'COPY%'" >/dev/null
+sql src "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $our_backends AND query LIKE 'COPY % TO STDOUT%'" >/dev/null
 kill -s CONT "$DUMP_PID"
 ended_badly 4 'terminating connection|connection|closed'
 
@@ -58,7 +58,7 @@ ended_badly 4 'terminating connection|connection|closed|snapshot'
 
 note "a query is cancelled"
 in_the_middle
-sql src "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE $our_backends AND query LIKE 'COPY%'" >/dev/null
+sql src "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE $our_backends AND query LIKE 'COPY % TO STDOUT%'" >/dev/null
 kill -s CONT "$DUMP_PID"
 ended_badly 4 'cancel'
 

@@ -169,11 +169,13 @@ start_dump() { # DATABASE [option...]
 	"${AS_USER[@]}" "$BIN" --config "$CONF" dump "${@:2}" -- "$1" \
 		>"$T/dump.out.log" 2>"$T/dump.err.log" &
 	DUMP_PID=$!
+	BENCH_PID=$DUMP_PID # what ends with the test
 }
 
 # How the dump that was started ended: RC, OUT and ERR.
 end_dump() {
 	exited "$DUMP_PID"
+	BENCH_PID=''
 	OUT=$(cat "$T/dump.out.log") ERR=$(cat "$T/dump.err.log")
 }
 
@@ -192,9 +194,10 @@ until_true() { # NAME SECONDS SQL-CONDITION
 		END \$until\$"
 }
 
-# Backends of dapk-backup, by what they do.
+# Backends of dapk-backup, and whether one copies a table big; pg_dump would
+# write "stdout".
 our_backends="pid <> pg_backend_pid() AND application_name LIKE 'dapk%'"
-copying="EXISTS (SELECT FROM pg_stat_activity WHERE $our_backends AND state = 'active' AND query LIKE 'COPY %')"
+copying="EXISTS (SELECT FROM pg_stat_activity WHERE $our_backends AND state = 'active' AND query LIKE 'COPY %big% TO STDOUT%')"
 
 no_session_left() { # NAME
 	wait_for 10 "the end of the dump's sessions" sql_true "$1" \
