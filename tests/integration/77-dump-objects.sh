@@ -73,7 +73,7 @@ done <<'END'
 -O -x --no-comments --no-publications --no-subscriptions
 --no-unlogged-table-data --no-tablespaces
 -t o.generated -b
--B --load-via-partition-root --quote-all-identifiers
+-B --load-via-partition-root --no-table-access-method
 --data-only -t o.secret --disable-dollar-quoting --extra-float-digits=0
 -e file_fdw -n o
 END

@@ -9,7 +9,7 @@
 . "$TEST_TOP/tests/lib/dumps.sh"
 
 REPO=$T/small/repo
-tmpfs "$T/small" 24m
+tmpfs "$T/small" 600m
 dumps_with_repository src
 new_db src shop
 # Does not compress much.
@@ -72,6 +72,7 @@ assert_no_dump
 pg_start src archive_mode=off
 
 note "the disk is full"
+mount -o remount,size=24m "$T/small"
 start_dump shop
 end_dump
 assert_eq "$RC" 3 "exit code on a full disk: $ERR"
