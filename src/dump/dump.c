@@ -50,10 +50,10 @@ look_at_age(struct run *r, int64_t now)
 	    (uint64_t)(now - r->work.leader.began) / 1000 < limit)
 		return;
 	r->age_told = true;
-	log_warning("the dump's snapshot is older than %llu min: until the "
+	log_warning("the dump's snapshot is older than %.1f min: until the "
 	    "dump ends vacuum removes nothing that was deleted since; more "
 	    "--jobs or a standby help",
-	    (unsigned long long)(limit / 60000));
+	    (double)limit / 60000);
 }
 
 /* What goes on beside everything that takes long. */

@@ -69,7 +69,8 @@ assert_same "$T/dir"
 expect 1,2,3 dapk dump "sh'op" --output "$T/dir" # it is there
 
 note "into the repository, and again"
-expect 0 dapk dump "sh'op"
+expect 0 dapk dump "sh'op" --max-snapshot-age 1ms
+assert_contains "$ERR" vacuum "the warning of an old snapshot (T136)"
 assert_match "$OUT" '^dump 2'
 commit_of_newest() {
 	find "$REPO/clusters" -path '*/dumps/*/commit' -printf '%T@ %p\n' | sort -n |
