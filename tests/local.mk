@@ -78,6 +78,7 @@ EXTRA_DIST += \
 	%D%/integration/70-dump.sh \
 	%D%/integration/73-dump-dedupe.sh \
 	%D%/integration/76-dump-info-expire.sh \
+	%D%/integration/74-load.sh \
 	%D%/integration/75-dump-verify.sh \
 	%D%/integration/76-recover-dump.sh \
 	%D%/integration/67-incremental-traps.sh

@@ -25,7 +25,7 @@ static const char *const dependents[] = { "TABLE DATA", "TABLE ATTACH",
 
 /* Without these it cannot be made. */
 static const char *const needed[] = { "TABLE", "FOREIGN TABLE", "VIEW",
-	"MATERIALIZED VIEW", "SEQUENCE", "CONSTRAINT", "INDEX", "SCHEMA",
+	"MATERIALIZED VIEW", "SEQUENCE", "CONSTRAINT", "INDEX",
 	"PUBLICATION",
 	NULL };
 
@@ -142,8 +142,12 @@ by_dependencies(const struct choosing *c, const struct archive_entry *e)
 		k = c->by_dump_id[e->dependencies[i]];
 		if (k == 0)
 			continue;
+		/* A schema that is not loaded may be there: it is only
+		 * what is said of it that goes with it. */
 		if (c->of[k - 1] == SKIP &&
-		    is_one_of(c->head->entries[k - 1].desc, needed))
+		    (strcmp(c->head->entries[k - 1].desc, "SCHEMA") == 0 ?
+		    e->namespace == NULL :
+		    is_one_of(c->head->entries[k - 1].desc, needed)))
 			return SKIP;
 		if (c->of[k - 1] == KEEP)
 			found = KEEP;
