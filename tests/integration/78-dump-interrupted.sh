@@ -90,7 +90,8 @@ exited "$DUMP_PID" 2>/dev/null
 no_session_left src
 assert_eq "$(dump_commits)" 0 "commits after SIGKILL"
 take_dump shop
-expect 0 dapk expire --grace=0s
+expect 0 dapk expire --grace=0s # lists it
+expect 0 dapk expire --grace=0s # removes it
 assert_no_dump 1
 load_dump src "$LABEL" back
 assert_same_db src shop src back

@@ -60,7 +60,8 @@ pg_conf src "ssl = on" "ssl_cert_file = 'server.crt'" "ssl_key_file = 'server.ke
 printf '%s\n' 'local all postgres trust' 'local all keeper scram-sha-256' 'hostssl all keeper 127.0.0.1/32 scram-sha-256' >"$T/src/pg_hba.conf"
 pg_stop src
 pg_start src
-tls="host=localhost hostaddr=127.0.0.1 port=${PORT[src]} user=keeper dbname=postgres sslmode=verify-full sslrootcert=$T/tls/ca.crt"
+AS_USER+=("PGSSLROOTCERT=$T/tls/ca.crt")
+tls="host=localhost port=${PORT[src]} user=keeper dbname=postgres sslmode=verify-full"
 own() { chmod 600 "$1"; [ "$(id -u)" != 0 ] || chown postgres "$1"; }
 printf 'localhost:%s:*:keeper:%s\n' "${PORT[src]}" "${secret//\\/\\\\}" >"$T/pass"
 own "$T/pass"
