@@ -154,6 +154,9 @@ head_read(struct archive_reader **out, char **said,
 	r = NULL;
 	rc = 0;
 out:
+	/* pg_dump's fault: nothing in the repository is damaged. */
+	if (rc != 0 && err->code == ERR_DAMAGED)
+		err->code = ERR_POSTGRES;
 	process_free(p);
 	archive_reader_free(r);
 	free_args(&args);
