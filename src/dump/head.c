@@ -155,7 +155,8 @@ head_read(struct archive_reader **out, char **said,
 	rc = 0;
 out:
 	/* pg_dump's fault: nothing in the repository is damaged. */
-	if (rc != 0 && err->code == ERR_DAMAGED)
+	if (rc != 0 && (err->code == ERR_DAMAGED ||
+		err->code == ERR_UNSUPPORTED))
 		err->code = ERR_POSTGRES;
 	process_free(p);
 	archive_reader_free(r);
