@@ -183,8 +183,8 @@ ALTER TABLE secret OWNER TO dump_owner;
 CREATE PUBLICATION pub FOR TABLE generated, empty WITH (publish = 'insert');
 CREATE PUBLICATION pub_all FOR ALL TABLES WITH (publish_via_partition_root = true);
 \if :v15
-CREATE PUBLICATION pub15 FOR TABLE generated WHERE (a > 5), TABLES IN SCHEMA "empty schema";
-CREATE PUBLICATION pub15_columns FOR TABLE generated (id, a);
+CREATE PUBLICATION pub15 FOR TABLE hen WHERE (id > 5), TABLES IN SCHEMA "empty schema";
+CREATE PUBLICATION pub15_columns FOR TABLE with_serial (id);
 \endif
 CREATE SUBSCRIPTION sub CONNECTION 'host=/nonexistent dbname=it\''s' PUBLICATION p, "q ""q" WITH (connect = false, slot_name = NONE);
 COMMENT ON SCHEMA o IS E'it''s\n\\.\n--';
