@@ -130,6 +130,24 @@ print_done(const char *label, const struct load_result *r, double seconds)
 		seconds) : 0, rate));
 }
 
+static void
+print_plan(const char *label, const struct config *cfg,
+    const struct load_result *r)
+{
+	char size[TEXT_SIZE_MAX];
+	size_t i;
+
+	(void)printf("dump %s would be loaded into %s%s, PostgreSQL %d, over "
+	    "%u connections\n", label, r->globals || cfg->load_create ?
+	    "" : "database ", r->globals ? "the server" :
+	    cfg->load_create ? "a new database" : r->database,
+	    r->server_version / 10000, r->globals ? 1 : cfg->jobs);
+	for (i = 0; i < r->n_plan; i++)
+		(void)printf("%12s %12" PRIu64 " rows  %s\n",
+		    text_human_size(r->plan[i].bytes, size), r->plan[i].rows,
+		    r->plan[i].name);
+}
+
 /* What is there after an error, since nothing is taken back. */
 static void
 print_failed(const struct config *cfg, const struct load_result *r)
@@ -188,6 +206,7 @@ load_it(struct repo *repo, const struct config *cfg, struct passed *p,
 		.database = cfg->load_database, .role = cfg->dump_role,
 		.bin_dir = cfg->pg_bin_dir, .jobs = cfg->jobs,
 		.create = cfg->load_create, .clean = cfg->load_clean,
+		.dry_run = cfg->dry_run,
 		.data_only = cfg->load_data_only,
 		.schema_only = cfg->load_schema_only,
 		.disable_triggers = cfg->load_disable_triggers,
@@ -203,7 +222,9 @@ load_it(struct repo *repo, const struct config *cfg, struct passed *p,
 	progress_start(&d.bar, cfg);
 	ret = load_run(&params, &result, err);
 	progress_end(&d.bar);
-	if (ret == 0)
+	if (ret == 0 && cfg->dry_run)
+		print_plan(label, cfg, &result);
+	else if (ret == 0)
 		print_done(label, &result,
 		    (double)(time_monotonic() - begun) / 1e6);
 	else

@@ -359,10 +359,11 @@ const struct option option_table[] = {
 	    .commands = COMMAND_VERIFY, .value = "URL",
 	    AT(verify_repair_from),
 	    .help = "with --repair: another copy of this repository" },
-	{ .name = "dry-run", .type = OPTION_BOOL, .commands = COMMAND_DUMP,
+	{ .name = "dry-run", .type = OPTION_BOOL,
+	    .commands = COMMAND_DUMP | COMMAND_LOAD,
 	    AT(dry_run),
-	    .help = "show what would be dumped and in which pieces, and "
-		    "store nothing" },
+	    .help = "show what would be dumped and in which pieces, or "
+		    "loaded, and change nothing" },
 	{ .name = "dry-run", .short_name = 'n', .type = OPTION_BOOL,
 	    .commands = COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_EXPIRE |
 		COMMAND_VERIFY,
@@ -486,8 +487,8 @@ const struct option option_table[] = {
 	/* load */
 	{ .name = "database", .type = OPTION_TEXT, .commands = COMMAND_LOAD,
 	    .value = "NAME", AT(load_database),
-	    .help = "load into this database, which exists; without it into "
-		    "the one that conninfo or PGDATABASE names" },
+	    .help = "load into this database, which exists; this or "
+		    "--create must be given" },
 	{ .name = "create", .short_name = 'C', .type = OPTION_BOOL,
 	    .commands = COMMAND_LOAD, AT(load_create),
 	    .help = "make the database, with the name and settings that it "

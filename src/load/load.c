@@ -47,6 +47,7 @@ check_server(struct loadjob *j, struct err *err)
 	const int then = (int)(d->server_version_num / 10000);
 
 	j->server_version = pg_server_version(j->conn);
+	j->result->server_version = j->server_version;
 	if (now < then) {
 		(void)err_set(err, ERR_REFUSED, "the dump is of PostgreSQL %d "
 		    "and the server is %d: definitions are not made for an "
@@ -116,7 +117,7 @@ prepare_schema(struct loadjob *j, const char *from, struct err *err)
 		else
 			made = true;
 	}
-	if (has || made || j->params->data_only)
+	if (has || made || j->params->data_only || j->params->dry_run)
 		return 0;
 	return run_statement(j, "CREATE SCHEMA ", j->params->into_schema,
 	    NULL, "", err);
@@ -251,8 +252,13 @@ load_database(struct loadjob *j, struct err *err)
 	    change_schema(j, err) != 0)
 		return -1;
 	rc = sections_open(j, err);
-	if (rc == 0)
-		rc = load_sections(j, err);
+	if (rc == 0 && j->params->dry_run)
+		rows_plan(j);
+	else if (rc == 0 && (rc = load_sections(j, err)) != 0)
+		(void)err_hint(err, j->params->data_only ? "empty the tables "
+		    "that have some of the rows, then load again" : "what is "
+		    "there is not loaded again: drop it, or the database, or "
+		    "load with --clean, which drops all that is to be loaded");
 	sections_close(j);
 	return rc;
 }
@@ -269,20 +275,37 @@ check_globals(const struct load_params *p, struct err *err)
 	    "for it", p->label);
 }
 
+/* Conninfo names the server that is backed up: no database of it by accident. */
+static int
+check_target(const struct loadjob *j, struct err *err)
+{
+	const struct load_params *p = j->params;
+
+	if (p->database != NULL || p->create || j->result->globals)
+		return 0;
+	(void)err_set(err, ERR_USAGE, "which database to load into is not "
+	    "said");
+	return err_hint(err, "dapk-backup load %s --database NAME, or "
+	    "--create for a new one named as it was", p->label);
+}
+
 static int
 run(struct loadjob *j, struct err *err)
 {
 	const struct load_params *p = j->params;
 
-	if (dumpset_check_packs(j->set, p->repo, err) != 0 ||
+	j->result->globals = dumpset_commit(j->set)->dump.globals;
+	if (check_target(j, err) != 0 ||
+	    dumpset_check_packs(j->set, p->repo, err) != 0 ||
 	    dumpread_new(&j->reader, j->set, p->repo, err) != 0 ||
 	    connect_to(j, p->database, err) != 0 ||
 	    check_server(j, err) != 0)
 		return -1;
-	j->result->globals = dumpset_commit(j->set)->dump.globals;
 	if (!j->result->globals)
 		return load_database(j, err);
-	return check_globals(p, err) != 0 ? -1 : roles_load(j, err);
+	if (check_globals(p, err) != 0)
+		return -1;
+	return p->dry_run ? 0 : roles_load(j, err);
 }
 
 int
@@ -310,6 +333,11 @@ load_run(const struct load_params *params, struct load_result *out,
 void
 load_result_free(struct load_result *r)
 {
+	size_t i;
+
+	for (i = 0; i < r->n_plan; i++)
+		free(r->plan[i].name);
+	free(r->plan);
 	free(r->database);
 	free(r->begun);
 }

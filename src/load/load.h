@@ -47,12 +47,13 @@ struct load_params {
 	const struct incarnation *inc;
 	const char *label; /* whole */
 	const char *conninfo;
-	const char *database; /* NULL: as conninfo says */
+	const char *database; /* NULL: only with create, or of globals */
 	const char *role;     /* NULL: none */
 	const char *bin_dir;  /* of pg_restore and psql, or NULL */
 	unsigned jobs;
 	bool create; /* the database, named as it was */
 	bool clean;  /* drop what is to be loaded first */
+	bool dry_run; /* result.plan, and nothing is changed */
 	bool data_only, schema_only, disable_triggers;
 	struct load_selection select;
 	const char *into_schema; /* what select.schemas has, a single name */
@@ -63,6 +64,12 @@ struct load_params {
 	void *tick_arg;
 };
 
+/* Rows of a table, or large objects. */
+struct load_planned {
+	char *name;
+	uint64_t rows, bytes;
+};
+
 struct load_result {
 	char *database;
 	bool globals;
@@ -70,6 +77,9 @@ struct load_result {
 	size_t n_tables, tables_whole;
 	_Atomic uint64_t rows, bytes, large_objects;
 	char *begun; /* names of tables that have some of their rows, or NULL */
+	int server_version; /* 150020 */
+	struct load_planned *plan; /* of a dry run, in their order */
+	size_t n_plan;
 };
 
 int load_run(const struct load_params *params, struct load_result *out,

@@ -52,6 +52,9 @@ int sections_run(struct loadjob *j, struct pg_conn *conn, int section,
 /* Rows and large objects of all parts that are not marked `skip`. */
 int rows_load(struct loadjob *j, struct err *err) ERR_USE;
 
+/* The same for result.plan, and nothing is loaded. */
+void rows_plan(struct loadjob *j);
+
 /* The settings of a session that loads this archive. */
 int rows_session(const struct loadjob *j, struct pg_conn *conn,
     struct err *err) ERR_USE;

@@ -302,6 +302,33 @@ list_items(const struct loadjob *j, size_t *n)
 	return list;
 }
 
+void
+rows_plan(struct loadjob *j)
+{
+	struct load_result *r = j->result;
+	struct to_load *list = list_items(j, &r->n_plan);
+	size_t i;
+
+	r->plan = xcalloc(r->n_plan + 1, sizeof(*r->plan));
+	for (i = 0; !j->params->schema_only && i < r->n_plan; i++) {
+		const struct archive_entry *e = list[i].part->entry;
+
+		struct buf name;
+
+		buf_init(&name, SQL_MAX);
+		if (archive_entry_is_large_objects(e))
+			buf_add_str(&name, "large objects");
+		else
+			pg_quote_qualified(&name, e->namespace, e->tag);
+		r->plan[i].name = xstrdup(buf_str(&name));
+		buf_free(&name);
+		r->plan[i].rows = list[i].item->rows;
+		r->plan[i].bytes = list[i].item->size;
+	}
+	r->n_plan = i;
+	free(list);
+}
+
 static int
 wait_all(struct shared *s, struct err *err)
 {

@@ -47,6 +47,17 @@ same_as_shop() { # DATABASE
 	assert_same_text "$T/$1.text" "$T/shop.text" "database $1"
 }
 
+note "where to is asked for, since conninfo names the source; the plan changes nothing"
+before=$(sql src "SELECT count(*) FROM pg_class")
+expect 2 dapk load "$L" "${into[@]}"
+assert_contains "$ERR" "--database" "what to do"
+assert_eq "$(sql src "SELECT count(*) FROM pg_class")" "$before" "what is in the database of conninfo"
+new_db src plan
+expect 0 dapk load "$L" --dry-run "${into[@]}" --database plan
+assert_match "$OUT" '400000 rows  "shop"\."customer"'
+assert_match "$OUT" 'large objects'
+assert_eq "$(sql src "SELECT count(*) FROM pg_namespace WHERE nspname = 'shop'" plan)" 0 "schemas after a dry run"
+
 note "into a new database, over it, and with --create"
 load_dump src "$L" copy --jobs 3
 same_as_shop copy
@@ -65,6 +76,7 @@ note "what is there already is an error that says so"
 expect 4 dapk load "$L" "${into[@]}" --database copy
 assert_contains "$ERR" 'schema "shop" already exists' "the error"
 assert_contains "$ERR" "definitions in part, no rows" "what was loaded"
+assert_contains "$ERR" "--clean" "what to do"
 
 note "a table with what is its own"
 new_db src one
