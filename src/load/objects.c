@@ -50,8 +50,9 @@ add_piece(struct objects *o, const uint8_t *data, size_t len)
 		buf_add_str(&o->sql, "SELECT pg_catalog.count("
 		    "pg_catalog.lo_put(p.o, p.b, p.d)) FROM (VALUES ");
 	text_hex(data, len, hex);
+	/* E: the dump may have standard_conforming_strings off. */
 	buf_printf(&o->sql, "%s(%" PRIu32 "::pg_catalog.oid, %" PRIu64
-	    "::pg_catalog.int8, '\\x", o->pieces > 0 ? "," : "", o->oid,
+	    "::pg_catalog.int8, E'\\\\x", o->pieces > 0 ? "," : "", o->oid,
 	    o->at);
 	buf_add_str(&o->sql, hex);
 	buf_add_str(&o->sql, "'::pg_catalog.bytea)");

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: PostgreSQL
 # Every data type comes back, by load and by each format of export, whatever
 # the session's defaults would do to it (DateStyle, IntervalStyle, rounding,
-# escapes, time-outs).
+# escapes, time-outs). So do large objects.
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 # shellcheck source=tests/lib/dumps.sh
@@ -27,6 +27,9 @@ lock_timeout '2s'
 statement_timeout '20s'
 default_transaction_isolation 'serializable'
 END
+
+# Whose backslashes mean what they mean to this role.
+sql src "SELECT lo_from_bytea(16400, 'large object'), lo_from_bytea(16401, decode('00ff5c27', 'hex'))" types >/dev/null
 
 round_trip src types
 expect 0 dapk info
