@@ -12,6 +12,7 @@ setup() {
 [global]
 jobs = $PROCS
 compress-level = ${VARIANT:3:1}
+dump-compress-level = ${VARIANT:3:1}
 state-directory = $BENCH_DATA/spool/$TOOL-$VARIANT
 $([[ $VARIANT != *-all* ]] || echo 'full-read-every = 0')
 [cluster $1]
@@ -52,6 +53,7 @@ logical_setup() { # CLUSTER OUT
 [global]
 jobs = $PROCS
 compress-level = ${VARIANT:3:1}
+dump-compress-level = ${VARIANT:3:1}
 [cluster $1]
 conninfo = host=$SOCK port=$(port "$1") user=postgres dbname=postgres
 repositories = bench
