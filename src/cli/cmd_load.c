@@ -154,6 +154,11 @@ print_failed(const struct config *cfg, const struct load_result *r)
 {
 	if (r->globals || r->database == NULL)
 		return;
+	if (!r->touched) {
+		(void)fprintf(stderr, "nothing was changed in database %s\n",
+		    r->database);
+		return;
+	}
 	(void)fprintf(stderr, "what was loaded into database %s stays: ",
 	    r->database);
 	if (!r->definitions && !cfg->load_data_only)

@@ -21,6 +21,7 @@
 #define STATE_UNDEFINED_TABLE "42P01"
 #define STATE_UNDEFINED_SCHEMA "3F000"
 #define STATE_WRONG_OBJECT "42809" /* a view took the name */
+#define STATE_NO_RIGHT "42501"
 #define STATE_LOCK_TIMEOUT "55P03"
 
 /* Who keeps us from which of these tables. */
@@ -224,6 +225,11 @@ tables_lock(struct pg_conn *conn, const struct table_names *t,
 		    strcmp(pg_sqlstate(conn), STATE_LOCK_TIMEOUT) == 0)
 			return explain_timeout(conn, &t->list[i], n,
 			    timeout_ms, err);
+		if (err->code == ERR_POSTGRES && strcmp(pg_sqlstate(conn),
+			STATE_NO_RIGHT) == 0)
+			(void)err_hint(err, "dump as a superuser, or GRANT "
+			    "pg_read_all_data (14 and newer) to the role, or "
+			    "leave the table out with -T");
 		return err_wrap(err, "lock the tables");
 	}
 	return pg_execute(conn, "SET LOCAL lock_timeout TO 0", err);

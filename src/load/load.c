@@ -119,6 +119,7 @@ prepare_schema(struct loadjob *j, const char *from, struct err *err)
 	}
 	if (has || made || j->params->data_only || j->params->dry_run)
 		return 0;
+	j->result->touched = true;
 	return run_statement(j, "CREATE SCHEMA ", j->params->into_schema,
 	    NULL, "", err);
 }
@@ -213,8 +214,15 @@ make_definitions(struct loadjob *j, struct err *err)
 	if (j->params->create && created == NULL)
 		return err_set(err, ERR_REFUSED, "the dump does not have the "
 		    "database's own definition: it was made with a selection");
-	if (sections_run(j, j->conn, ARCHIVE_SECTION_PRE_DATA, err) != 0)
-		return err_wrap(err, "definitions");
+	if (sections_run(j, j->conn, ARCHIVE_SECTION_PRE_DATA, err) != 0) {
+		(void)err_wrap(err, "definitions");
+		return err_hint(err, "%s", j->params->create ? "--clean with "
+		    "--create drops a database of that name first; "
+		    "--database NAME loads into another, made before" :
+		    "load into an empty database (createdb -T template0 "
+		    "NAME), drop what is there first with --clean, or load "
+		    "beside it with --schema S --into-schema T");
+	}
 	j->result->definitions = true;
 	return j->params->create ? connect_to(j, created, err) : 0;
 }
@@ -223,6 +231,7 @@ static int
 load_sections(struct loadjob *j, struct err *err)
 {
 	enter(j, LOAD_PHASE_PRE);
+	j->result->touched = true;
 	if (make_definitions(j, err) != 0)
 		return -1;
 	if (!j->params->schema_only) {

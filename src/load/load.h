@@ -73,6 +73,7 @@ struct load_planned {
 struct load_result {
 	char *database;
 	bool globals;
+	bool touched; /* something may have been made or dropped */
 	bool definitions, post; /* made before, and after the rows */
 	size_t n_tables, tables_whole;
 	_Atomic uint64_t rows, bytes, large_objects;

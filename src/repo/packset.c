@@ -353,20 +353,21 @@ packset_check(struct packset *ps, const struct commit_pack *pack,
 {
 	struct packset_info info;
 	char key[STORAGE_KEY_MAX];
+	const char *what = pack->id.kind == REPO_DUMP ? "dump" : "backup";
 
 	if (packset_find(ps, &pack->id, &info, err) != 0)
 		return -1;
 	repo_pack_key_generation(&ps->inc, &pack->id, info.generation, key);
 	if (!info.exists)
-		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
-		    "is not there", label, key);
+		return err_set(err, ERR_DAMAGED, "%s %s needs %s, which "
+		    "is not there", what, label, key);
 	if (info.damaged)
-		return err_set(err, ERR_DAMAGED, "backup %s needs %s, which "
-		    "was found to be damaged", label, key);
+		return err_set(err, ERR_DAMAGED, "%s %s needs %s, which "
+		    "was found to be damaged", what, label, key);
 	if (info.generation == 0 && pack->generation == 0 &&
 	    info.size != pack->size)
-		return err_set(err, ERR_DAMAGED, "%s of backup %s has %llu "
-		    "bytes instead of %llu", key, label,
+		return err_set(err, ERR_DAMAGED, "%s of %s %s has %llu "
+		    "bytes instead of %llu", key, what, label,
 		    (unsigned long long)info.size,
 		    (unsigned long long)pack->size);
 	return 0;

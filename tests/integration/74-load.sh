@@ -75,6 +75,7 @@ assert_eq "$(sql src "SELECT setconfig FROM pg_db_role_setting s JOIN pg_databas
 note "what is there already is an error that says so"
 expect 4 dapk load "$L" "${into[@]}" --database copy
 assert_contains "$ERR" 'schema "shop" already exists' "the error"
+assert_contains "$ERR" "into an empty database" "its hint"
 assert_contains "$ERR" "definitions in part, no rows" "what was loaded"
 assert_contains "$ERR" "--clean" "what to do"
 
@@ -118,6 +119,7 @@ sql src "DROP SCHEMA shop CASCADE" kept 2>/dev/null
 assert_eq "$(sql src 'INSERT INTO "new ""shop""".shop DEFAULT VALUES RETURNING id, c' kept | head -n 1)" "502|red" \
 	"defaults do not lean on the old schema"
 expect 2 dapk load "$L" --into-schema x "${into[@]}" --database kept
+assert_contains "$ERR" "nothing was changed in database kept" "that nothing happened"
 assert_contains "$ERR" "--schema" "what --into-schema needs"
 
 note "large objects need what pg_dump needs"
