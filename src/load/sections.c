@@ -120,6 +120,53 @@ set_sections(struct archive_head *h)
 	}
 }
 
+/* Is this the index or constraint that the INDEX ATTACH entry attaches? */
+static bool
+is_attached(const struct archive_entry *e, const struct archive_entry *attach)
+{
+	const size_t len = strlen(e->tag), n = strlen(attach->tag);
+
+	if (strcmp(e->desc, "INDEX") != 0 && strcmp(e->desc, "CONSTRAINT") != 0)
+		return false;
+	/* A constraint's tag is "TABLE NAME". */
+	return len >= n && strcmp(e->tag + len - n, attach->tag) == 0 &&
+	    (len == n || e->tag[len - n - 1] == ' ');
+}
+
+/*
+ * Entries that cannot be dropped by themselves: indexes and constraints of
+ * partitions, which go with the partitioned table's.
+ */
+static bool *
+find_attached(const struct archive_head *h)
+{
+	bool *attached = xcalloc(h->n + 1, sizeof(*attached));
+	size_t *by_id, i, k, max = 0;
+
+	for (i = 0; i < h->n; i++)
+		if ((size_t)h->entries[i].dump_id > max)
+			max = (size_t)h->entries[i].dump_id;
+	by_id = xcalloc(max + 1, sizeof(*by_id)); /* index + 1 */
+	for (i = 0; i < h->n; i++)
+		by_id[h->entries[i].dump_id] = i + 1;
+	for (i = 0; i < h->n; i++) {
+		const struct archive_entry *a = &h->entries[i];
+
+		if (strcmp(a->desc, "INDEX ATTACH") != 0)
+			continue;
+		for (k = 0; k < a->n_dependencies; k++) {
+			size_t id = (size_t)a->dependencies[k], at;
+
+			at = a->dependencies[k] > 0 && id <= max ? by_id[id] :
+								   0;
+			if (at > 0 && is_attached(&h->entries[at - 1], a))
+				attached[at - 1] = true;
+		}
+	}
+	free(by_id);
+	return attached;
+}
+
 /*
  * --clean drops what the run restores. Constraints and what else comes last
  * must be dropped first: here they are entries that make nothing.
@@ -127,18 +174,20 @@ set_sections(struct archive_head *h)
 static void
 drop_post_data(struct archive_head *h)
 {
+	bool *attached = find_attached(h);
 	size_t i;
 
 	for (i = 0; i < h->n; i++) {
 		struct archive_entry *e = &h->entries[i];
 
-		if (e->section != ARCHIVE_SECTION_POST_DATA ||
+		if (e->section != ARCHIVE_SECTION_POST_DATA || attached[i] ||
 		    begins(e->desc, "ACL") || begins(e->desc, "DEFAULT ACL"))
 			continue;
 		e->section = ARCHIVE_SECTION_PRE_DATA;
 		e->defn = "--\n"; /* without any it would be passed over */
 		e->owner = "";
 	}
+	free(attached);
 }
 
 /* What pg_restore is to read, as a file. */

@@ -33,6 +33,10 @@ COMMENT ON TABLE customer IS 'of the shop';
 GRANT SELECT ON customer TO reader;
 CREATE TABLE public.other (id int REFERENCES customer, d int DEFAULT nextval('shop.shop_id_seq'));
 INSERT INTO public.other VALUES (7);
+CREATE TABLE public.years (y int, v text, PRIMARY KEY (y, v)) PARTITION BY RANGE (y);
+CREATE TABLE public.years_2025 PARTITION OF public.years FOR VALUES FROM (2025) TO (2026);
+CREATE TABLE public.a_rest PARTITION OF public.years DEFAULT;
+CREATE INDEX ON public.years (v);
 SELECT lo_from_bytea(0, decode(repeat('00ff5c0a', g * 90000), 'hex')), lo_creat(-1) FROM generate_series(1, 5) g;
 SQL
 sql src "COMMENT ON DATABASE shop IS 'sells'"
