@@ -125,7 +125,7 @@ by_name(struct choosing *c, const struct archive_entry *e)
 			return KEEP;
 		return dependent ? OPEN : SKIP;
 	}
-	return dependent && strcmp(e->desc, "SEQUENCE") != 0 ? OPEN : KEEP;
+	return dependent ? OPEN : KEEP; /* a table's sequence goes with it */
 }
 
 /* What the objects say that an open one belongs to. */

@@ -37,6 +37,7 @@ CREATE TABLE public.years (y int, v text, PRIMARY KEY (y, v)) PARTITION BY RANGE
 CREATE TABLE public.years_2025 PARTITION OF public.years FOR VALUES FROM (2025) TO (2026);
 CREATE TABLE public.a_rest PARTITION OF public.years DEFAULT;
 CREATE INDEX ON public.years (v);
+CREATE TABLE public.tickets (id serial, what text);
 SELECT lo_from_bytea(0, decode(repeat('00ff5c0a', g * 90000), 'hex')), lo_creat(-1) FROM generate_series(1, 5) g;
 SQL
 sql src "COMMENT ON DATABASE shop IS 'sells'"
@@ -129,6 +130,12 @@ assert_contains "$ERR" "--schema" "what --into-schema needs"
 note "large objects need what pg_dump needs"
 expect 4 dapk dump kept -U keeper -h 127.0.0.1 -p "${PORT[src]}"
 assert_contains "$ERR" "permission denied" "the error of a user who may not"
+
+note "a table that is left out takes its sequence with it"
+new_db src less
+expect 0 dapk load "$L" "${into[@]}" --database less --schema-only -T tickets
+assert_eq "$(sql src "SELECT count(*) FROM pg_class WHERE relname LIKE 'tickets%'" less)" 0 "what is left of it"
+assert_eq "$(sql src "SELECT count(*) FROM pg_class WHERE relname = 'shop_id_seq'" less)" 1 "another's sequence"
 
 note "globals into another server"
 expect 0 dapk dump --globals
