@@ -15,6 +15,7 @@
 #include "core/buf.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "dump/bigrow.h"
 #include "pg/copy.h"
@@ -203,6 +204,29 @@ copy_rows(struct worker *w, const struct fact *f, const struct task *t,
 	return 0;
 }
 
+/*
+ * The name led COPY to the table. Its lock keeps it from being renamed, but
+ * not its schema.
+ */
+static int
+check_name(struct worker *w, const struct fact *f, struct err *err)
+{
+	const char *params[1] = { f->quoted };
+	struct pg_result *res;
+	uint64_t oid = 0;
+
+	if (pg_query(w->conn, &res, err, 1, params,
+	    "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid") != 0)
+		return -1;
+	(void)text_u64(pg_value(res, 0, 0), UINT32_MAX, &oid);
+	pg_result_free(res);
+	if (oid == f->entry->oid)
+		return 0;
+	(void)err_set(err, ERR_POSTGRES, "its schema was renamed while the "
+	    "dump ran");
+	return err_hint(err, "run the dump again");
+}
+
 static int
 copy_table(struct worker *w, const struct fact *f, const struct task *t,
     struct err *err)
@@ -215,6 +239,7 @@ copy_table(struct worker *w, const struct fact *f, const struct task *t,
 
 	if (to->begin(w->writer, &item, err) != 0 ||
 	    copy_rows(w, f, t, &largest, err) != 0 ||
+	    check_name(w, f, err) != 0 ||
 	    to->end(w->writer, err) != 0)
 		return -1;
 	if (largest <= ROW_KEPT_MAX || w->shared->pool == NULL)

@@ -118,6 +118,19 @@ end_dump
 assert_eq "$RC" 0 "exit code: $ERR"
 expect 0 dapk export "$(newest_dump)" --format plain --output "$T/x.sql"
 ! grep -q 'SCHEMA later' "$T/x.sql" || fail "a schema that was made after the snapshot"
+
+note "schemas change their names: no rows of one under the other's name"
+sql src "CREATE SCHEMA one; CREATE SCHEMA two; CREATE TABLE one.t AS SELECT 1 AS n; CREATE TABLE two.t AS SELECT 2 AS n" shop
+before=$(dump_commits)
+start_dump shop --jobs 1
+until_true src 20 "$copying"
+kill -s STOP "$DUMP_PID"
+sql src "ALTER SCHEMA one RENAME TO three; ALTER SCHEMA two RENAME TO one; ALTER SCHEMA three RENAME TO two" shop
+kill -s CONT "$DUMP_PID"
+end_dump
+assert_between "$RC" 4 6 "exit code"
+assert_clear_error 'renamed'
+assert_eq "$(dump_commits)" "$before" "commits of dumps"
 exec 7>&-
 exited "$HOLDER"
 BENCH_PID=''
