@@ -198,6 +198,8 @@ start(struct run *r, struct err *err)
 	}
 	if (make_label(r, err) != 0)
 		return -1;
+	/* Earlier attempts' packs go too when this one is cancelled. */
+	r->stored_something = r->attempt > 1;
 	log_info("backup %s: starts at %s on timeline %u", r->commit->label,
 	    lsn_format(r->begin.start_lsn, lsn), r->begin.timeline);
 	fill_wait(r);
