@@ -35,11 +35,11 @@ static struct buf
 rows(void)
 {
 	struct buf b;
-	int i;
+	unsigned i;
 
 	buf_init(&b, 1 << 20);
 	for (i = 0; i < ROWS; i++)
-		buf_printf(&b, "%d\tx%d\n", i, i * i % 10007);
+		buf_printf(&b, "%u\tx%u\n", i, i * i % 10007);
 	return b;
 }
 

@@ -402,6 +402,7 @@ contents_and_items_must_name_each_other(void **state)
 		assert_int_equal(cl->dumps[1].bad_files, 1);
 		assert_string_equal(cl->dumps[0].list[0].path, "archive");
 		assert_string_equal(cl->dumps[1].list[0].path, "archive");
+		fixture_teardown((void **)&f);
 		assert_true(fixture_setup((void **)&f) == 0);
 	}
 	fixture_teardown((void **)&f);
