@@ -105,9 +105,8 @@ print_windows(const struct verify_cluster *cl, FILE *out)
 		w = &cl->windows[i];
 		(void)time_format_local(w->from, from);
 		(void)time_format_local(w->to, to);
-		/* Of an idle cluster nothing is lost within a second. */
-		if (w->lost && strcmp(from, to) == 0)
-			continue;
+		if (w->lost && w->from == w->to)
+			continue; /* no instant is */
 		(void)fprintf(out, "  %s %s to %s on timeline %" PRIu32 "\n",
 		    w->lost ? "LOST          " : "can be restored", from, to,
 		    w->timeline);

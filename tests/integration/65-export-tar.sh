@@ -49,7 +49,7 @@ note "what it takes as --output"
 expect 2 dapk export "$LABEL"
 assert_hint output
 expect 1 dapk export nonsense --output "$T/out"
-assert_clear_error 'no backup nonsense'
+assert_clear_error 'no backup or dump nonsense'
 [ ! -e "$T/out" ] || fail "a refused export made its directory"
 expect 1 dapk export "$LABEL" --output -
 assert_clear_error 'tablespace'
