@@ -248,18 +248,7 @@ is_standby(const char *pgdata)
 int
 cli_open_repo(struct repo **out, const struct config *cfg, struct err *err)
 {
-	if (repo_open(out, cfg->repository_url, err) != 0)
-		return -1;
-	if (cfg->repository_id == NULL ||
-	    strcmp(cfg->repository_id, (*out)->id_text) == 0)
-		return 0;
-	(void)err_set(err, ERR_CONFIG, "%s is repository %s, and repository "
-	    "%s is expected", cfg->repository_url, (*out)->id_text,
-	    cfg->repository_id);
-	repo_close(*out);
-	*out = NULL;
-	return err_hint(err, "is another disk mounted there? The id is told "
-	    "by --repository-id or the key id");
+	return repo_open_configured(out, &cfg->repo, err);
 }
 
 int

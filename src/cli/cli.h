@@ -50,8 +50,8 @@ int cli_main(int argc, char **argv);
 int cli_exit_code(unsigned command, const struct err *err, bool standby);
 
 /*
- * Open the configured repository and check its id against the expected one
- * (ERR_CONFIG: another repository is mounted there).
+ * Open the repository in use, the first of several, and check its id against
+ * the expected one (ERR_CONFIG: another repository is mounted there).
  */
 int cli_open_repo(struct repo **out, const struct config *cfg,
     struct err *err) ERR_USE;

@@ -12,7 +12,7 @@ cmd_archive_get(const struct config *cfg, struct err *err)
 {
 	struct repo *repo = NULL;
 	struct wal_get_params params = {
-		.repository_id = cfg->repository_id,
+		.repository_id = cfg->repo.id,
 		.cluster = cfg->cluster,
 		.pgdata = wal_cluster_directory(cli_server_directory(cfg),
 		    cfg->arguments[1]),

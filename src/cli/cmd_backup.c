@@ -123,7 +123,7 @@ cmd_backup(const struct config *cfg, struct err *err)
 	if (ret == 0 && cfg->dry_run) {
 		(void)printf("would copy %s of cluster %s into %s\n",
 		    text_human_size(commit.original_bytes, size),
-		    cfg->cluster, cfg->repository_url);
+		    cfg->cluster, cfg->repo.url);
 	} else if (ret == 0) {
 		print_summary(&commit,
 		    (double)(time_monotonic() - begun) / 1e6);

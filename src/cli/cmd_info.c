@@ -43,10 +43,10 @@ cmd_info(const struct config *cfg, struct err *err)
 	if (info_collect(&info, repo, cfg->cluster_given ? cfg->cluster :
 	    NULL, err) != 0)
 		goto out;
-	info.url = cfg->repository_url;
+	info.url = cfg->repo.url;
 	if (info.n == 0 && cfg->cluster_given) {
 		(void)err_set(err, ERR_NOT_FOUND, "nothing of cluster %s is "
-		    "in %s", cfg->cluster, cfg->repository_url);
+		    "in %s", cfg->cluster, cfg->repo.url);
 		(void)err_hint(err, "dapk-backup info without --cluster "
 		    "shows what is there");
 		goto out;

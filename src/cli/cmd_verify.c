@@ -69,9 +69,14 @@ static int
 open_source(const struct config *cfg, const struct repo *repo,
     struct repo **out, struct err *err)
 {
+	struct storage_settings set;
+
 	if (cfg->verify_repair_from == NULL)
 		return 0;
-	if (repo_open(out, cfg->verify_repair_from, err) != 0)
+	/* With the keys of the one in use: a copy is beside it. */
+	repo_settings(&cfg->repo, &set);
+	set.url = cfg->verify_repair_from;
+	if (repo_open(out, &set, err) != 0)
 		return err_wrap(err, "--repair-from");
 	if (memcmp((*out)->id, repo->id, sizeof(repo->id)) == 0 &&
 	    (*out)->fingerprint_seed == repo->fingerprint_seed)
@@ -139,7 +144,7 @@ cmd_verify(const struct config *cfg, struct err *err)
 	progress_end(&d.bar);
 	if (ret == 0 && result.n == 0 && cfg->cluster_given) {
 		ret = err_set(err, ERR_NOT_FOUND, "nothing of cluster %s is "
-		    "in %s", cfg->cluster, cfg->repository_url);
+		    "in %s", cfg->cluster, cfg->repo.url);
 		(void)err_hint(err, "dapk-backup info without --cluster shows "
 		    "what is there");
 	}

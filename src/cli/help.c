@@ -94,6 +94,28 @@ static const char get_codes[] =
     "  126  any error: recovery stops instead of going on without the file\n"
     "  2 to 70  an error on a standby (standby.signal), which tries again\n";
 
+/* How a storage is reached: seldom typed, so their names are enough. */
+static void
+print_storage_options(FILE *out)
+{
+	const struct option *o;
+	char *text = xstrdup(""), *more;
+
+	(void)fprintf(out, "\nHow S3 and SFTP are reached (keys of "
+	    "[repository NAME], see man 5\ndapk-backup.conf; as options for "
+	    "--repository-url):\n");
+	for (o = option_table; o->name != NULL; o++) {
+		if (!option_is_storage(o) || o->commands == 0)
+			continue;
+		more = xasprintf("%s%s--%s", text, text[0] == '\0' ? "" :
+		    " ", o->name);
+		free(text);
+		text = more;
+	}
+	print_wrapped(out, text, 2);
+	free(text);
+}
+
 static void
 print_command(const struct command *c, FILE *out)
 {
@@ -109,9 +131,10 @@ print_command(const struct command *c, FILE *out)
 	(void)fprintf(out, "\nOptions (those with a name in brackets may be "
 	    "set by that environment\nvariable):\n");
 	for (o = option_table; o->name != NULL; o++) {
-		if ((o->commands & c->bit) != 0)
+		if ((o->commands & c->bit) != 0 && !option_is_storage(o))
 			print_option(out, o);
 	}
+	print_storage_options(out);
 	(void)fprintf(out, "\n%s", c->bit == COMMAND_ARCHIVE_PUSH ?
 	    push_codes : c->bit == COMMAND_ARCHIVE_GET ? get_codes :
 	    exit_codes);
@@ -146,7 +169,7 @@ help_print(const struct command *command, FILE *out)
 	    "  dapk-backup info\n");
 	(void)fprintf(out, "\nOptions of all commands:\n");
 	for (o = option_table; o->name != NULL; o++) {
-		if (o->commands == COMMAND_ANY)
+		if (o->commands == COMMAND_ANY && !option_is_storage(o))
 			print_option(out, o);
 	}
 	(void)fprintf(out, "\nConfiguration: --config, DAPK_BACKUP_CONFIG or "

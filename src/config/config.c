@@ -33,6 +33,7 @@ is_text(const struct option *opt)
 	case OPTION_URL:
 	case OPTION_ID:
 	case OPTION_CONNINFO:
+	case OPTION_SECRET:
 	case OPTION_TIMELINE:
 		return true;
 	case OPTION_META:
@@ -67,11 +68,59 @@ config_init(struct config *cfg)
 	}
 }
 
+/* The repository's part of cfg->repo: what rows of the table put there. */
+static bool
+of_repository(const struct option *opt)
+{
+	return opt->offset >= offsetof(struct config, repo) &&
+	    opt->offset < offsetof(struct config, repo) +
+	    sizeof(struct config_repository);
+}
+
+/* Free cfg->repo's texts and give it the defaults. */
+static void
+reset_repository(struct config *cfg, bool defaults)
+{
+	const struct option *o;
+	struct err err = ERR_INIT;
+	char **text;
+
+	for (o = option_table; o->name != NULL; o++) {
+		if (!of_repository(o) || !is_text(o))
+			continue;
+		text = (char **)((char *)cfg + o->offset);
+		if (o->type == OPTION_SECRET && *text != NULL)
+			explicit_bzero(*text, strlen(*text));
+		free(*text);
+	}
+	memset(&cfg->repo, 0, sizeof(cfg->repo));
+	for (o = option_table; defaults && o->name != NULL; o++) {
+		if (of_repository(o) && o->default_value != NULL &&
+		    option_set(cfg, o, o->default_value, false, &err) != 0)
+			abort(); /* a row of our own table is wrong */
+	}
+}
+
+const struct config_repository *
+config_repository(const struct config *cfg, unsigned i)
+{
+	if (i == 0)
+		return &cfg->repo;
+	return i <= cfg->n_others ? &cfg->others[i - 1] : NULL;
+}
+
 void
 config_free(struct config *cfg)
 {
 	const struct option *o;
 	unsigned i;
+
+	reset_repository(cfg, false);
+	for (i = 0; i < cfg->n_others; i++) {
+		cfg->repo = cfg->others[i];
+		reset_repository(cfg, false);
+	}
+	free(cfg->others);
 
 	for (o = option_table; o->name != NULL; o++) {
 		if (is_text(o)) {
@@ -133,6 +182,8 @@ set_from(struct config *cfg, const struct option *opt, const char *value,
 	buf_init(&shown, 1 << 16);
 	if (opt->type == OPTION_CONNINFO)
 		config_mask_conninfo(value, &shown);
+	else if (opt->type == OPTION_URL && strchr(value, '@') != NULL)
+		buf_add_str(&shown, "..."); /* there may be a password */
 	else
 		buf_add_str(&shown, value);
 	(void)err_wrap(err, "%s%s=%.200s", place[0] == '-' ? "--" : "",
@@ -279,58 +330,85 @@ apply_section(const struct config_file *f,
 	return 0;
 }
 
-/* The names of `repositories`: exactly one in this version. */
+/* Fill cfg->repo from the section that `name` has in the file. */
 static int
-listed_repository(const struct config_file *f, const struct config_entry *e,
+use_repository(const struct config_file *f, const char *name,
     struct config *cfg, struct err *err)
 {
-	char *name = xstrdup(e->value);
-	size_t len;
-	int ret;
-
-	for (len = strlen(name); len > 0 &&
-	    strchr(", \t", name[len - 1]) != NULL; len--)
-		name[len - 1] = '\0';
-	if (strpbrk(name, ", \t") != NULL) {
-		(void)err_set(err, ERR_CONFIG, "%s:%u: repositories = %.200s: "
-		    "several repositories are not supported yet", f->path,
-		    e->line, e->value);
-		free(name);
-		return err_hint(err, "name the one to use");
-	}
-	ret = option_set(cfg, e->option, name, true, err);
-	free(name);
-	if (ret != 0)
-		return err_wrap(err, "%s:%u: repositories", f->path, e->line);
-	if (config_file_section(f, SECTION_REPOSITORY, cfg->repository) ==
-	    NULL) {
-		(void)no_section(f, SECTION_REPOSITORY, cfg->repository, err);
-		return err_wrap(err, "line %u, repositories = %s", e->line,
-		    cfg->repository);
-	}
-	return 0;
-}
-
-/* Take url and id of the section that cfg->repository names. */
-static int
-use_repository(const struct config_file *f, struct config *cfg,
-    struct err *err)
-{
 	const struct config_section *section = config_file_section(f,
-	    SECTION_REPOSITORY, cfg->repository);
+	    SECTION_REPOSITORY, name);
 
 	if (section == NULL && cfg->config_file == NULL)
 		return err_set(err, ERR_CONFIG, "repository %s: there is no "
 		    "configuration file that describes it; a path or URL is "
-		    "given with --repository-url", cfg->repository);
+		    "given with --repository-url", name);
 	if (section == NULL)
-		return no_section(f, SECTION_REPOSITORY, cfg->repository,
-		    err);
+		return no_section(f, SECTION_REPOSITORY, name, err);
 	if (config_file_entry(f, section, "repository-url") == NULL)
 		return err_set(err, ERR_CONFIG,
 		    "%s:%u: [repository %s] has no url", f->path,
 		    section->line, section->name);
+	reset_repository(cfg, true);
+	cfg->repo.name = xstrdup(name);
 	return apply_section(f, section, cfg, err);
+}
+
+/* One name of `repositories`: the first, or one more of the others. */
+static int
+listed_repository(const struct config_file *f, const struct config_entry *e,
+    const char *name, bool first, struct config *cfg, struct err *err)
+{
+	struct config_repository mine = cfg->repo;
+	struct config_repository *others;
+	unsigned i;
+	int ret;
+
+	for (i = 0; !first && config_repository(cfg, i) != NULL; i++) {
+		if (strcmp(config_repository(cfg, i)->name, name) == 0)
+			return err_set(err, ERR_CONFIG, "%s:%u: repositories "
+			    "names %s twice", f->path, e->line, name);
+	}
+	if (first) {
+		if (option_set(cfg, e->option, name, true, err) != 0)
+			return err_wrap(err, "%s:%u: repositories", f->path,
+			    e->line);
+	} else
+		memset(&cfg->repo, 0, sizeof(cfg->repo));
+	ret = use_repository(f, name, cfg, err);
+	if (ret != 0 && config_file_section(f, SECTION_REPOSITORY, name) ==
+	    NULL)
+		(void)err_wrap(err, "line %u, repositories = %s", e->line,
+		    e->value);
+	if (first)
+		return ret;
+	others = xreallocarray(cfg->others, cfg->n_others + 1,
+	    sizeof(*others));
+	others[cfg->n_others] = cfg->repo;
+	cfg->others = others;
+	cfg->n_others++;
+	cfg->repo = mine;
+	return ret;
+}
+
+/* The names of `repositories`, in the order of their nearness. */
+static int
+listed_repositories(const struct config_file *f, const struct config_entry *e,
+    struct config *cfg, struct err *err)
+{
+	char *names = xstrdup(e->value), *save = NULL, *name;
+	bool first = true;
+	int ret = 0;
+
+	for (name = strtok_r(names, ", \t", &save); name != NULL && ret == 0;
+	    name = strtok_r(NULL, ", \t", &save)) {
+		ret = listed_repository(f, e, name, first, cfg, err);
+		first = false;
+	}
+	free(names);
+	if (first)
+		return err_set(err, ERR_CONFIG, "%s:%u: repositories names "
+		    "none", f->path, e->line);
+	return ret;
 }
 
 /* From the file alone: what the cluster lists, else the only one there is. */
@@ -344,25 +422,55 @@ repository_of_file(const struct config_file *f, struct config *cfg,
 	    config_file_entry(f, cluster, "repository");
 	size_t n = config_file_count(f, SECTION_REPOSITORY), i;
 
-	if (e != NULL) {
-		if (listed_repository(f, e, cfg, err) != 0)
-			return -1;
-		return use_repository(f, cfg, err);
-	}
+	if (e != NULL)
+		return listed_repositories(f, e, cfg, err);
 	if (n == 0)
 		return 0; /* the default URL */
 	if (n > 1) {
 		(void)err_set(err, ERR_CONFIG, "%s describes several "
 		    "repositories and [cluster %s] names none", f->path,
 		    cfg->cluster);
-		return err_hint(err, "add \"repositories = NAME\" below "
-		    "[cluster %s], or --repository NAME", cfg->cluster);
+		return err_hint(err, "add \"repositories = NAME, NAME\" below "
+		    "[cluster %s], the nearest first, or --repository NAME",
+		    cfg->cluster);
 	}
 	for (i = 0; i < f->n_sections; i++) {
 		if (f->sections[i].kind == SECTION_REPOSITORY)
-			cfg->repository = xstrdup(f->sections[i].name);
+			return use_repository(f, f->sections[i].name, cfg,
+			    err);
 	}
-	return use_repository(f, cfg, err);
+	return 0;
+}
+
+/* The one that is named counts alone. */
+static int
+named_repository(const struct config_file *f, struct config *cfg,
+    struct err *err)
+{
+	char *name = xstrdup(cfg->repo.name);
+	int ret = use_repository(f, name, cfg, err);
+
+	free(name);
+	return ret;
+}
+
+/* init makes all of a cluster's repositories, as copies of the first. */
+static int
+check_init(const struct config_sources *sources, const struct config_file *f,
+    const struct config *cfg, struct err *err)
+{
+	const struct config_section *cluster = config_file_section(f,
+	    SECTION_CLUSTER, cfg->cluster);
+	const struct config_entry *e = cluster == NULL ? NULL :
+	    config_file_entry(f, cluster, "repository");
+
+	if (sources->command != COMMAND_INIT || e == NULL ||
+	    strpbrk(e->value, ", \t") == NULL)
+		return 0;
+	(void)err_set(err, ERR_USAGE, "--repository: init makes all "
+	    "repositories of a cluster, the others as copies of the first, "
+	    "and leaves those that are there");
+	return err_hint(err, "leave --repository out");
 }
 
 static int
@@ -380,9 +488,10 @@ choose_repository(const struct config_sources *sources,
 	if (url != NULL)
 		return set_given(cfg, url_row, url, err);
 	if (name != NULL) {
-		if (set_given(cfg, name_row, name, err) != 0)
+		if (check_init(sources, f, cfg, err) != 0 ||
+		    set_given(cfg, name_row, name, err) != 0)
 			return -1;
-		return use_repository(f, cfg, err);
+		return named_repository(f, cfg, err);
 	}
 	name = env_value(name_row);
 	url = env_value(url_row);
@@ -396,7 +505,7 @@ choose_repository(const struct config_sources *sources,
 		if (set_from(cfg, name_row, name, name_row->env, ERR_CONFIG,
 		    err) != 0)
 			return -1;
-		return use_repository(f, cfg, err);
+		return named_repository(f, cfg, err);
 	}
 	return repository_of_file(f, cfg, err);
 }
@@ -411,6 +520,19 @@ chosen_apart(const struct option *opt)
 	    strcmp(opt->name, "repository-url") == 0;
 }
 
+/* What is said of "the" repository must have one that is meant. */
+static int
+check_one_repository(const struct config *cfg, const struct option *opt,
+    const char *name, enum err_code code, struct err *err)
+{
+	if (!of_repository(opt) || cfg->n_others == 0)
+		return 0;
+	(void)err_set(err, code, "%s: the cluster has several repositories, "
+	    "and none is named", name);
+	return err_hint(err, "add --repository NAME, or put it into the "
+	    "file, below [repository NAME]");
+}
+
 static int
 apply_environment(struct config *cfg, struct err *err)
 {
@@ -419,8 +541,10 @@ apply_environment(struct config *cfg, struct err *err)
 
 	for (o = option_table; o->name != NULL; o++) {
 		value = env_value(o);
-		if (value != NULL && !chosen_apart(o) &&
-		    set_from(cfg, o, value, o->env, ERR_CONFIG, err) != 0)
+		if (value == NULL || chosen_apart(o))
+			continue;
+		if (check_one_repository(cfg, o, o->env, ERR_CONFIG, err) !=
+		    0 || set_from(cfg, o, value, o->env, ERR_CONFIG, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -435,8 +559,10 @@ apply_given(const struct config_sources *sources, struct config *cfg,
 	for (i = 0; i < sources->n_given; i++) {
 		const struct config_given *g = &sources->given[i];
 
-		if (!chosen_apart(g->option) &&
-		    g->option->type != OPTION_META &&
+		if (chosen_apart(g->option) || g->option->type == OPTION_META)
+			continue;
+		if (check_one_repository(cfg, g->option, g->option->name,
+		    ERR_USAGE, err) != 0 ||
 		    set_given(cfg, g->option, g->value, err) != 0)
 			return -1;
 	}
@@ -453,8 +579,9 @@ check_file_mode(const struct config_file *f, struct err *err)
 	mode_t too_much;
 
 	for (i = 0; i < f->n_entries; i++) {
-		if (f->entries[i].option->type != OPTION_CONNINFO ||
-		    !config_conninfo_has_secret(f->entries[i].value))
+		if (strcmp(f->entries[i].option->name, "secret-access-key") !=
+		    0 && (f->entries[i].option->type != OPTION_CONNINFO ||
+		    !config_conninfo_has_secret(f->entries[i].value)))
 			continue;
 		if (stat(f->path, &st) != 0)
 			continue; /* it was read a moment ago */
@@ -462,7 +589,7 @@ check_file_mode(const struct config_file *f, struct err *err)
 		too_much = st.st_uid == 0 ? 0037 : 0077;
 		if ((st.st_mode & too_much) == 0)
 			continue;
-		(void)err_set(err, ERR_CONFIG, "%s:%u: there is a password, "
+		(void)err_set(err, ERR_CONFIG, "%s:%u: there is a secret, "
 		    "and the file's mode is %04o: others can read it",
 		    f->path, f->entries[i].line,
 		    (unsigned)(st.st_mode & 07777));

@@ -49,6 +49,27 @@ struct config_mapping { /* --tablespace-map OLD=NEW */
 	char *to;
 };
 
+enum config_path_style { PATH_STYLE_AUTO, PATH_STYLE_YES, PATH_STYLE_NO };
+enum config_host_key { HOST_KEY_STRICT, HOST_KEY_ACCEPT_NEW };
+enum config_push_success { PUSH_FIRST, PUSH_ANY, PUSH_ALL };
+
+/* One place where a repository lies: [repository NAME] of the file. */
+struct config_repository {
+	char *name; /* NULL: only a URL was given */
+	char *url;
+	char *id; /* expected id (restore writes it), or NULL */
+	uint64_t timeout_ms;
+	char *ca_file;
+	char *endpoint, *region; /* S3 */
+	enum config_path_style path_style;
+	char *credentials, *access_key_id, *secret_access_key;
+	char *server_side_encryption, *kms_key_id, *storage_class;
+	unsigned object_lock_days;
+	char *key_file, *key_passphrase_file, *password_file; /* SFTP */
+	char *known_hosts;
+	enum config_host_key host_key;
+};
+
 struct config_passed { /* an option that is handed on to pg_dump */
 	const char *name; /* "schema", of the option table */
 	char *value;	  /* NULL: it takes none */
@@ -63,9 +84,9 @@ struct config {
 	bool pgdata_given; /* on the command line */
 	char *conninfo;	   /* NULL: libpq's environment */
 	char *host, *username; /* already part of conninfo after loading */
-	char *repository;  /* name of the one in use, NULL: only a URL */
-	char *repository_url;
-	char *repository_id; /* expected id (restore writes it), or NULL */
+	struct config_repository repo; /* in use: the first, or the one named */
+	struct config_repository *others; /* the cluster's others, in order */
+	unsigned n_others;
 	char *state_directory;
 	char *pg_bin_dir; /* of pg_dump and friends; NULL: look for them */
 
@@ -83,6 +104,8 @@ struct config {
 	enum config_method method;
 	uint64_t lease_ms; /* without renewal a lease ends after this */
 	uint64_t archive_timeout_ms; /* how long to wait for WAL to arrive */
+	enum config_push_success push_success; /* when archive-push is done */
+	uint64_t push_ahead; /* archive-push: bytes of WAL at once, 0: none */
 	bool wal_header_check; /* archive-push: page header against the name */
 	uint64_t prefetch;     /* archive-get: bytes ahead, 0: none */
 
@@ -164,6 +187,10 @@ void config_free(struct config *cfg); /* also of a zeroed one */
  */
 int config_load(struct config *cfg, const struct config_sources *sources,
     struct err *err) ERR_USE;
+
+/* The i-th repository, 0 is cfg->repo; NULL beyond the last. */
+const struct config_repository *config_repository(const struct config *cfg,
+    unsigned i);
 
 /* Warn of DAPK_BACKUP_* variables that mean nothing. */
 void config_warn_environment(void);

@@ -28,6 +28,16 @@
 	{ .name = (long_name), .short_name = (letter),                      \
 	    .type = OPTION_PASS_FLAG, .commands = COMMAND_DUMP,             \
 	    .help = (text) }
+/* How a storage is reached: keys of [repository], all of one kind. */
+#define STORAGE_ROW(option_type, long_name, variable, placeholder, at, text) \
+	{ .name = (long_name), .type = (option_type),                        \
+	    .section = SECTION_REPOSITORY, .commands = COMMAND_ANY,          \
+	    .env = "DAPK_BACKUP_" variable, .value = (placeholder),          \
+	    AT(repo.at), .help = (text) }
+#define STORAGE_TEXT(long_name, variable, placeholder, at, text) \
+	STORAGE_ROW(OPTION_TEXT, long_name, variable, placeholder, at, text)
+#define STORAGE_PATH(long_name, variable, placeholder, at, text) \
+	STORAGE_ROW(OPTION_PATH, long_name, variable, placeholder, at, text)
 #define MINUTE_MS UINT64_C(60000)
 #define DAY_MS (24 * 60 * MINUTE_MS)
 
@@ -38,6 +48,10 @@ static const char *const from_choices[] = { "any", "primary", "standby",
 static const char *const progress_choices[] = { "auto", "always", "never",
 	NULL };
 static const char *const format_choices[] = { "text", "json", NULL };
+static const char *const auto_choices[] = { "auto", "yes", "no", NULL };
+static const char *const host_key_choices[] = { "strict", "accept-new",
+	NULL };
+static const char *const success_choices[] = { "first", "any", "all", NULL };
 static const char *const action_choices[] = { "promote", "pause", "shutdown",
 	NULL };
 static const char *const export_choices[] = { "auto", "tar", "custom",
@@ -51,8 +65,7 @@ const struct option option_table[] = {
 	    .help = "read this configuration file; without it "
 		    CONFIG_FILE_DEFAULT ", if it exists" },
 	{ .name = "cluster", .type = OPTION_NAME,
-	    .commands = COMMAND_ANY & ~(unsigned)COMMAND_INIT,
-	    .env = "DAPK_BACKUP_CLUSTER", .value = "NAME", AT(cluster),
+	    .commands = COMMAND_ANY, .env = "DAPK_BACKUP_CLUSTER", .value = "NAME", AT(cluster),
 	    .default_value = "main",
 	    .help = "the database cluster, as the repository names it; "
 		    "info shows all of them without this" },
@@ -84,28 +97,100 @@ const struct option option_table[] = {
 	{ .name = "repository", .key = "repositories", .type = OPTION_NAME,
 	    .section = SECTION_CLUSTER, .commands = COMMAND_ANY,
 	    .env = "DAPK_BACKUP_REPOSITORY_NAME", .value = "NAME",
-	    AT(repository),
-	    .help = "use the repository that the file calls so" },
+	    AT(repo.name),
+	    .help = "use the repository that the file calls so, and no "
+		    "other" },
 	{ .name = "repository-url", .key = "url", .type = OPTION_URL,
 	    .section = SECTION_REPOSITORY, .commands = COMMAND_ANY,
 	    .env = "DAPK_BACKUP_REPOSITORY", .value = "URL",
-	    AT(repository_url), .default_value = CONFIG_REPOSITORY_DEFAULT,
+	    AT(repo.url), .default_value = CONFIG_REPOSITORY_DEFAULT,
 	    .help = "where the repository is: file:///path or an absolute "
-		    "path" },
+		    "path, s3://bucket/prefix, or "
+		    "sftp://user@host:port/path" },
 	{ .name = "repository-id", .key = "id", .type = OPTION_ID,
 	    .section = SECTION_REPOSITORY,
 	    .commands = COMMAND_ANY & ~(unsigned)COMMAND_INIT,
 	    .env = "DAPK_BACKUP_REPOSITORY_ID", .value = "ID",
-	    AT(repository_id),
+	    AT(repo.id),
 	    .help = "refuse a repository that has another id; "
 		    "restore writes this into restore_command" },
+	{ .name = "storage-timeout", .key = "timeout",
+	    .type = OPTION_DURATION, .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_ANY, .env = "DAPK_BACKUP_STORAGE_TIMEOUT",
+	    .value = "TIME", .default_value = "2min", .min = 1000,
+	    .max = DAY_MS, AT(repo.timeout_ms),
+	    .help = "try again for this long what a network or a busy server "
+		    "makes fail" },
+	STORAGE_PATH("ca-file", "CA_FILE", "FILE", ca_file,
+	    "certificates of the authorities that the server's must be "
+	    "signed by, in PEM; without this the system's"),
+	STORAGE_TEXT("endpoint", "ENDPOINT", "URL", endpoint,
+	    "S3: the server, as https://host:port; without this Amazon's of "
+	    "the region"),
+	STORAGE_TEXT("region", "REGION", "NAME", region,
+	    "S3: the bucket's region; without this AWS_REGION, the region of "
+	    "the profile, or us-east-1"),
+	{ .name = "path-style", .type = OPTION_CHOICE,
+	    .section = SECTION_REPOSITORY, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_PATH_STYLE", .value = "WHEN",
+	    .default_value = "auto", .choices = auto_choices,
+	    AT(repo.path_style),
+	    .help = "S3: the bucket's name stands in the path (yes) or "
+		    "before the host (no); auto: in the path where an "
+		    "endpoint is given or the name has a dot" },
+	STORAGE_TEXT("credentials", "CREDENTIALS", "SOURCE", credentials,
+	    "S3: where the keys come from: auto, env, file:PATH, "
+	    "profile:NAME, imds, web-identity or container; without this "
+	    "access-key-id of the file, else auto: the first of these that "
+	    "is there"),
+	{ .name = "access-key-id", .type = OPTION_SECRET,
+	    .section = SECTION_REPOSITORY, AT(repo.access_key_id),
+	    .value = "KEY", .help = "S3: the key's id" },
+	{ .name = "secret-access-key", .type = OPTION_SECRET,
+	    .section = SECTION_REPOSITORY, AT(repo.secret_access_key),
+	    .value = "SECRET", .help = "S3: the key's secret half" },
+	STORAGE_TEXT("server-side-encryption", "SERVER_SIDE_ENCRYPTION",
+	    "METHOD", server_side_encryption,
+	    "S3: AES256 or aws:kms: the server encrypts what it keeps; "
+	    "without this as the bucket has it"),
+	STORAGE_TEXT("kms-key-id", "KMS_KEY_ID", "ID", kms_key_id,
+	    "S3: the key for aws:kms; without this the server's own"),
+	STORAGE_TEXT("storage-class", "STORAGE_CLASS", "NAME", storage_class,
+	    "S3: the class of what is stored, as STANDARD_IA; one that must "
+	    "be thawed before it can be read does not fit"),
+	{ .name = "object-lock-days", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_OBJECT_LOCK_DAYS", .value = "DAYS",
+	    .default_value = "0", .max = 3650, AT(repo.object_lock_days),
+	    .help = "S3: nobody can remove or replace an object for this "
+		    "long (the bucket must have object lock); 0: off" },
+	STORAGE_PATH("key-file", "KEY_FILE", "FILE", key_file,
+	    "SFTP: the private key; without this the agent's keys, then "
+	    "those in ~/.ssh"),
+	STORAGE_PATH("key-passphrase-file", "KEY_PASSPHRASE_FILE", "FILE",
+	    key_passphrase_file,
+	    "SFTP: a file of mode 0600 with the key's passphrase"),
+	STORAGE_PATH("password-file", "PASSWORD_FILE", "FILE", password_file,
+	    "SFTP: a file of mode 0600 with the password"),
+	STORAGE_PATH("known-hosts", "KNOWN_HOSTS", "FILE", known_hosts,
+	    "SFTP: the file with the host keys that are trusted; without "
+	    "this ~/.ssh/known_hosts, then /etc/ssh/ssh_known_hosts"),
+	{ .name = "host-key", .type = OPTION_CHOICE,
+	    .section = SECTION_REPOSITORY, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_HOST_KEY", .value = "RULE",
+	    .default_value = "strict", .choices = host_key_choices,
+	    AT(repo.host_key),
+	    .help = "SFTP: strict: a host that known-hosts lacks is refused; "
+		    "accept-new: its key is added there when it is seen "
+		    "first. Another key than the known one is always "
+		    "refused" },
 	{ .name = "state-directory", .type = OPTION_PATH,
-	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_GET |
-		COMMAND_RESTORE,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,
 	    .env = "DAPK_BACKUP_STATE_DIRECTORY", .value = "DIR",
 	    AT(state_directory), .default_value = CONFIG_STATE_DEFAULT,
-	    .help = "keep WAL that was fetched ahead here; "
-		    "may be lost at any time" },
+	    .help = "keep here what makes the next call faster: WAL fetched "
+		    "ahead, what was pushed ahead, what other repositories "
+		    "still lack; losing it costs time, never data" },
 	{ .name = "pg-bin-dir", .type = OPTION_PATH,
 	    .section = SECTION_GLOBAL,
 	    .commands = COMMAND_CHECK | COMMAND_EXPORT | COMMAND_DUMP |
@@ -205,6 +290,22 @@ const struct option option_table[] = {
 	    AT(lease_ms),
 	    .help = "a process that was killed, or whose host died, keeps "
 		    "others from this cluster's backups for this long" },
+	{ .name = "push-success", .type = OPTION_CHOICE,
+	    .section = SECTION_CLUSTER, .commands = COMMAND_ARCHIVE_PUSH,
+	    .env = "DAPK_BACKUP_PUSH_SUCCESS", .value = "RULE",
+	    .default_value = "first", .choices = success_choices,
+	    AT(push_success),
+	    .help = "with several repositories: archive-push is done when the "
+		    "first has the segment, or any of them, or all; the "
+		    "others follow in the background" },
+	{ .name = "push-ahead", .type = OPTION_SIZE,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH,
+	    .env = "DAPK_BACKUP_PUSH_AHEAD", .value = "SIZE",
+	    .default_value = "256MB", .max = (uint64_t)64 << 30,
+	    AT(push_ahead),
+	    .help = "into S3 or SFTP: store up to this much of the WAL that "
+		    "waits to be archived at once, in parallel; 0: one "
+		    "segment at a time" },
 	{ .name = "wal-header-check", .type = OPTION_BOOL,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH,
 	    .env = "DAPK_BACKUP_WAL_HEADER_CHECK", .default_value = "yes",
@@ -568,6 +669,14 @@ const struct option option_table[] = {
 	    .commands = COMMAND_ANY, .help = "show the version" },
 	{ .name = NULL },
 };
+
+bool
+option_is_storage(const struct option *opt)
+{
+	return opt->section == SECTION_REPOSITORY &&
+	    strcmp(opt->name, "repository-url") != 0 &&
+	    strcmp(opt->name, "repository-id") != 0;
+}
 
 const char *
 option_key(const struct option *opt)

@@ -28,7 +28,9 @@ enum option_command {
 	COMMAND_VERIFY = 1 << 9,
 	COMMAND_DUMP = 1 << 10,
 	COMMAND_LOAD = 1 << 11,
-	COMMAND_ANY = (1 << 12) - 1
+	COMMAND_COPY = 1 << 12,
+	COMMAND_STATUS = 1 << 13,
+	COMMAND_ANY = (1 << 14) - 1
 };
 
 enum option_type {
@@ -37,7 +39,8 @@ enum option_type {
 	OPTION_TEXT,	  /* char *, not empty */
 	OPTION_PATH,	  /* char *, made absolute */
 	OPTION_NAME,	  /* char *, name of a cluster or repository */
-	OPTION_URL,	  /* char *, "file:///path" */
+	OPTION_URL,	  /* char *, "file:///path", "s3://bucket/prefix" */
+	OPTION_SECRET,	  /* char *, never shown; only of a private file */
 	OPTION_ID,	  /* char *, 32 hexadecimal digits */
 	OPTION_CONNINFO,  /* char *, may hold a secret */
 	OPTION_TIMELINE,  /* char *, "latest", "current" or a number */
@@ -93,6 +96,12 @@ const struct option *option_find_env(const char *name);
 /* By key and section; any_section (may be NULL) tells where else it stands. */
 const struct option *option_find_key(const char *key,
     enum option_section section, enum option_section *elsewhere);
+
+/*
+ * Is it one of those that say how a storage is reached? --help names them in
+ * one line: they are keys of the file's [repository] sections above all.
+ */
+bool option_is_storage(const struct option *opt);
 
 /* Does the option take a value of its own argument ("--x VALUE")? */
 bool option_takes_value(const struct option *opt);

@@ -93,6 +93,30 @@ set_path(struct config *cfg, const struct option *opt, const char *value,
 	return 0;
 }
 
+/* s3:// and sftp://; the storage checks the rest. */
+static int
+set_remote_url(struct config *cfg, const struct option *opt,
+    const char *value, const char *place, struct err *err)
+{
+	size_t host = strcspn(place, "/"), len = strlen(value);
+	const char *at = memchr(place, '@', host);
+
+	if (host == 0)
+		return err_set(err, ERR_CONFIG, "must name a bucket, "
+		    "s3://bucket/prefix, or a host, sftp://user@host/path");
+	if (at != NULL && memchr(place, ':', (size_t)(at - place)) != NULL) {
+		/* The value is shown with every message. */
+		(void)err_set(err, ERR_CONFIG,
+		    "must not hold a password: URLs are shown in messages");
+		return err_hint(err, "put it into a file of mode 0600, "
+		    "password-file, or use a key");
+	}
+	while (len > 0 && value[len - 1] == '/')
+		len--;
+	store_text(cfg, opt, xstrndup(value, len));
+	return 0;
+}
+
 static int
 set_url(struct config *cfg, const struct option *opt, const char *value,
     bool from_file, struct err *err)
@@ -101,11 +125,14 @@ set_url(struct config *cfg, const struct option *opt, const char *value,
 	const char *path = value;
 	char *made;
 
+	if (strncmp(value, "s3://", 5) == 0 ||
+	    strncmp(value, "sftp://", 7) == 0)
+		return set_remote_url(cfg, opt, value, scheme_end + 3, err);
 	if (scheme_end != NULL) {
 		if (strncmp(value, "file://", 7) != 0)
 			return err_set(err, ERR_CONFIG, "storage %.*s is not "
-			    "supported by this version; must be file:///path "
-			    "or an absolute path",
+			    "known; must be file:///path or an absolute path, "
+			    "s3://bucket/prefix or sftp://user@host:port/path",
 			    (int)(scheme_end - value), value);
 		path = value + 7;
 		if (path[0] != '/')
@@ -347,6 +374,7 @@ option_set(struct config *cfg, const struct option *opt, const char *value,
 	case OPTION_BOOL:
 		return set_bool(cfg, opt, value, err);
 	case OPTION_TEXT:
+	case OPTION_SECRET:
 	case OPTION_CONNINFO:
 		store_text(cfg, opt, xstrdup(value));
 		return 0;
@@ -457,6 +485,7 @@ option_range(const struct option *opt, char out[OPTION_RANGE_MAX])
 		break;
 	case OPTION_META:
 	case OPTION_TEXT:
+	case OPTION_SECRET:
 	case OPTION_PATH:
 	case OPTION_NAME:
 	case OPTION_URL:

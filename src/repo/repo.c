@@ -181,7 +181,7 @@ decode_identity(struct repo *repo, const char *json, size_t len,
 {
 	struct json_reader r;
 	uint8_t seed[8];
-	const char *cipher;
+	const char *cipher, *place;
 	int ret = -1;
 
 	if (json_open(&r, json, len, err) != 0)
@@ -196,9 +196,14 @@ decode_identity(struct repo *repo, const char *json, size_t len,
 		goto out;
 	}
 	json_get_hex(&r, r.root, "fingerprint_seed", seed, sizeof(seed));
+	place = json_get_text_or_null(&r, r.root, "place");
+	(void)snprintf(repo->place_text, sizeof(repo->place_text), "%s",
+	    place);
 	if (json_check(&r, err) != 0)
 		goto out;
 	text_hex(repo->id, sizeof(repo->id), repo->id_text);
+	if (repo->place_text[0] == '\0') /* made before places were known */
+		memcpy(repo->place_text, repo->id_text, REPO_ID_TEXT);
 	/* Written as one number, so the first digits are the highest. */
 	repo->fingerprint_seed = __builtin_bswap64(get_le64(seed));
 	ret = 0;
@@ -276,13 +281,59 @@ repo_open_storage(struct repo **out, struct storage *st, struct err *err)
 }
 
 int
-repo_open(struct repo **out, const char *url, struct err *err)
+repo_open(struct repo **out, const struct storage_settings *set,
+    struct err *err)
 {
 	struct storage *st;
 
-	if (storage_open(&st, url, err) != 0)
+	if (storage_open(&st, set, err) != 0)
 		return -1;
 	return repo_open_storage(out, st, err);
+}
+
+void
+repo_settings(const struct config_repository *from,
+    struct storage_settings *to)
+{
+	*to = (struct storage_settings){
+		.url = from->url,
+		.timeout_ms = from->timeout_ms,
+		.endpoint = from->endpoint,
+		.region = from->region,
+		.path_style = (enum storage_path_style)from->path_style,
+		.credentials = from->credentials,
+		.access_key_id = from->access_key_id,
+		.secret_access_key = from->secret_access_key,
+		.ca_file = from->ca_file,
+		.server_side_encryption = from->server_side_encryption,
+		.kms_key_id = from->kms_key_id,
+		.storage_class = from->storage_class,
+		.object_lock_days = from->object_lock_days,
+		.key_file = from->key_file,
+		.key_passphrase_file = from->key_passphrase_file,
+		.password_file = from->password_file,
+		.known_hosts = from->known_hosts,
+		.host_key = (enum storage_host_key)from->host_key,
+	};
+}
+
+int
+repo_open_configured(struct repo **out, const struct config_repository *from,
+    struct err *err)
+{
+	struct storage_settings set;
+
+	repo_settings(from, &set);
+	if (repo_open(out, &set, err) != 0)
+		return -1;
+	if (from->id == NULL || strcmp(from->id, (*out)->id_text) == 0)
+		return 0;
+	(void)err_set(err, ERR_CONFIG, "%s is repository %s, and repository "
+	    "%s is expected", from->url, (*out)->id_text, from->id);
+	repo_close(*out);
+	*out = NULL;
+	return err_hint(err, "is another disk mounted there? The id is told "
+	    "by --repository-id or the key id");
 }
 
 int
@@ -327,21 +378,38 @@ note_top(void *arg, const struct storage_entry *entry, struct err *err)
 	return 0;
 }
 
-static int
-put_identity(struct repo *repo, struct err *err)
+/* The number whose first digits are the highest, as text. */
+static void
+seed_text(uint64_t seed, char out[17])
 {
-	char created[TIME_TEXT_MAX], id[REPO_ID_TEXT], seed[17], json[512];
-	uint8_t bytes[24];
+	uint8_t bytes[8];
+
+	put_le64(bytes, __builtin_bswap64(seed));
+	text_hex(bytes, sizeof(bytes), out);
+}
+
+static int
+put_identity(struct repo *repo, const struct repo *of, struct err *err)
+{
+	char created[TIME_TEXT_MAX], id[REPO_ID_TEXT], place[REPO_ID_TEXT];
+	char seed[17], json[512];
+	uint8_t bytes[40];
 	int n;
 
 	if (random_bytes(bytes, sizeof(bytes), err) != 0)
 		return -1;
 	text_hex(bytes, 16, id);
 	text_hex(bytes + 16, 8, seed);
+	text_hex(bytes + 24, 16, place);
+	if (of != NULL) {
+		memcpy(id, of->id_text, sizeof(id));
+		seed_text(of->fingerprint_seed, seed);
+	}
 	n = snprintf(json, sizeof(json),
-	    "{\n\"id\": \"%s\",\n\"created\": \"%s\",\n\"must_know\": [],\n"
+	    "{\n\"id\": \"%s\",\n\"place\": \"%s\",\n"
+	    "\"created\": \"%s\",\n\"must_know\": [],\n"
 	    "\"cipher\": \"none\",\n\"fingerprint_seed\": \"%s\"\n}",
-	    id, time_format(time_now(), created), seed);
+	    id, place, time_format(time_now(), created), seed);
 	return repo_put_text(repo, IDENTITY_KEY, IDENTITY_KIND, json,
 	    (size_t)n, err);
 }
@@ -357,7 +425,8 @@ or_exists(int rc, struct err *err)
 }
 
 static int
-init_place(struct repo *repo, bool *created, struct err *err)
+init_place(struct repo *repo, const struct repo *of, bool *created,
+    struct err *err)
 {
 	struct top top = { .identity = false };
 	struct storage *st = repo->st;
@@ -383,20 +452,34 @@ init_place(struct repo *repo, bool *created, struct err *err)
 		err), err) != 0)
 		return -1;
 	*created = true;
-	if (put_identity(repo, err) == 0)
+	if (put_identity(repo, of, err) == 0)
 		return 0;
 	*created = false;
 	return or_exists(-1, err);
 }
 
+/* One that was there already is another repository. */
+static int
+check_copy(const struct repo *repo, const struct repo *of, struct err *err)
+{
+	if (of == NULL || (memcmp(repo->id, of->id, sizeof(repo->id)) == 0 &&
+	    repo->fingerprint_seed == of->fingerprint_seed))
+		return 0;
+	err_set(err, ERR_REFUSED, "%s is repository %s already, and not a "
+	    "place for copies of %s, which is %s", storage_url(repo->st),
+	    repo->id_text, storage_url(of->st), of->id_text);
+	return err_hint(err, "name another, empty place: 'dapk-backup init' "
+	    "makes it one");
+}
+
 int
-repo_init_storage(struct repo **out, struct storage *st, bool *created,
-    struct err *err)
+repo_init_storage(struct repo **out, struct storage *st,
+    const struct repo *of, bool *created, struct err *err)
 {
 	struct repo *repo = repo_new(st);
 
-	if (init_place(repo, created, err) != 0 ||
-	    read_identity(repo, err) != 0) {
+	if (init_place(repo, of, created, err) != 0 ||
+	    read_identity(repo, err) != 0 || check_copy(repo, of, err) != 0) {
 		repo_close(repo);
 		return -1;
 	}
@@ -405,13 +488,14 @@ repo_init_storage(struct repo **out, struct storage *st, bool *created,
 }
 
 int
-repo_init(struct repo **out, const char *url, bool *created, struct err *err)
+repo_init(struct repo **out, const struct storage_settings *set,
+    const struct repo *of, bool *created, struct err *err)
 {
 	struct storage *st;
 
-	if (storage_open(&st, url, err) != 0)
+	if (storage_open(&st, set, err) != 0)
 		return -1;
-	return repo_init_storage(out, st, created, err);
+	return repo_init_storage(out, st, of, created, err);
 }
 
 /* Incarnations found so far; the cluster whose folder is being listed. */

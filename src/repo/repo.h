@@ -5,14 +5,20 @@
 /*
  * A repository: its identity, and the names of what is in it.
  *
- *	repo_open(&repo, "file:///var/lib/dapk-backup", err);
+ *	repo_open(&repo, &settings, err);	(struct storage_settings)
  *	repo_incarnation_prefix(...); repo_key_*(...);
  *	repo_close(repo);
  *
  * repo_open() reads the identity object and fails when the place is not a
  * repository (never creates one). A struct repo serves one thread;
  * repo_clone() gives another thread its own without reading again.
+ *
+ * A repository may lie in several places: one that was made as a copy of
+ * another has the same id, so that objects are copied as they lie, and a
+ * place id of its own. What is remembered of a place (what it lacks, what is
+ * stored there) goes by the place's id.
  */
+#include "config/config.h"
 #include "core/err.h"
 #include "pg/walname.h"
 #include "repo/format.h"
@@ -25,6 +31,7 @@ struct repo {
 	struct storage *st;
 	uint8_t id[16];
 	char id_text[REPO_ID_TEXT];
+	char place_text[REPO_ID_TEXT];
 	int64_t created;
 	uint64_t fingerprint_seed;
 };
@@ -39,20 +46,30 @@ struct incarnation {
 /*
  * Create the repository (place, README.recovery, identity object), or, when
  * it is one already, just open it: *created tells. A place with other files
- * in it is refused.
+ * in it is refused. With `of` it is a place for copies of that repository;
+ * ERR_REFUSED when it is there already as another repository.
  */
-int repo_init(struct repo **out, const char *url, bool *created,
-    struct err *err) ERR_USE;
+int repo_init(struct repo **out, const struct storage_settings *set,
+    const struct repo *of, bool *created, struct err *err) ERR_USE;
 
 /*
  * ERR_CONFIG with a hint ("dapk-backup init") when there is no repository
  * here; ERR_UNSUPPORTED for a newer version; ERR_DAMAGED.
  */
-int repo_open(struct repo **out, const char *url, struct err *err) ERR_USE;
+int repo_open(struct repo **out, const struct storage_settings *set,
+    struct err *err) ERR_USE;
+
+/* Of the configuration; texts are borrowed. */
+void repo_settings(const struct config_repository *from,
+    struct storage_settings *to);
+
+/* Open a configured one; ERR_CONFIG when its id is not the expected one. */
+int repo_open_configured(struct repo **out,
+    const struct config_repository *from, struct err *err) ERR_USE;
 
 /* The same on a storage, which is the repository's (closed) in any case. */
-int repo_init_storage(struct repo **out, struct storage *st, bool *created,
-    struct err *err) ERR_USE;
+int repo_init_storage(struct repo **out, struct storage *st,
+    const struct repo *of, bool *created, struct err *err) ERR_USE;
 int repo_open_storage(struct repo **out, struct storage *st,
     struct err *err) ERR_USE;
 int repo_clone(const struct repo *repo, struct repo **out,

@@ -15,7 +15,8 @@
 
 struct scheme {
 	const char *prefix;
-	int (*open)(struct storage **out, const char *url, struct err *err);
+	int (*open)(struct storage **out, const struct storage_settings *set,
+	    struct err *err);
 };
 
 static const struct scheme schemes[] = {
@@ -72,14 +73,16 @@ wrap(const struct storage *st, const char *key, struct err *err)
 }
 
 int
-storage_open(struct storage **out, const char *url, struct err *err)
+storage_open(struct storage **out, const struct storage_settings *set,
+    struct err *err)
 {
+	const char *url = set->url;
 	size_t i;
 
 	for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
 		if (strncmp(url, schemes[i].prefix,
 			strlen(schemes[i].prefix)) == 0)
-			return schemes[i].open(out, url, err);
+			return schemes[i].open(out, set, err);
 	err_set(err, ERR_CONFIG, "'%s' is not a repository's address", url);
 	return err_hint(err,
 	    "write it as file:///absolute/path, with three slashes");

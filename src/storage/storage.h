@@ -7,7 +7,8 @@
  * key ("clusters/main/15-7312/wal/...") and at most STORAGE_OBJECT_MAX bytes.
  * An object is bounded, so that any operation can be retried as a whole.
  *
- *	storage_open(&st, "file:///var/lib/dapk-backup", err);
+ *	struct storage_settings set = { .url = "file:///var/lib/dapk-backup" };
+ *	storage_open(&st, &set, err);
  *	storage_put(st, key, data, len, err);
  *	storage_get(st, key, 0, len, out, err);
  *	storage_close(st);
@@ -20,7 +21,13 @@
  * no part beginning with '.', at most STORAGE_KEY_MAX in all.
  *
  * Errors: ERR_NOT_FOUND (no such key; only when that is certain), ERR_EXISTS,
- * ERR_DAMAGED (shorter than asked for), ERR_STORAGE (all else, with a hint).
+ * ERR_DAMAGED (shorter than asked for), ERR_CONFIG (what the user has to put
+ * right: keys, bucket, host key), ERR_STORAGE (all else, with a hint).
+ *
+ * What a network or a busy server does to an operation (refused, reset, slow,
+ * 503) is met inside: the whole operation is done again, with growing pauses,
+ * until it succeeds or `timeout_ms` is over (storage/retry.h). What cannot
+ * get better by itself (keys, rights, names) fails at once.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,6 +41,46 @@
 
 struct storage;
 struct storage_put;
+
+enum storage_path_style { STORAGE_PATH_AUTO, STORAGE_PATH_YES, STORAGE_PATH_NO };
+enum storage_host_key { STORAGE_HOST_KEY_STRICT, STORAGE_HOST_KEY_ACCEPT_NEW };
+
+#define STORAGE_TIMEOUT_DEFAULT_MS 120000
+
+/*
+ * What opening a storage takes; all texts but url may be NULL and are copied.
+ * A field that the URL's scheme does not know is left out of account.
+ */
+struct storage_settings {
+	/*
+	 * file:///absolute/path
+	 * s3://bucket/prefix		prefix may be empty
+	 * sftp://user@host:port/path	user, port optional; ~ is the home:
+	 *				sftp://host/~/path
+	 */
+	const char *url;
+	uint64_t timeout_ms; /* retries end after this; 0: the default */
+
+	/* S3, and ca_file for every https */
+	const char *endpoint; /* "https://host:port"; NULL: Amazon's */
+	const char *region;   /* NULL: AWS_REGION, else us-east-1 */
+	enum storage_path_style path_style;
+	const char *credentials;   /* "auto", "env", "file:/path", ... */
+	const char *access_key_id; /* of the configuration file */
+	const char *secret_access_key;
+	const char *ca_file; /* NULL: the system's */
+	const char *server_side_encryption; /* "AES256", "aws:kms" */
+	const char *kms_key_id;
+	const char *storage_class;
+	unsigned object_lock_days; /* 0: objects are not locked */
+
+	/* SFTP */
+	const char *key_file;
+	const char *key_passphrase_file;
+	const char *password_file;
+	const char *known_hosts; /* NULL: ~/.ssh/known_hosts */
+	enum storage_host_key host_key;
+};
 
 /*
  * One entry of a listing: an object, or (with delimiter) a "directory", the
@@ -52,11 +99,12 @@ typedef int (*storage_list_fn)(void *arg, const struct storage_entry *entry,
     struct err *err);
 
 /*
- * url: file:///absolute/path. ERR_CONFIG when it makes no sense. Opening does
- * not prove that anything is there and never creates a repository's folder
- * (storage_create() does).
+ * ERR_CONFIG when the settings make no sense. Opening does not prove that
+ * anything is there, connects to nothing, and never creates a repository's
+ * folder (storage_create() does).
  */
-int storage_open(struct storage **out, const char *url, struct err *err) ERR_USE;
+int storage_open(struct storage **out, const struct storage_settings *set,
+    struct err *err) ERR_USE;
 int storage_clone(const struct storage *st, struct storage **out,
     struct err *err) ERR_USE;
 void storage_close(struct storage *st); /* NULL is fine */

@@ -56,8 +56,8 @@ struct storage_put {
 	bool failed; /* an append failed: finish may not succeed */
 };
 
-int storage_posix_open(struct storage **out, const char *url,
-    struct err *err) ERR_USE;
+int storage_posix_open(struct storage **out,
+    const struct storage_settings *set, struct err *err) ERR_USE;
 
 /* For tests: objects in memory; clones share them. */
 struct storage *storage_mem_new(void);

@@ -653,7 +653,9 @@ posix_clone(const struct storage *st, struct storage **out, struct err *err)
 {
 	const struct posix *from = (const struct posix *)st;
 
-	if (storage_posix_open(out, st->url, err) != 0)
+	struct storage_settings set = { .url = st->url };
+
+	if (storage_posix_open(out, &set, err) != 0)
 		return -1;
 	/* The clone must see the same directory, not one put in its place. */
 	if (from->root_fd >= 0) {
@@ -691,8 +693,10 @@ static const struct storage_ops posix_ops = {
 };
 
 int
-storage_posix_open(struct storage **out, const char *url, struct err *err)
+storage_posix_open(struct storage **out, const struct storage_settings *set,
+    struct err *err)
 {
+	const char *url = set->url;
 	const char *path = url + strlen("file://");
 	size_t len = strlen(path);
 	struct posix *p;

@@ -77,7 +77,7 @@ check_configuration(struct check *c)
 	tell(c, CHECK_OK, "configuration", NULL,
 	    "%s; cluster %s, repository %s, connection %s",
 	    c->cfg->config_file != NULL ? c->cfg->config_file : "no file",
-	    c->cfg->cluster, c->cfg->repository_url, shown.len > 0 ?
+	    c->cfg->cluster, c->cfg->repo.url, shown.len > 0 ?
 	    buf_str(&shown) : "from libpq's environment");
 	buf_free(&shown);
 }
@@ -272,9 +272,9 @@ archive_command_next(const struct config *cfg, struct buf *out)
 		buf_printf(out, " --config %s", cfg->config_file);
 	if (cfg->cluster_given)
 		buf_printf(out, " --cluster %s", cfg->cluster);
-	if (cfg->repository == NULL && strcmp(cfg->repository_url,
+	if (cfg->repo.name == NULL && strcmp(cfg->repo.url,
 	    CONFIG_REPOSITORY_DEFAULT) != 0)
-		buf_printf(out, " --repository-url %s", cfg->repository_url);
+		buf_printf(out, " --repository-url %s", cfg->repo.url);
 	buf_add_str(out, " archive-push %p'; SELECT pg_reload_conf();");
 }
 
@@ -386,21 +386,24 @@ check_repository(struct check *c)
 	struct err err = ERR_INIT;
 	struct storage *st = NULL;
 
-	if (repo_open(&c->repo, c->cfg->repository_url, &err) != 0) {
+	struct storage_settings set;
+
+	repo_settings(&c->cfg->repo, &set);
+	if (repo_open(&c->repo, &set, &err) != 0) {
 		c->repo = NULL;
 		tell_err(c, "repository", &err, "dapk-backup init");
 		return;
 	}
-	if (c->cfg->repository_id != NULL &&
-	    strcmp(c->cfg->repository_id, c->repo->id_text) != 0)
+	if (c->cfg->repo.id != NULL &&
+	    strcmp(c->cfg->repo.id, c->repo->id_text) != 0)
 		tell(c, CHECK_FAILED, "repository", "is another disk mounted "
 		    "there?", "%s has id %s, expected is %s",
-		    c->cfg->repository_url, c->repo->id_text,
-		    c->cfg->repository_id);
+		    c->cfg->repo.url, c->repo->id_text,
+		    c->cfg->repo.id);
 	else
 		tell(c, CHECK_OK, "repository", NULL, "%s, id %s",
-		    c->cfg->repository_url, c->repo->id_text);
-	if (storage_open(&st, c->cfg->repository_url, &err) != 0 ||
+		    c->cfg->repo.url, c->repo->id_text);
+	if (storage_open(&st, &set, &err) != 0 ||
 	    storage_check(st, &err) != 0)
 		tell_err(c, "storage", &err, "dapk-backup must be able to "
 		    "write there as the user that runs PostgreSQL");
@@ -492,7 +495,7 @@ tell_late(struct check *c, const char *segment, double seconds)
 	    "--cluster, --repository-url)" : "look into the server's log for "
 	    "archive-push; --archive-timeout waits longer",
 	    "segment %s did not arrive in %s, cluster %s, within %.0f s; %s",
-	    segment, c->cfg->repository_url, c->cfg->cluster, seconds,
+	    segment, c->cfg->repo.url, c->cfg->cluster, seconds,
 	    why != NULL ? why : "");
 	free(why);
 	free(sql);

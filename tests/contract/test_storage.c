@@ -66,7 +66,7 @@ setup_posix(void **state)
 		return -1;
 	p->root = xasprintf("%s/repo", p->dir);
 	url = xasprintf("file://%s/", p->root);
-	if (storage_open(&p->st, url, &err) != 0 ||
+	if (storage_open(&p->st, &(struct storage_settings){ .url = url }, &err) != 0 ||
 	    storage_create(p->st, &err) != 0)
 		return -1;
 	free(url);
@@ -598,7 +598,7 @@ a_full_disk_is_told_and_leaves_nothing(void **state)
 	assert_int_equal(mkdir(mount_at, 0700), 0);
 	mounted = mount("none", mount_at, "tmpfs", 0, "size=1m") == 0;
 	if (mounted) {
-		OK(storage_open(&full, url, &err));
+		OK(storage_open(&full, &(struct storage_settings){ .url = url }, &err));
 		OK(storage_put(full, "d/small", data, 1000, &err));
 		assert_int_equal(storage_put(full, "d/k", data, 3000000,
 		    &err), -1);
@@ -639,7 +639,7 @@ a_missing_root_is_never_taken_for_a_missing_object(void **state)
 	FAILS(storage_put(p->st, "d/k2", "x", 1, &err), ERR_STORAGE);
 	FAILS(storage_list(p->st, "", true, note, &l, &err), ERR_STORAGE);
 	FAILS(storage_probe_root(p->st, &err), ERR_NOT_FOUND);
-	OK(storage_open(&fresh, storage_url(p->st), &err));
+	OK(storage_open(&fresh, &(struct storage_settings){ .url = storage_url(p->st) }, &err));
 	assert_int_equal(storage_stat(fresh, "d/k", &size, NULL, &err), -1);
 	assert_int_equal(err.code, ERR_STORAGE);
 	assert_non_null(strstr(err.hint, "mounted"));
@@ -779,11 +779,11 @@ an_address_that_makes_no_sense_is_told(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_int_equal(storage_open(&st, bad[i], &err), -1);
+		assert_int_equal(storage_open(&st, &(struct storage_settings){ .url = bad[i] }, &err), -1);
 		assert_int_equal(err.code, ERR_CONFIG);
 		assert_string_not_equal(err.hint, "");
 	}
-	OK(storage_open(&st, "file:///srv/repo//", &err));
+	OK(storage_open(&st, &(struct storage_settings){ .url = "file:///srv/repo//" }, &err));
 	assert_string_equal(storage_url(st), "file:///srv/repo");
 	storage_close(st);
 }

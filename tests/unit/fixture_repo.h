@@ -54,7 +54,7 @@ fixture_setup(void **state)
 	bool created;
 
 	f->st = storage_fault_new(storage_mem_new());
-	if (repo_init_storage(&f->repo, f->st, &created, &err) != 0)
+	if (repo_init_storage(&f->repo, f->st, NULL, &created, &err) != 0)
 		return -1;
 	memcpy(f->inc.cluster, "main", 5);
 	f->inc.major = 15;

@@ -323,7 +323,7 @@ place_setup_size(void **state, uint32_t segment_size)
 	p->segment_size = segment_size;
 	place_control(p, segment_size);
 	(void)snprintf(path, sizeof(path), "file://%s/repo", p->dir);
-	OK(repo_init(&p->repo, path, &created, &err));
+	OK(repo_init(&p->repo, &(struct storage_settings){ .url = path }, NULL, &created, &err));
 	(void)snprintf(p->inc.cluster, sizeof(p->inc.cluster), "main");
 	p->inc.major = 15;
 	p->inc.system_id = SYSTEM;

@@ -105,7 +105,7 @@ it_works_with_no_file_at_all(void **state)
 	assert_false(cfg.cluster_given);
 	assert_string_equal(cfg.pgdata, "/data/from/pgdata");
 	assert_null(cfg.conninfo);
-	assert_string_equal(cfg.repository_url,
+	assert_string_equal(cfg.repo.url,
 	    "file:///var/lib/dapk-backup");
 	assert_string_equal(cfg.state_directory,
 	    "/var/lib/dapk-backup-state");
@@ -117,7 +117,7 @@ it_works_with_no_file_at_all(void **state)
 	config_free(&cfg);
 	(void)setenv("DAPK_BACKUP_REPOSITORY", "/srv/elsewhere", 1);
 	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, NO_FILE, NULL), 0);
-	assert_string_equal(cfg.repository_url, "file:///srv/elsewhere");
+	assert_string_equal(cfg.repo.url, "file:///srv/elsewhere");
 	config_free(&cfg);
 }
 
@@ -193,9 +193,9 @@ every_key_of_the_file_has_its_effect(void **state)
 	assert_int_equal(cfg.progress, PROGRESS_NEVER);
 	assert_string_equal(cfg.pgdata, "/pg/15");
 	assert_string_equal(cfg.conninfo, "host=/run user=postgres");
-	assert_string_equal(cfg.repository, "local");
-	assert_string_equal(cfg.repository_url, "file:///repo");
-	assert_string_equal(cfg.repository_id,
+	assert_string_equal(cfg.repo.name, "local");
+	assert_string_equal(cfg.repo.url, "file:///repo");
+	assert_string_equal(cfg.repo.id,
 	    "00112233445566778899aabbccddeeff");
 	config_free(&cfg);
 }
@@ -247,15 +247,11 @@ mistakes_in_the_file_name_file_and_line_and_suggest(void **state)
 	refused("[cluster a/b]\n", 1, "must be a name", NULL);
 	refused("[global x]\n", 1, "takes no name", NULL);
 	refused("[global\n", 1, "must be [global]", NULL);
-	refused("[repository r]\nurl = s3://b/p\n", 2, "s3 is not supported",
+	refused("[repository r]\nurl = ftp://b/p\n", 2, "ftp is not known",
 	    NULL);
 	refused("[repository r]\nretain = 30d\n", 2, "unknown key retain",
 	    NULL);
 	refused("[repository r]\nid = 12\nurl = /x\n", 2, "32 hex", NULL);
-	refused("[cluster x]\nrepositories = a, b\n[repository a]\nurl = /a\n"
-	    "[repository b]\nurl = /b\n", 2, "not supported yet", NULL);
-	refused("[cluster main]\nrepositories = a b\n", 2,
-	    "not supported yet", NULL);
 	refused("[repository r]\n", 1, "has no url", NULL);
 	/* also of clusters that are not used now */
 	refused("[cluster main]\n[cluster other]\npgdata = relative\n", 3,
@@ -369,21 +365,21 @@ the_repository_is_chosen_by_the_highest_source(void **state)
 	    "url = /a\nid = 00112233445566778899aabbccddeeff\n"
 	    "[repository b]\nurl = /b\n", 0600);
 	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, NULL), 0);
-	assert_string_equal(cfg.repository_url, "file:///a");
+	assert_string_equal(cfg.repo.url, "file:///a");
 	config_free(&cfg);
 	(void)setenv("DAPK_BACKUP_REPOSITORY", "/env", 1);
 	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, NULL), 0);
-	assert_string_equal(cfg.repository_url, "file:///env");
+	assert_string_equal(cfg.repo.url, "file:///env");
 	/* the id belongs to [repository a], not to this place */
-	assert_null(cfg.repository_id);
+	assert_null(cfg.repo.id);
 	config_free(&cfg);
 	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, "repository",
 	    "b", NULL), 0);
-	assert_string_equal(cfg.repository_url, "file:///b");
+	assert_string_equal(cfg.repo.url, "file:///b");
 	config_free(&cfg);
 	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path,
 	    "repository-url", "/c", NULL), 0);
-	assert_string_equal(cfg.repository_url, "file:///c");
+	assert_string_equal(cfg.repo.url, "file:///c");
 	config_free(&cfg);
 	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path,
 	    "repository-url", "/c", "repository", "b", NULL), -1);
@@ -404,12 +400,98 @@ several_repositories_need_a_choice(void **state)
 	(void)state;
 	write_file("[repository a]\nurl = /a\n", 0600);
 	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, NULL), 0);
-	assert_string_equal(cfg.repository_url, "file:///a");
+	assert_string_equal(cfg.repo.url, "file:///a");
 	config_free(&cfg);
 	write_file("[repository a]\nurl = /a\n[repository b]\nurl = /b\n",
 	    0600);
 	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, NULL), -1);
 	assert_non_null(strstr(err.hint, "--repository"));
+	config_free(&cfg);
+}
+
+/* [cluster main] with a near and a far repository. */
+static const char two[] = "[cluster main]\nrepositories = near, far\n"
+    "push-success = any\n"
+    "[repository far]\nurl = s3://bucket/p\nendpoint = https://h:1\n"
+    "region = r1\naccess-key-id = AK\nsecret-access-key = SK\n"
+    "path-style = yes\ntimeout = 5s\nobject-lock-days = 7\n"
+    "[repository near]\nurl = /near\n";
+
+static void
+a_cluster_may_have_several_repositories(void **state)
+{
+	const struct config_repository *far;
+	struct config cfg;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	write_file(two, 0600);
+	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, NULL), 0);
+	assert_string_equal(cfg.repo.name, "near");
+	assert_string_equal(cfg.repo.url, "file:///near");
+	assert_int_equal(cfg.repo.timeout_ms, 120000);
+	assert_null(cfg.repo.endpoint);
+	assert_int_equal(cfg.push_success, PUSH_ANY);
+	assert_int_equal(cfg.n_others, 1);
+	assert_ptr_equal(config_repository(&cfg, 0), &cfg.repo);
+	far = config_repository(&cfg, 1);
+	assert_string_equal(far->name, "far");
+	assert_string_equal(far->url, "s3://bucket/p");
+	assert_string_equal(far->endpoint, "https://h:1");
+	assert_string_equal(far->region, "r1");
+	assert_string_equal(far->secret_access_key, "SK");
+	assert_int_equal(far->path_style, PATH_STYLE_YES);
+	assert_int_equal(far->timeout_ms, 5000);
+	assert_int_equal(far->object_lock_days, 7);
+	assert_null(config_repository(&cfg, 2));
+	config_free(&cfg);
+	/* one that is named counts alone */
+	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, "repository",
+	    "far", "region", "r2", NULL), 0);
+	assert_string_equal(cfg.repo.name, "far");
+	assert_string_equal(cfg.repo.region, "r2");
+	assert_string_equal(cfg.repo.endpoint, "https://h:1");
+	assert_int_equal(cfg.n_others, 0);
+	config_free(&cfg);
+}
+
+static void
+what_is_said_of_one_of_several_repositories_must_say_which(void **state)
+{
+	struct config cfg;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	write_file(two, 0600);
+	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, "region",
+	    "r2", NULL), -1);
+	assert_int_equal(err.code, ERR_USAGE);
+	assert_non_null(strstr(err.hint, "--repository NAME"));
+	config_free(&cfg);
+	err_clear(&err);
+	(void)setenv("DAPK_BACKUP_REGION", "r2", 1);
+	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, NULL), -1);
+	assert_int_equal(err.code, ERR_CONFIG);
+	(void)unsetenv("DAPK_BACKUP_REGION");
+	config_free(&cfg);
+	err_clear(&err);
+	/* init makes all of them */
+	assert_int_equal(load(&cfg, &err, COMMAND_INIT, path, "repository",
+	    "far", NULL), -1);
+	assert_int_equal(err.code, ERR_USAGE);
+	config_free(&cfg);
+	err_clear(&err);
+	/* a secret key needs a private file */
+	write_file(two, 0644);
+	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, NULL), -1);
+	assert_non_null(strstr(err.msg, "secret"));
+	assert_null(strstr(err.msg, "SK"));
+	config_free(&cfg);
+	err_clear(&err);
+	write_file("[cluster main]\nrepositories = a, a\n[repository a]\n"
+	    "url = /a\n", 0600);
+	assert_int_equal(load(&cfg, &err, COMMAND_BACKUP, path, NULL), -1);
+	assert_non_null(strstr(err.msg, "twice"));
 	config_free(&cfg);
 }
 
@@ -567,6 +649,9 @@ main(void)
 		    pgdata_of_the_environment_does_not_beat_the_cluster_in_the_file),
 		TEST(the_repository_is_chosen_by_the_highest_source),
 		TEST(several_repositories_need_a_choice),
+		TEST(a_cluster_may_have_several_repositories),
+		TEST(
+		    what_is_said_of_one_of_several_repositories_must_say_which),
 		TEST(errors_say_where_the_value_came_from),
 		TEST(passwords_are_masked_in_every_form),
 		TEST(a_password_on_the_command_line_is_refused_and_not_shown),

@@ -122,7 +122,7 @@ setup(void **state)
 	free(path);
 	write_at("PG_VERSION", "15\n", 3, 0);
 	url = xasprintf("file://%s/repo", top);
-	if (repo_init(&repo, url, &created, &err) != 0)
+	if (repo_init(&repo, &(struct storage_settings){ .url = url }, NULL, &created, &err) != 0)
 		fail_msg("%s", err.msg);
 	free(url);
 	plan = NULL;

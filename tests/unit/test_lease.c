@@ -33,7 +33,7 @@ setup(void **state)
 
 	p->mem = storage_mem_new();
 	if (storage_clone(p->mem, &st, &err) != 0 ||
-	    repo_init_storage(&p->repo, storage_fault_new(st), &created,
+	    repo_init_storage(&p->repo, storage_fault_new(st), NULL, &created,
 		&err) != 0)
 		return -1;
 	memcpy(p->inc.cluster, "main", 5);
@@ -424,7 +424,7 @@ many_takers_never_hold_it_at_once_on_disk(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	url = xasprintf("file://%s/repo", dir);
-	OK(repo_init(&repo, url, &created, &err));
+	OK(repo_init(&repo, &(struct storage_settings){ .url = url }, NULL, &created, &err));
 	run_race(repo, &p->inc);
 	repo_close(repo);
 	command = xasprintf("rm -r '%s'", dir);

@@ -168,6 +168,11 @@ every_key_has_a_variable_and_every_row_is_whole(void **state)
 	(void)state;
 	for (o = option_table; o->name != NULL; o++) {
 		assert_non_null(o->help);
+		if (o->type == OPTION_SECRET) {
+			/* of a private file, and of nothing else */
+			assert_true(o->commands == 0 && o->env == NULL);
+			continue;
+		}
 		assert_true(o->commands != 0);
 		assert_true((o->value != NULL) == option_takes_value(o));
 		if (o->section != SECTION_NONE)
@@ -242,13 +247,24 @@ urls_become_file_urls_and_other_schemes_are_refused(void **state)
 	config_init(&cfg);
 	assert_int_equal(option_set(&cfg, row("repository-url"), "/srv/x/",
 	    true, &err), 0);
-	assert_string_equal(cfg.repository_url, "file:///srv/x");
+	assert_string_equal(cfg.repo.url, "file:///srv/x");
 	assert_int_equal(option_set(&cfg, row("repository-url"),
 	    "file:///srv/y", true, &err), 0);
-	assert_string_equal(cfg.repository_url, "file:///srv/y");
+	assert_string_equal(cfg.repo.url, "file:///srv/y");
 	assert_int_equal(option_set(&cfg, row("repository-url"),
-	    "s3://bucket/x", true, &err), -1);
-	assert_non_null(strstr(err.msg, "s3 is not supported"));
+	    "s3://bucket/x//", true, &err), 0);
+	assert_string_equal(cfg.repo.url, "s3://bucket/x");
+	assert_int_equal(option_set(&cfg, row("repository-url"),
+	    "sftp://me@host:22/~/x", true, &err), 0);
+	assert_string_equal(cfg.repo.url, "sftp://me@host:22/~/x");
+	assert_int_equal(option_set(&cfg, row("repository-url"),
+	    "sftp://me:secret@host/x", true, &err), -1);
+	assert_null(strstr(err.msg, "secret"));
+	assert_int_equal(option_set(&cfg, row("repository-url"), "s3:///x",
+	    true, &err), -1);
+	assert_int_equal(option_set(&cfg, row("repository-url"),
+	    "ftp://host/x", true, &err), -1);
+	assert_non_null(strstr(err.msg, "ftp is not known"));
 	assert_int_equal(option_set(&cfg, row("repository-url"),
 	    "file://srv/y", true, &err), -1);
 	assert_int_equal(option_set(&cfg, row("repository-url"), "srv/y",
@@ -256,7 +272,7 @@ urls_become_file_urls_and_other_schemes_are_refused(void **state)
 	/* Typed by hand, a relative path means the current directory. */
 	assert_int_equal(option_set(&cfg, row("repository-url"), "srv/y",
 	    false, &err), 0);
-	assert_memory_equal(cfg.repository_url, "file:///", 8);
+	assert_memory_equal(cfg.repo.url, "file:///", 8);
 	config_free(&cfg);
 }
 

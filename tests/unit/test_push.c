@@ -782,14 +782,14 @@ an_empty_folder_is_made_durable_before_it_is_used(void **state)
 	OK(io_mkdir_p(path, 0700, &err));
 	repo_close(p->repo);
 	(void)snprintf(path, sizeof(path), "file://%s/repo", p->dir);
-	OK(repo_open(&p->repo, path, &err));
+	OK(repo_open(&p->repo, &(struct storage_settings){ .url = path }, &err));
 	synced.n = 0;
 	place_push(p, name);
 	assert_true(count_synced(p, timeline) > 0);
 	/* With something in it that has been done. */
 	place_segment(p, &w, 6, name);
 	repo_close(p->repo);
-	OK(repo_open(&p->repo, path, &err));
+	OK(repo_open(&p->repo, &(struct storage_settings){ .url = path }, &err));
 	synced.n = 0;
 	place_push(p, name);
 	assert_int_equal(count_synced(p, timeline), 0);

@@ -38,7 +38,7 @@ set_up(struct set *s)
 		.program = "/usr/bin/dapk-backup" };
 
 	memset(s, 0, sizeof(*s));
-	assert_int_equal(storage_open(&s->repo.st, "file:///srv/repo", &err),
+	assert_int_equal(storage_open(&s->repo.st, &(struct storage_settings){ .url = "file:///srv/repo" }, &err),
 	    0);
 	(void)snprintf(s->repo.id_text, sizeof(s->repo.id_text), "abc123");
 	s->plan = plan_new(&params);
@@ -338,7 +338,7 @@ horrible_names_reach_the_program_unchanged(void **state)
 	storage_close(s.repo.st);
 	s.repo.st = NULL;
 	(void)snprintf(url, sizeof(url), "file://%s/x", dir);
-	assert_int_equal(storage_open(&s.repo.st, url, &err), 0);
+	assert_int_equal(storage_open(&s.repo.st, &(struct storage_settings){ .url = url }, &err), 0);
 	s.cfg.state_directory = program;
 	buf_init(&command, RECOVERY_CONF_MAX);
 	buf_init(&got, RECOVERY_CONF_MAX);

@@ -44,7 +44,7 @@ setup(void **state)
 
 	p->mem = storage_mem_new();
 	if (storage_clone(p->mem, &st, &err) != 0 ||
-	    repo_init_storage(&p->repo, storage_fault_new(st), &created,
+	    repo_init_storage(&p->repo, storage_fault_new(st), NULL, &created,
 		&err) != 0)
 		return -1;
 	memcpy(p->inc.cluster, "main", 5);

@@ -28,7 +28,7 @@ a_new_repository_opens_with_the_same_identity(void **state)
 	repo_close(clone);
 	/* Once more is fine and changes nothing. */
 	OK(storage_clone(f->st, &st, &err));
-	OK(repo_init_storage(&again, st, &created, &err));
+	OK(repo_init_storage(&again, st, NULL, &created, &err));
 	assert_false(created);
 	assert_memory_equal(again->id, f->repo->id, 16);
 	repo_close(again);
@@ -43,7 +43,7 @@ two_repositories_are_never_the_same(void **state)
 	struct repo *other;
 	bool created = false;
 
-	OK(repo_init_storage(&other, storage_mem_new(), &created, &err));
+	OK(repo_init_storage(&other, storage_mem_new(), NULL, &created, &err));
 	assert_true(created);
 	assert_memory_not_equal(other->id, f->repo->id, 16);
 	assert_true(other->fingerprint_seed != f->repo->fingerprint_seed);
@@ -63,9 +63,9 @@ an_empty_place_is_no_repository_and_is_left_so(void **state)
 	FAILS(storage_stat(keep, "dapk-repository", &size, NULL, &err),
 	    ERR_NOT_FOUND);
 	storage_close(keep);
-	FAILS(repo_open(&repo, "file:///nonexistent/dapk", &err), ERR_CONFIG);
+	FAILS(repo_open(&repo, &(struct storage_settings){ .url = "file:///nonexistent/dapk" }, &err), ERR_CONFIG);
 	assert_non_null(strstr(err.hint, "mounted"));
-	FAILS(repo_open(&repo, "nonsense", &err), ERR_CONFIG);
+	FAILS(repo_open(&repo, &(struct storage_settings){ .url = "nonsense" }, &err), ERR_CONFIG);
 }
 
 static void
@@ -78,7 +78,7 @@ a_place_with_other_content_is_refused(void **state)
 
 	OK(storage_put(st, "photos/cat.jpg", "x", 1, &err));
 	OK(storage_clone(st, &keep, &err));
-	FAILS(repo_init_storage(&repo, st, &created, &err), ERR_REFUSED);
+	FAILS(repo_init_storage(&repo, st, NULL, &created, &err), ERR_REFUSED);
 	assert_non_null(strstr(err.msg, "photos"));
 	FAILS(storage_stat(keep, "README.recovery", &size, NULL, &err),
 	    ERR_NOT_FOUND);
@@ -148,7 +148,7 @@ a_damaged_identity_is_never_taken_for_an_empty_place(void **state)
 		assert_int_equal(repo_open_storage(&repo, st, &err), -1);
 		assert_int_equal(err.code, ERR_DAMAGED);
 		OK(storage_clone(f->st, &st, &err));
-		assert_int_equal(repo_init_storage(&repo, st, &created, &err),
+		assert_int_equal(repo_init_storage(&repo, st, NULL, &created, &err),
 		    -1);
 		b.data[i] ^= (uint8_t)(1 << i % 8);
 		fixture_replace(f, "dapk-repository", b.data, i);
@@ -173,11 +173,11 @@ whatever_call_of_init_fails_a_second_init_succeeds(void **state)
 			first = storage_fault_new(storage_mem_new());
 			OK(storage_clone(first, &st, &err));
 			storage_fault_at(first, nth, torn != 0);
-			rc = repo_init_storage(&repo, first, &created, &err);
+			rc = repo_init_storage(&repo, first, NULL, &created, &err);
 			if (rc == 0)
 				repo_close(repo);
 			storage_fault_at(st, 0, false);
-			OK(repo_init_storage(&repo, st, &created, &err));
+			OK(repo_init_storage(&repo, st, NULL, &created, &err));
 			if (rc == 0)
 				assert_false(created);
 			assert_int_equal(strlen(repo->id_text), 32);
