@@ -24,7 +24,7 @@ export DAPK_TEST_CACHE=$CACHE
 
 BUILD_PACKAGES=(autoconf automake pkg-config gcc make libc6-dev xz-utils
 	libpq-dev libzstd-dev zlib1g-dev libssl-dev libxxhash-dev libjansson-dev libinih-dev
-	libarchive-dev)
+	libarchive-dev libcurl4-openssl-dev libssh2-1-dev libexpat1-dev)
 SERVER_PACKAGES=(postgresql-15 postgresql-client-15)
 
 as_root() {

@@ -3,6 +3,7 @@ libdapk_a_SOURCES += \
 	%D%/bytes.h \
 	%D%/cancel.c %D%/cancel.h \
 	%D%/crc32c.c %D%/crc32c.h \
+	%D%/detach.c %D%/detach.h \
 	%D%/err.c %D%/err.h \
 	%D%/io.c %D%/io.h %D%/io_sync.c \
 	%D%/libarchive.c %D%/libarchive.h \

@@ -30,7 +30,9 @@ libdapk_a_SOURCES += \
 	%D%/pgmanifest.c %D%/pgmanifest.h \
 	%D%/pack_cache.c \
 	%D%/putter.c %D%/putter.h \
+	%D%/queue.c %D%/queue.h \
 	%D%/renew.c %D%/renew.h \
+	%D%/state.c %D%/state.h \
 	%D%/packlist.c %D%/packlist.h \
 	%D%/packset.c %D%/packset.h \
 	%D%/packsums.c %D%/packsums.h \
@@ -59,6 +61,7 @@ unit_tests += \
 	tests/unit/test_pgmanifest \
 	tests/unit/test_packset \
 	tests/unit/test_packsums \
+	tests/unit/test_queue \
 	tests/unit/test_repo \
 	tests/unit/test_walstore
 EXTRA_DIST += tests/unit/fixture_repo.h tests/unit/fixture_dump.h \

@@ -1,4 +1,5 @@
 libdapk_a_SOURCES += \
+	%D%/retry.c %D%/retry.h \
 	%D%/storage.c %D%/storage.h \
 	%D%/storage_check.c \
 	%D%/storage_fault.c \
@@ -7,4 +8,6 @@ libdapk_a_SOURCES += \
 	%D%/storage_posix.c %D%/storage_posix.h \
 	%D%/storage_posix_read.c \
 	%D%/storage_posix_sweep.c
-unit_tests += tests/contract/test_storage
+unit_tests += \
+	tests/contract/test_storage \
+	tests/unit/test_retry

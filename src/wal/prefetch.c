@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/cancel.h"
+#include "core/detach.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -204,43 +205,12 @@ wal_prefetch_run(const struct wal_prefetch *p, unsigned idle_ms)
 	frame_codec_free(codec);
 }
 
-/*
- * Close what the server or the shell have handed down. Such descriptors have
- * survived an exec, so they lack the close-on-exec flag, which all of ours
- * have.
- */
-static void
-close_inherited(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	struct dirent *e;
-	long fd;
-	int null, flags;
-
-	if (d != NULL) {
-		while ((e = readdir(d)) != NULL) {
-			fd = strtol(e->d_name, NULL, 10);
-			flags = fd > 2 ? fcntl((int)fd, F_GETFD) : -1;
-			if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
-				(void)close((int)fd);
-		}
-		(void)closedir(d); /* only read from */
-	}
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (fd = 0; fd <= 2; fd++)
-		if (null < 0 || dup2(null, (int)fd) < 0)
-			(void)close((int)fd);
-}
-
 static void __attribute__((noreturn))
 be_the_process(const struct wal_prefetch *p)
 {
 	struct wal_prefetch own = *p;
 	struct err err = ERR_INIT;
 
-	(void)setsid();
-	close_inherited();
-	(void)!chdir("/"); /* holds no mount */
 	if (repo_clone(p->repo, &own.repo, &err) == 0) {
 		wal_spool_sweep(p->spool);
 		wal_prefetch_run(&own, IDLE_MS);
@@ -258,7 +228,7 @@ wal_prefetch_go(const struct wal_prefetch *p, const char *segment)
 	lock = wal_spool_lock(p->spool);
 	if (lock < 0)
 		return; /* it runs, and sees the position */
-	pid = fork();
+	pid = detach_fork();
 	if (pid == 0)
 		be_the_process(p);
 	if (pid < 0)

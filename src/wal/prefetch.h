@@ -6,11 +6,8 @@
  * Internal to src/wal: a process of its own that decompresses the segments
  * after the one that recovery has got, into the spool. It goes on by itself
  * while recovery takes them, and ends when there is nothing further to do:
- * at the archive's end, on any error, or when nothing was taken for a while.
- * It holds no descriptor that was inherited and is in no process group of
- * PostgreSQL's, so that stopping the server never waits for it. It ends with
- * status 0 in any case: where the postmaster is process 1 (containers) it
- * becomes its child, and another status would be taken for a crash.
+ * at the archive's end, on any error, or when nothing was taken for a while
+ * (core/detach.h).
  */
 #include "wal/spool.h"
 

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "repo/hash.h"
+#include "repo/state.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_MAX ((size_t)128)
@@ -64,22 +64,6 @@ directory_id(const char *pgdata, uint64_t *out, struct err *err)
 	return 0;
 }
 
-/* Ours alone: another user could put WAL of their own there. */
-static int
-check_private(const char *dir, struct err *err)
-{
-	struct stat st;
-
-	if (lstat(dir, &st) != 0)
-		return err_sys(err, errno, "stat %s", dir);
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
-	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return err_set(err, ERR_REFUSED,
-		    "%s is not a directory that only this user can write to",
-		    dir);
-	return 0;
-}
-
 int
 wal_spool_open(struct wal_spool *out, const char *state_directory,
     const struct repo *repo, const struct incarnation *inc,
@@ -97,9 +81,7 @@ wal_spool_open(struct wal_spool *out, const char *state_directory,
 	    repo->id_text, (unsigned long long)inc->system_id,
 	    (unsigned long long)directory);
 	s.dir = xasprintf("%s/%s", s.parent, boot);
-	if (io_mkdir_p(s.dir, 0700, err) == 0 &&
-	    check_private(s.parent, err) == 0 &&
-	    check_private(s.dir, err) == 0)
+	if (state_make(s.parent, err) == 0 && state_make(s.dir, err) == 0)
 		ret = 0;
 	free(boot);
 	if (ret == 0)
@@ -251,24 +233,10 @@ wal_spool_position(const struct wal_spool *s,
 	return ok;
 }
 
-static int
-lock_in(const char *dir)
-{
-	char *path = xasprintf("%s/lock", dir);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	free(path);
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		(void)close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 int
 wal_spool_lock(const struct wal_spool *s)
 {
-	return lock_in(s->dir);
+	return state_lock(s->dir);
 }
 
 /* The lock stays: two holders of two files of that name would not meet. */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "repo/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/io.h"
+#include "core/mem.h"
+
+/* Ours alone: another user could put files of their own there. */
+static int
+check_private(const char *dir, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(dir, &st) != 0)
+		return err_sys(err, errno, "stat %s", dir);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return err_set(err, ERR_REFUSED,
+		    "%s is not a directory that only this user can write to",
+		    dir);
+	return 0;
+}
+
+int
+state_make(const char *folder, struct err *err)
+{
+	if (io_mkdir_p(folder, 0700, err) != 0)
+		return -1;
+	return check_private(folder, err);
+}
+
+int
+state_folder(const char *state_directory, const char *kind,
+    const struct repo *repo, const struct incarnation *inc, const char *last,
+    char **out, struct err *err)
+{
+	char *own, *folder;
+	int ret;
+
+	if (inc != NULL)
+		own = xasprintf("%s/%s/%s-%llu", state_directory, kind,
+		    repo->id_text, (unsigned long long)inc->system_id);
+	else
+		own = xasprintf("%s/%s/%s", state_directory, kind,
+		    repo->id_text);
+	folder = last == NULL ? xstrdup(own) : xasprintf("%s/%s", own, last);
+	ret = state_make(folder, err);
+	if (ret == 0 && last != NULL)
+		ret = check_private(own, err);
+	free(own);
+	if (ret == 0)
+		*out = folder;
+	else
+		free(folder);
+	return ret;
+}
+
+int
+state_lock(const char *folder)
+{
+	char *path = xasprintf("%s/lock", folder);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	free(path);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		(void)close(fd);
+		fd = -1;
+	}
+	return fd;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_STATE_H
+#define REPO_STATE_H
+
+/*
+ * The state directory: what this host remembers to be faster. Losing all of
+ * it costs time, never data, so nothing in it is synced, and what is read
+ * from it is checked against the repository before anything is answered.
+ *
+ *	STATE/spool/REPOSITORY-SYSTEM-DIRECTORY/	WAL fetched ahead
+ *	STATE/pushed/REPOSITORY-SYSTEM/PLACE/		WAL stored ahead
+ *	STATE/queue/REPOSITORY-SYSTEM/NAME/		what NAME still lacks
+ *	STATE/catalogue/PLACE/				what was read before
+ *
+ * REPOSITORY is the repository's id, SYSTEM the system identifier, PLACE the
+ * id of a place (repo/repo.h), NAME a repository's name in the configuration.
+ */
+#include "core/err.h"
+#include "repo/repo.h"
+
+/*
+ * STATE/kind/REPOSITORY-SYSTEM/last (last may be NULL; inc NULL: without
+ * SYSTEM), made with mode 0700. ERR_REFUSED when another user could write
+ * into it. The caller frees *out.
+ */
+int state_folder(const char *state_directory, const char *kind,
+    const struct repo *repo, const struct incarnation *inc, const char *last,
+    char **out, struct err *err) ERR_USE;
+
+/* The folder alone, made and checked as above. */
+int state_make(const char *folder, struct err *err) ERR_USE;
+
+/*
+ * The lock file of a folder: a descriptor that holds it until it is closed
+ * (and in a child of this process as long as that has it), or -1 when
+ * another process has it.
+ */
+int state_lock(const char *folder);
+
+#endif
