@@ -230,12 +230,8 @@ cli_server_directory(const struct config *cfg)
 	return cfg->pgdata;
 }
 
-/*
- * Does the data directory say that its server is a standby? With
- * recovery.signal beside it, it is one too (readRecoverySignalFile()).
- */
-static bool
-is_standby(const char *pgdata)
+bool
+cli_is_standby(const char *pgdata)
 {
 	char path[4200];
 
@@ -352,7 +348,7 @@ fail(const struct parsed *p, unsigned bit, const struct config *cfg,
 	log_err(bit == COMMAND_ARCHIVE_GET && err->code == ERR_NOT_FOUND ?
 	    LOG_INFO : LOG_ERROR, err);
 	return cli_exit_code(bit, err, bit == COMMAND_ARCHIVE_GET &&
-	    is_standby(pgdata));
+	    cli_is_standby(pgdata));
 }
 
 int

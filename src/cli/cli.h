@@ -64,6 +64,13 @@ int cli_open_repo(struct repo **out, const struct config *cfg,
  */
 const char *cli_server_directory(const struct config *cfg);
 
+/*
+ * Does the data directory (NULL: the current one) say that its server is a
+ * standby? With recovery.signal beside it, it is one too
+ * (readRecoverySignalFile()).
+ */
+bool cli_is_standby(const char *pgdata);
+
 /* Flush standard output: a full disk under it is an error. */
 int cli_flush(struct err *err) ERR_USE;
 

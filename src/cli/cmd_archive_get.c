@@ -3,16 +3,19 @@
 
 #include "cli/cli.h"
 
+#include <stdlib.h>
+
 #include "core/log.h"
+#include "core/mem.h"
 #include "wal/cluster.h"
 #include "wal/get.h"
 
 int
 cmd_archive_get(const struct config *cfg, struct err *err)
 {
-	struct repo *repo = NULL;
+	const struct config_repository **places;
 	struct wal_get_params params = {
-		.repository_id = cfg->repo.id,
+		.n_places = 1 + cfg->n_others,
 		.cluster = cfg->cluster,
 		.pgdata = wal_cluster_directory(cli_server_directory(cfg),
 		    cfg->arguments[1]),
@@ -20,18 +23,17 @@ cmd_archive_get(const struct config *cfg, struct err *err)
 		.dest = cfg->arguments[1],
 		.state_directory = cfg->state_directory,
 		.prefetch = cfg->prefetch,
+		.standby = cli_is_standby(cli_server_directory(cfg)),
 	};
+	unsigned i;
 	int ret;
 
-	if (cli_open_repo(&repo, cfg, err) != 0) {
-		/* Only wal_get() can prove that a file is absent. */
-		if (err->code == ERR_NOT_FOUND)
-			err->code = ERR_STORAGE;
-		return -1;
-	}
-	params.repo = repo;
+	places = xcalloc(params.n_places, sizeof(*places));
+	for (i = 0; i < params.n_places; i++)
+		places[i] = config_repository(cfg, i);
+	params.places = places;
 	ret = wal_get(&params, err);
-	repo_close(repo);
+	free(places);
 	if (ret != 0)
 		return -1;
 	log_debug("%s delivered", params.name);

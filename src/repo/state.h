@@ -11,6 +11,7 @@
  *	STATE/pushed/REPOSITORY-SYSTEM/PLACE/		WAL stored ahead
  *	STATE/queue/REPOSITORY-SYSTEM/NAME/		what NAME still lacks
  *	STATE/catalogue/PLACE/				what was read before
+ *	STATE/unreachable/HASH				who was slow to fail (wal/tired.h)
  *
  * REPOSITORY is the repository's id, SYSTEM the system identifier, PLACE the
  * id of a place (repo/repo.h), NAME a repository's name in the configuration.

@@ -93,6 +93,26 @@ read_pieces(struct reading *rd, struct object_reader *r, uint32_t part,
 	return 0;
 }
 
+/* The listing has told the size of part 0: one request is enough. */
+static int
+get_part(struct reading *rd, const char *key, uint32_t part, struct err *err)
+{
+	size_t size = rd->ws->size > STORAGE_OBJECT_MAX ? 0 :
+							  (size_t)rd->ws->size;
+	uint8_t *p;
+
+	buf_clear(&rd->bytes);
+	if (part > 0 || size == 0)
+		return storage_get_all(rd->repo->st, key, &rd->bytes, err);
+	p = buf_reserve(&rd->bytes, size);
+	if (p == NULL)
+		return buf_check(&rd->bytes, key, err);
+	if (storage_get(rd->repo->st, key, 0, size, p, err) != 0)
+		return -1;
+	rd->bytes.len = size;
+	return 0;
+}
+
 static int
 read_part(struct reading *rd, uint32_t part, struct err *err)
 {
@@ -102,8 +122,7 @@ read_part(struct reading *rd, uint32_t part, struct err *err)
 
 	wal_store_key(rd->inc, &rd->ws->file, rd->ws->hash,
 	    rd->ws->generation, part, key);
-	buf_clear(&rd->bytes);
-	if (storage_get_all(rd->repo->st, key, &rd->bytes, err) != 0) {
+	if (get_part(rd, key, part, err) != 0) {
 		/* A part that part 0 names and that is not there is damage. */
 		if (part > 0 && err->code == ERR_NOT_FOUND)
 			err->code = ERR_DAMAGED;

@@ -31,7 +31,7 @@ note_any(void *arg, const struct storage_entry *e, struct err *err)
 /* An incarnation without a folder: a mistyped cluster, prefix or URL. */
 static int
 check_incarnation(struct repo *repo, const struct incarnation *inc,
-    struct err *err)
+    bool *unknown, struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
 	bool any = false;
@@ -39,6 +39,7 @@ check_incarnation(struct repo *repo, const struct incarnation *inc,
 	repo_key(inc, "", key);
 	if (storage_list(repo->st, key, true, note_any, &any, err) != 0)
 		return -1;
+	*unknown = !any;
 	if (any)
 		return 0;
 	err_set(err, ERR_REFUSED,
@@ -406,9 +407,11 @@ prove_history(struct repo *repo, const struct incarnation *inc,
 
 int
 wal_absent_prove(struct repo *repo, const struct incarnation *inc,
-    const struct wal_file *file, uint32_t segment_size, struct err *err)
+    const struct wal_file *file, uint32_t segment_size, bool *unknown,
+    struct err *err)
 {
-	if (check_incarnation(repo, inc, err) != 0)
+	*unknown = false;
+	if (check_incarnation(repo, inc, unknown, err) != 0)
 		return -1;
 	switch (file->type) {
 	case WAL_FILE_SEGMENT:

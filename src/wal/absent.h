@@ -39,10 +39,10 @@
 /*
  * 0: proved. -1: ERR_DAMAGED (a gap, a missing history; the message names
  * what is stored beyond), ERR_REFUSED (this cluster has nothing in this
- * repository), or what reading the repository gave.
+ * repository: then *unknown is set), or what reading the repository gave.
  */
 int wal_absent_prove(struct repo *repo, const struct incarnation *inc,
-    const struct wal_file *file, uint32_t segment_size,
+    const struct wal_file *file, uint32_t segment_size, bool *unknown,
     struct err *err) ERR_USE;
 
 #endif

@@ -1,284 +1,253 @@
 /* SPDX-License-Identifier: PostgreSQL */
+/* What the answers of one or several repositories mean together. */
 #include "config.h"
 
 #include "wal/get.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "core/cancel.h"
-#include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/text.h"
 #include "core/time.h"
-#include "repo/object.h"
-#include "repo/walstore.h"
-#include "wal/absent.h"
-#include "wal/cluster.h"
-#include "wal/prefetch.h"
-#include "wal/spool.h"
+#include "wal/getone.h"
+#include "wal/tired.h"
 
-#define HASH_TEXT (2 * WAL_HASH_SIZE + 1)
+/* Of several: how long one may take before the next is asked. */
+#define SHORT_MS 10000u
 
-struct get {
-	const struct wal_get_params *params;
-	struct wal_cluster cluster;
-	struct wal_file file; /* what was asked for */
-	char *dest;
-	bool spool_usable;
-	struct wal_spool spool;
+/* Answers that took this long are worth to be avoided. */
+#define SLOW_US INT64_C(1000000)
+
+struct place {
+	const struct config_repository *config; /* NULL: repo was given */
+	struct repo *repo;
+	enum wal_answer answer;
+	struct err err; /* unless DELIVERED or ABSENT */
+	bool tired;	/* did not answer lately */
+	bool may_wait;	/* a longer time limit could change the answer */
 };
 
-/* The file that is written, before it gets its name. */
-struct output {
-	int fd;
-	const char *path;
-	uint64_t len;
-};
-
-static int
-write_piece(void *arg, const uint8_t *data, size_t len, struct err *err)
+static const char *
+place_name(const struct place *p)
 {
-	struct output *o = arg;
+	if (p->config == NULL)
+		return storage_url(p->repo->st);
+	return p->config->name != NULL ? p->config->name : p->config->url;
+}
 
-	if (cancel_check(err) != 0)
-		return -1;
-	o->len += len;
-	return io_write_full(o->fd, data, len, o->path, err);
+/* Opened anew for each time limit, since a storage keeps its own. */
+static int
+open_place(struct place *p, uint64_t limit_ms, struct err *err)
+{
+	struct config_repository with = *p->config;
+
+	repo_close(p->repo);
+	p->repo = NULL;
+	if (limit_ms != 0 && with.timeout_ms > limit_ms)
+		with.timeout_ms = limit_ms;
+	if (repo_open_configured(&p->repo, &with, err) == 0)
+		return 0;
+	/* Only what was read can prove that a file is absent. */
+	if (err->code == ERR_NOT_FOUND)
+		err->code = ERR_STORAGE;
+	return -1;
+}
+
+static void
+note_time(const struct wal_want *w, struct place *p, int64_t took)
+{
+	const char *state = w->params->state_directory;
+
+	if (p->config == NULL || w->params->n_places < 2)
+		return;
+	if (p->answer != WAL_ANSWER_ERROR && p->tired)
+		wal_tired_forget(state, p->config->url);
+	if (p->answer == WAL_ANSWER_ERROR && took > SLOW_US)
+		wal_tired_note(state, p->config->url);
+}
+
+static void
+ask(const struct wal_want *w, struct place *p, uint64_t limit_ms)
+{
+	int64_t begin = time_monotonic();
+
+	err_clear(&p->err);
+	p->answer = WAL_ANSWER_ERROR;
+	if (p->config == NULL || open_place(p, limit_ms, &p->err) == 0)
+		p->answer = wal_one_ask(w, p->repo, &p->err);
+	p->may_wait = limit_ms != 0 && p->config->timeout_ms > limit_ms &&
+	    p->answer == WAL_ANSWER_ERROR && p->err.code == ERR_STORAGE;
+	/* "No such file" of anything else must not look like proof (T1). */
+	if (p->err.code == ERR_NOT_FOUND)
+		p->err.code = ERR_IO;
+	note_time(w, p, time_monotonic() - begin);
+}
+
+/* Has one of them settled it? *at says which. */
+static bool
+settled(const struct place *p)
+{
+	return p->answer == WAL_ANSWER_DELIVERED ||
+	    p->answer == WAL_ANSWER_CONFLICT ||
+	    p->err.code == ERR_CANCELLED;
+}
+
+/*
+ * A standby is not kept waiting for one that did not answer a moment ago:
+ * "an error" and "absent" make it go on in the same way.
+ */
+static bool
+skip_tired(const struct wal_want *w, struct place *p)
+{
+	if (!p->tired || !w->params->standby)
+		return false;
+	(void)err_set(&p->err, ERR_STORAGE, "did not answer a moment ago");
+	return true;
+}
+
+/* Ask until it is settled; NULL: nobody has. */
+static struct place *
+ask_all(const struct wal_want *w, struct place *places, unsigned n)
+{
+	uint64_t limit = n > 1 ? SHORT_MS : 0;
+	unsigned i, tired;
+
+	for (tired = 0; tired < 2; tired++)
+		for (i = 0; i < n; i++) {
+			if (places[i].tired != (tired == 1) ||
+			    skip_tired(w, &places[i]))
+				continue;
+			ask(w, &places[i], limit);
+			if (settled(&places[i]))
+				return &places[i];
+			if (n > 1 && places[i].err.code != ERR_NONE)
+				log_debug("%s: %s", place_name(&places[i]),
+				    places[i].err.msg);
+		}
+	/* With their own time limits, before recovery is made to end. */
+	for (i = 0; i < n && !w->params->standby; i++) {
+		if (!places[i].may_wait)
+			continue;
+		log_warning("repository %s: %s; trying again for longer",
+		    place_name(&places[i]), places[i].err.msg);
+		ask(w, &places[i], 0);
+		if (settled(&places[i]))
+			return &places[i];
+	}
+	return NULL;
+}
+
+/*
+ * A copy that was made lately may have nothing of the cluster yet. That is
+ * absence when another, which is the same repository, knows the cluster: so
+ * neither the cluster's name nor the place is mistyped.
+ */
+static bool
+is_empty_copy(const struct place *p, const struct place *places, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n && p->answer == WAL_ANSWER_STRANGER; i++)
+		if (places[i].answer == WAL_ANSWER_ABSENT &&
+		    strcmp(places[i].repo->id_text, p->repo->id_text) == 0)
+			return true;
+	return false;
+}
+
+/* The first that does not prove absence, or NULL. */
+static const struct place *
+unproved(const struct place *places, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		if (places[i].answer != WAL_ANSWER_ABSENT &&
+		    !is_empty_copy(&places[i], places, n))
+			return &places[i];
+	return NULL;
 }
 
 static int
-check_length(const struct get *g, const struct wal_stored *ws, uint64_t len,
+tell_error(const struct wal_want *w, const struct place *p, unsigned n,
     struct err *err)
 {
-	if (ws->file.type != WAL_FILE_SEGMENT &&
-	    g->file.type != WAL_FILE_SEGMENT)
-		return 0;
-	if (len == g->cluster.control.wal_segment_size)
-		return 0;
-	return err_set(err, ERR_REFUSED,
-	    "%s is stored with %llu bytes, a segment of this cluster has %u",
-	    ws->file.name, (unsigned long long)len,
-	    g->cluster.control.wal_segment_size);
-}
-
-/* Decompress into a file beside dest, then give it the name. */
-static int
-fetch(const struct get *g, const struct wal_stored *ws,
-    struct frame_codec *codec, struct err *err)
-{
-	char *tmp = xasprintf("%s.dapk-tmp", g->dest);
-	struct output o = { .path = tmp };
-	int ret = -1;
-
-	o.fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-	    0600);
-	if (o.fd < 0) {
-		err_sys(err, errno, "create %s", tmp);
-		goto out;
-	}
-	ret = wal_store_read(g->params->repo, &g->cluster.inc, ws, codec,
-	    write_piece, &o, err);
-	if (ret == 0)
-		ret = check_length(g, ws, o.len, err);
-	if (close(o.fd) != 0 && ret == 0)
-		ret = err_sys(err, errno, "close %s", tmp);
-	if (ret == 0 && rename(tmp, g->dest) != 0)
-		ret = err_sys(err, errno, "rename %s to %s", tmp, g->dest);
-	if (ret != 0)
-		(void)unlink(tmp); /* the first error is the one to tell */
-out:
-	free(tmp);
-	return ret;
-}
-
-static int
-highest_first(const void *a, const void *b)
-{
-	const struct wal_stored *x = a, *y = b;
-
-	return x->generation > y->generation ? -1 :
-					       x->generation < y->generation;
-}
-
-/* Two contents under one name: recovery must not guess. */
-static int
-refuse_conflict(const struct get *g, const struct wal_stored *a,
-    const struct wal_stored *b, struct err *err)
-{
-	const struct wal_stored *ws[2] = { a, b };
-	char hash[2][HASH_TEXT], when[2][TIME_TEXT_MAX];
-	struct format_wal_tag tag;
-	struct err ignored;
-	size_t i;
-
-	for (i = 0; i < 2; i++) {
-		err_clear(&ignored);
-		text_hex(ws[i]->hash, WAL_HASH_SIZE, hash[i]);
-		if (wal_store_describe(g->params->repo, &g->cluster.inc,
-		    ws[i], &tag, NULL, &ignored) == 0)
-			(void)time_format(tag.archived, when[i]);
-		else
-			(void)snprintf(when[i], sizeof(when[i]),
-			    "at an unknown time, damaged");
-	}
-	err_set(err, ERR_REFUSED,
-	    "%s is stored with two contents: hash %s (archived %s) and %s "
-	    "(archived %s): two servers have archived here",
-	    a->file.name, hash[0], when[0], hash[1], when[1]);
-	return err_hint(err,
-	    "recover to a target before it, or move the one of the wrong "
-	    "server out of the repository");
-}
-
-static void
-open_spool(struct get *g)
-{
-	const struct wal_get_params *p = g->params;
-	struct err why = ERR_INIT;
-
-	if (p->prefetch == 0 || p->state_directory == NULL)
-		return;
-	g->spool_usable = wal_spool_open(&g->spool, p->state_directory,
-	    p->repo, &g->cluster.inc, g->cluster.pgdata, &why) == 0;
-	if (!g->spool_usable)
-		log_debug("no look-ahead: %s", why.msg);
-}
-
-static void
-look_ahead(const struct get *g)
-{
-	struct wal_prefetch p = {
-		.repo = g->params->repo,
-		.inc = &g->cluster.inc,
-		.spool = &g->spool,
-		.segment_size = g->cluster.control.wal_segment_size,
-		.window = g->params->prefetch,
-	};
-
-	if (g->spool_usable)
-		wal_prefetch_go(&p, g->file.segment);
-}
-
-/* ws: n > 0 objects of one name. They are sorted. */
-static int
-deliver(const struct get *g, struct wal_stored *ws, size_t n, struct err *err)
-{
-	struct frame_codec *codec = NULL;
-	struct err first = ERR_INIT;
-	size_t i;
-	int ret = -1;
-
-	for (i = 1; i < n; i++)
-		if (memcmp(ws[i].hash, ws[0].hash, WAL_HASH_SIZE) != 0)
-			return refuse_conflict(g, &ws[0], &ws[i], err);
-	if (g->spool_usable && ws[0].file.type == WAL_FILE_SEGMENT &&
-	    wal_spool_take(&g->spool, &ws[0],
-		g->cluster.control.wal_segment_size, g->dest))
-		return 0;
-	qsort(ws, n, sizeof(*ws), highest_first);
-	codec = frame_codec_new(1);
-	for (i = 0; i < n && ret != 0; i++) {
-		if (i > 0)
-			log_warning("%s: %s; trying an older copy",
-			    ws[i].file.name, err->msg);
-		err_clear(err);
-		ret = fetch(g, &ws[i], codec, err);
-		if (ret != 0 && err->code != ERR_DAMAGED)
-			break;
-		if (ret != 0 && i == 0)
-			first = *err;
-	}
-	frame_codec_free(codec);
-	if (ret != 0 && first.code != ERR_NONE && err->code == ERR_DAMAGED)
-		*err = first;
-	return ret;
-}
-
-/* Of several contents the one to use, with its generations: to the front. */
-static int
-choose_partial(const struct get *g, const struct wal_file *partial,
-    struct wal_stored *ws, size_t *n, struct err *err)
-{
-	struct wal_stored best;
-	size_t i, kept = 0;
-
-	if (wal_store_pick_partial(g->params->repo, &g->cluster.inc, partial,
-	    g->cluster.control.wal_segment_size, &best, err) != 0)
+	*err = p->err;
+	if (n == 1)
 		return -1;
-	for (i = 0; i < *n; i++)
-		if (memcmp(ws[i].hash, best.hash, WAL_HASH_SIZE) == 0)
-			ws[kept++] = ws[i];
-	*n = kept;
-	return 0;
+	err_wrap(err, "%s: no repository has delivered it, and %s cannot say "
+	    "that it does not exist", w->file.name, place_name(p));
+	return -1;
 }
 
 /*
  * No whole segment is stored. What a promotion or a salvage has left of it
- * is the last there is of the timeline, and recovery can use it, if it is
- * proved that nothing follows.
+ * is the last there is of the timeline, and recovery can use it, since it is
+ * proved that nothing follows. Of several the one with the most records.
  */
 static int
-deliver_partial(const struct get *g, bool *proved, struct err *err)
+partial_or_absent(const struct wal_want *w, struct place *places, unsigned n,
+    struct err *err)
 {
-	struct wal_stored *ws = NULL;
-	char name[WAL_FILE_NAME_MAX];
-	struct wal_file partial;
-	size_t n = 0;
-	int ret = -1;
+	struct wal_partial *found = xcalloc(n, sizeof(*found));
+	unsigned i, best = n;
+	int ret = 0;
 
-	(void)snprintf(name, sizeof(name), "%s.partial", g->file.segment);
-	if (g->file.type == WAL_FILE_SEGMENT) {
-		if (wal_file_parse(name, &partial, err) != 0 ||
-		    wal_store_find(g->params->repo, &g->cluster.inc, &partial,
-			&ws, &n, err) != 0)
-			return -1;
+	for (i = 0; i < n && ret == 0; i++) {
+		ret = wal_one_partial(w, places[i].repo, &found[i], err);
+		if (ret == 0 && found[i].n > 0 &&
+		    (best == n || found[i].reach > found[best].reach))
+			best = i;
 	}
-	if (n == 0) {
-		*proved = true;
-		err_set(err, ERR_NOT_FOUND, "%s is not in the repository",
-		    g->file.name);
-	} else if (choose_partial(g, &partial, ws, &n, err) == 0) {
-		ret = deliver(g, ws, n, err);
+	if (ret != 0) {
+		if (err->code == ERR_NOT_FOUND)
+			err->code = ERR_IO;
+		err_wrap(err, "repository %s", place_name(&places[i - 1]));
+	} else if (best < n) {
+		ret = wal_one_deliver_partial(w, places[best].repo,
+		    &found[best], err);
+		if (ret != 0 && err->code == ERR_NOT_FOUND)
+			err->code = ERR_IO;
+	} else {
+		ret = err_set(err, ERR_NOT_FOUND,
+		    n == 1 ? "%s is not in the repository" :
+			     "%s is in none of the repositories",
+		    w->file.name);
 	}
-	free(ws);
+	for (i = 0; i < n; i++)
+		wal_partial_free(&found[i]);
+	free(found);
 	return ret;
 }
 
 static int
-get(const struct get *g, bool *proved, struct err *err)
+get(const struct wal_want *w, struct place *places, unsigned n,
+    struct err *err)
 {
-	struct wal_stored *ws = NULL;
-	size_t n = 0;
-	int ret;
+	const struct place *p = ask_all(w, places, n);
+	unsigned i;
 
-	if (wal_store_find(g->params->repo, &g->cluster.inc, &g->file, &ws,
-	    &n, err) != 0)
-		return -1;
-	if (n > 0) {
-		ret = deliver(g, ws, n, err);
-		if (ret == 0 && g->file.type == WAL_FILE_SEGMENT)
-			look_ahead(g);
-	} else {
-		ret = wal_absent_prove(g->params->repo, &g->cluster.inc,
-		    &g->file, g->cluster.control.wal_segment_size, err);
-		if (ret == 0)
-			ret = deliver_partial(g, proved, err);
-	}
-	free(ws);
-	return ret;
+	if (p == NULL)
+		p = unproved(places, n);
+	if (p == NULL)
+		return partial_or_absent(w, places, n, err);
+	if (p->answer != WAL_ANSWER_DELIVERED)
+		return tell_error(w, p, n, err);
+	for (i = 0; i < n; i++)
+		if (&places[i] != p && places[i].err.code != ERR_NONE &&
+		    !places[i].tired)
+			log_warning("%s is taken from repository %s, since "
+			    "%s failed: %s", w->file.name, place_name(p),
+			    place_name(&places[i]), places[i].err.msg);
+	return 0;
 }
 
 static int
 check_identity(const struct wal_get_params *p, struct err *err)
 {
-	if (p->repository_id == NULL ||
+	if (p->repo == NULL || p->repository_id == NULL ||
 	    strcasecmp(p->repository_id, p->repo->id_text) == 0)
 		return 0;
 	err_set(err, ERR_CONFIG, "%s is repository %s, expected is %s",
@@ -286,32 +255,53 @@ check_identity(const struct wal_get_params *p, struct err *err)
 	return err_hint(err, "is the right disk mounted there?");
 }
 
+static struct place *
+make_places(const struct wal_get_params *p, unsigned *n)
+{
+	struct place *places;
+	unsigned i;
+
+	*n = p->repo != NULL ? 1 : p->n_places;
+	places = xcalloc(*n, sizeof(*places));
+	if (p->repo != NULL)
+		places[0].repo = p->repo;
+	for (i = 0; p->repo == NULL && i < *n; i++) {
+		places[i].config = p->places[i];
+		places[i].tired = *n > 1 &&
+		    wal_tired(p->state_directory, p->places[i]->url);
+	}
+	return places;
+}
+
 int
 wal_get(const struct wal_get_params *params, struct err *err)
 {
-	struct get g = { .params = params };
-	bool proved = false;
+	struct wal_want w = { .params = params };
+	struct place *places = NULL;
+	unsigned i, n = 0;
 	int ret = -1;
 
-	if (wal_file_parse(params->name, &g.file, err) != 0) {
+	if (wal_file_parse(params->name, &w.file, err) != 0) {
 		err_set(err, ERR_USAGE, "'%s' is no name of a WAL file",
 		    params->name);
 		return err_hint(err, "restore_command = 'dapk-backup "
 		    "archive-get %%f \"%%p\"'");
 	}
 	if (check_identity(params, err) != 0 ||
-	    wal_cluster_find(&g.cluster, params->cluster, params->pgdata,
-		params->dest, err) != 0)
+	    wal_cluster_find(&w.cluster, params->cluster, params->pgdata,
+		params->dest, err) != 0) {
+		if (err->code == ERR_NOT_FOUND)
+			err->code = ERR_IO;
 		goto out;
-	g.dest = wal_cluster_path(params->pgdata, params->dest);
-	open_spool(&g);
-	ret = get(&g, &proved, err);
+	}
+	w.dest = wal_cluster_path(params->pgdata, params->dest);
+	places = make_places(params, &n);
+	ret = get(&w, places, n, err);
 out:
-	/* "No such file" of anything else must not look like proof (T1). */
-	if (ret != 0 && err->code == ERR_NOT_FOUND && !proved)
-		err->code = ERR_IO;
-	wal_spool_free(&g.spool);
-	wal_cluster_free(&g.cluster);
-	free(g.dest);
+	for (i = 0; params->repo == NULL && i < n; i++)
+		repo_close(places[i].repo);
+	free(places);
+	wal_cluster_free(&w.cluster);
+	free(w.dest);
 	return ret;
 }
