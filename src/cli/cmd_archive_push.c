@@ -1,18 +1,105 @@
 /* SPDX-License-Identifier: PostgreSQL */
+/*
+ * archive-push with one or several repositories. Whatever the rule, 0 means
+ * that the WAL is durable where the rule says; what the others lack is noted
+ * in their queues, and somebody else's to bring there.
+ */
 #include "config.h"
 
 #include "cli/cli.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "pipe/pool.h"
+#include "repo/queue.h"
+#include "storage/storage.h"
 #include "wal/cluster.h"
 #include "wal/push.h"
+#include "wal/pushplace.h"
+
+/*
+ * PostgreSQL asks again a second later, and shows a failure that is told in
+ * pg_stat_archiver; so a store that is away is not waited for as long as a
+ * backup waits. With another one to turn to even less.
+ */
+#define PATIENCE_MS 30000u
+#define PATIENCE_ANY_MS 10000u
+
+struct places;
+
+/* One repository's part. */
+struct place {
+	struct places *all;
+	struct config_repository address;
+	bool is_local;
+	bool failing; /* lately */
+	bool failed;  /* now, with err */
+	struct wal_place remembered;
+	struct queue *queue; /* NULL: not needed so far */
+	bool warned;
+	struct wal_salvage_result salvaged;
+	struct err err;
+};
+
+struct places {
+	const struct config *cfg;
+	struct place *places;
+	unsigned n;
+	unsigned jobs; /* for each place at work */
+	struct place *storing; /* the one whose queue gets nothing, or NULL */
+};
+
+/* archive-push adds what it has stored to the queues of the others. */
+static void
+add_to_queue(struct place *p, const struct repo *repo,
+    const struct incarnation *inc, const char *name)
+{
+	struct err err = ERR_INIT;
+
+	if (p->address.name == NULL)
+		return;
+	if ((p->queue == NULL && queue_open(&p->queue,
+	    p->all->cfg->state_directory, repo, inc, p->address.name,
+	    &err) != 0) || queue_add(p->queue, name, &err) != 0) {
+		if (!p->warned)
+			log_warning("%s is not in the queue of repository %s, "
+			    "whose next comparison finds it: %s", name,
+			    p->address.name, err.msg);
+		p->warned = true;
+	}
+}
+
+static void
+note_stored(void *arg, const struct repo *repo, const struct incarnation *inc,
+    const char *name)
+{
+	struct places *all = arg;
+	unsigned i;
+
+	for (i = 0; i < all->n; i++)
+		if (&all->places[i] != all->storing)
+			add_to_queue(&all->places[i], repo, inc, name);
+}
+
+/*
+ * Somebody may now bring the others up to date. Not before the outcome is
+ * settled, and whatever comes of it changes nothing.
+ */
+static void
+wake_others(const struct places *all)
+{
+	(void)all;
+}
 
 static int
-push_one(const struct wal_push_params *params, struct err *err)
+push_one(const struct place *p, const struct wal_push_params *params,
+    struct err *err)
 {
 	struct wal_push_result result;
 	char original[TEXT_SIZE_MAX], stored[TEXT_SIZE_MAX];
@@ -22,55 +109,263 @@ push_one(const struct wal_push_params *params, struct err *err)
 	if (result.already)
 		log_info("%s is stored already", params->path);
 	else
-		log_debug("%s stored: %s in %s", params->path,
+		log_debug("%s stored in %s: %s in %s", params->path,
+		    p->address.url,
 		    text_human_size(result.original_bytes, original),
 		    text_human_size(result.stored_bytes, stored));
-	return EXIT_DONE;
+	return 0;
+}
+
+/* Errors that another repository would have no better answer to. */
+static bool
+is_final(const struct err *err)
+{
+	return err->code == ERR_EXISTS || err->code == ERR_REFUSED ||
+	    err->code == ERR_USAGE || err->code == ERR_CANCELLED ||
+	    err->code == ERR_BUG;
 }
 
 static int
-push_all(const struct wal_push_params *params, struct err *err)
-{
-	struct wal_salvage_result r = { 0 };
-	char lsn[LSN_TEXT_MAX], time[TIME_TEXT_MAX];
-
-	if (wal_push_all(params, &r, err) != 0)
-		return -1;
-	(void)printf("stored %" PRIu64 " files, %" PRIu64
-	    " were stored already, %" PRIu64 " failed\n", r.pushed, r.already,
-	    r.failed);
-	if (r.skipped != 0)
-		(void)printf("%" PRIu64 " segments hold no WAL yet%s\n",
-		    r.skipped, params->header_check ? "" :
-						      ", or may not");
-	if (r.reached != 0)
-		(void)printf("WAL reaches %s on timeline %" PRIu32 "\n",
-		    lsn_format(r.reached, lsn), r.timeline);
-	if (r.last_commit_time != 0)
-		(void)printf("last transaction: %s\n",
-		    time_format_local(r.last_commit_time, time));
-	return r.failed > 0 ? EXIT_FOUND : EXIT_DONE;
-}
-
-int
-cmd_archive_push(const struct config *cfg, struct err *err)
+open_and_push(struct place *p, struct wal_push_params *params,
+    struct err *err)
 {
 	struct repo *repo = NULL;
+	int ret = -1;
+
+	if (repo_open_configured(&repo, &p->address, err) == 0) {
+		params->repo = repo;
+		if (!p->is_local)
+			wal_place_note(&p->remembered, repo);
+		ret = p->all->cfg->push_all ?
+		    wal_push_all(params, &p->salvaged, err) :
+		    push_one(p, params, err);
+	}
+	repo_close(repo);
+	return ret;
+}
+
+static int
+push_to(struct place *p, struct err *err)
+{
+	const struct config *cfg = p->all->cfg;
 	struct wal_push_params params = {
 		.cluster = cfg->cluster,
 		.pgdata = wal_cluster_directory(cli_server_directory(cfg),
 		    cfg->arguments[0]),
 		.path = cfg->arguments[0],
 		.compress_level = cfg->wal_compress_level,
-		.jobs = cfg->jobs,
+		.jobs = p->all->jobs,
 		.header_check = cfg->wal_header_check,
+		.state_directory = cfg->state_directory,
 	};
+	struct repo known = { .st = NULL };
 	int ret;
 
-	if (cli_open_repo(&repo, cfg, err) != 0)
-		return -1;
-	params.repo = repo;
-	ret = cfg->push_all ? push_all(&params, err) : push_one(&params, err);
-	repo_close(repo);
+	if (cfg->push_success != PUSH_ALL) {
+		params.stored = note_stored;
+		params.stored_arg = p->all;
+	}
+	if (!p->is_local && !cfg->push_all)
+		params.ahead = cfg->push_ahead;
+	if (params.ahead > 0 && wal_place_known(&p->remembered, &known) &&
+	    (p->address.id == NULL ||
+		strcmp(p->address.id, known.id_text) == 0) &&
+	    wal_push_was_ahead(&params, &known)) {
+		log_debug("%s was stored ahead in %s", params.path,
+		    p->address.url);
+		return 0;
+	}
+	/* After a failure one at a time, which a poor line may stand. */
+	if (p->failing)
+		params.ahead = 0;
+	ret = open_and_push(p, &params, err);
+	if (ret == 0 && p->failing)
+		wal_place_note_success(&p->remembered);
+	else if (ret != 0 && !is_final(err))
+		wal_place_note_failure(&p->remembered);
 	return ret;
+}
+
+/* Each place has its own outcome, in p->err. */
+static int
+run_place(void *unused, void *job, bool skip, struct err *never)
+{
+	struct place *p = job;
+
+	(void)unused;
+	(void)never;
+	p->failed = !skip && push_to(p, &p->err) != 0;
+	return 0;
+}
+
+/* In all, at the same time; the first error, the others are logged. */
+static int
+push_everywhere(struct places *all, struct err *err)
+{
+	struct pool *pool;
+	unsigned i;
+	int ret = 0;
+
+	if (pool_new(&pool, all->n, all->n, 1, NULL, NULL, NULL, err) != 0)
+		return -1;
+	for (i = 0; i < all->n && ret == 0; i++)
+		ret = pool_submit(pool, run_place, &all->places[i], err);
+	if (ret == 0)
+		ret = pool_finish(pool, err);
+	pool_free(pool);
+	for (i = 0; i < all->n && ret == 0; i++) {
+		struct place *p = &all->places[i];
+
+		if (!p->failed)
+			continue;
+		if (err->code == ERR_NONE)
+			*err = p->err;
+		else
+			log_err(LOG_WARNING, &p->err);
+	}
+	return ret == 0 && err->code == ERR_NONE ? 0 : -1;
+}
+
+/*
+ * In one, the first that takes it. Those that have failed lately come last.
+ * What is told in the end is how the first in the configuration's order
+ * failed.
+ */
+static int
+push_anywhere(struct places *all, struct err *err)
+{
+	unsigned i, round;
+
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < all->n; i++) {
+			struct place *p = &all->places[i];
+
+			if (p->failing != (round > 0))
+				continue;
+			all->storing = p;
+			if (push_to(p, &p->err) == 0)
+				return 0;
+			if (is_final(&p->err)) {
+				*err = p->err;
+				return -1;
+			}
+			log_err(LOG_WARNING, &p->err);
+		}
+	}
+	*err = all->places[0].err;
+	return -1;
+}
+
+static int
+push_by_rule(struct places *all, struct err *err)
+{
+	all->storing = &all->places[0];
+	if (all->n > 1 && all->cfg->push_success == PUSH_ANY)
+		return push_anywhere(all, err);
+	if (all->n > 1 && all->cfg->push_success == PUSH_ALL)
+		return push_everywhere(all, err);
+	return push_to(all->storing, err);
+}
+
+static int
+show_salvage(const struct wal_salvage_result *r, bool header_check)
+{
+	char lsn[LSN_TEXT_MAX], time[TIME_TEXT_MAX];
+
+	(void)printf("stored %" PRIu64 " files, %" PRIu64
+	    " were stored already, %" PRIu64 " failed\n", r->pushed,
+	    r->already, r->failed);
+	if (r->skipped != 0)
+		(void)printf("%" PRIu64 " segments hold no WAL yet%s\n",
+		    r->skipped, header_check ? "" : ", or may not");
+	if (r->reached != 0)
+		(void)printf("WAL reaches %s on timeline %" PRIu32 "\n",
+		    lsn_format(r->reached, lsn), r->timeline);
+	if (r->last_commit_time != 0)
+		(void)printf("last transaction: %s\n",
+		    time_format_local(r->last_commit_time, time));
+	return r->failed > 0 ? EXIT_FOUND : EXIT_DONE;
+}
+
+/* What each repository got; with rule `all` there are several. */
+static int
+show_all(const struct places *all)
+{
+	bool several = all->n > 1 && all->cfg->push_success == PUSH_ALL;
+	int code = EXIT_DONE, rc;
+	unsigned i;
+
+	for (i = 0; i < all->n; i++) {
+		const struct place *p = &all->places[i];
+
+		if (!several && p != all->storing)
+			continue;
+		if (several)
+			(void)printf("repository %s: ", p->address.name);
+		rc = show_salvage(&p->salvaged, all->cfg->wal_header_check);
+		if (rc != EXIT_DONE)
+			code = rc;
+	}
+	return code;
+}
+
+static void
+places_init(struct places *all, const struct config *cfg)
+{
+	uint64_t patience = PATIENCE_MS;
+	unsigned i;
+
+	all->cfg = cfg;
+	all->n = 1 + cfg->n_others;
+	all->places = xcalloc(all->n, sizeof(*all->places));
+	all->jobs = cfg->jobs;
+	all->storing = NULL;
+	if (all->n > 1 && cfg->push_success == PUSH_ALL) {
+		all->jobs /= all->n;
+		if (all->jobs == 0)
+			all->jobs = 1;
+	}
+	if (all->n > 1 && cfg->push_success == PUSH_ANY)
+		patience = PATIENCE_ANY_MS;
+	for (i = 0; i < all->n; i++) {
+		struct place *p = &all->places[i];
+
+		p->all = all;
+		p->address = *config_repository(cfg, i); /* borrowed */
+		if (p->address.timeout_ms > patience && !cfg->push_all)
+			p->address.timeout_ms = patience;
+		p->is_local = storage_is_local(p->address.url);
+		if (p->is_local && all->n == 1)
+			continue; /* nothing to remember: no state is needed */
+		wal_place_init(&p->remembered, cfg->state_directory,
+		    &p->address);
+		p->failing = wal_place_failing(&p->remembered);
+	}
+}
+
+static void
+places_free(struct places *all)
+{
+	unsigned i;
+
+	for (i = 0; i < all->n; i++) {
+		queue_close(all->places[i].queue);
+		wal_place_free(&all->places[i].remembered);
+	}
+	free(all->places);
+}
+
+int
+cmd_archive_push(const struct config *cfg, struct err *err)
+{
+	struct places all;
+	int code = -1;
+
+	places_init(&all, cfg);
+	if (push_by_rule(&all, err) == 0)
+		code = cfg->push_all ? show_all(&all) : EXIT_DONE;
+	if (code >= 0 && all.n > 1)
+		wake_others(&all);
+	places_free(&all);
+	return code;
 }

@@ -6,12 +6,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/buf.h"
 #include "core/io.h"
 #include "core/mem.h"
+
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_MAX ((size_t)128)
 
 /* Ours alone: another user could put files of their own there. */
 static int
@@ -75,4 +80,24 @@ state_lock(const char *folder)
 		fd = -1;
 	}
 	return fd;
+}
+
+int
+state_boot_id(char **out, struct err *err)
+{
+	struct buf b;
+	size_t len;
+	int ret;
+
+	buf_init(&b, BOOT_ID_MAX);
+	ret = io_read_file(BOOT_ID, &b, err);
+	if (ret == 0) {
+		len = strspn(buf_str(&b), "0123456789abcdef-");
+		if (len == 0)
+			ret = err_set(err, ERR_IO, "%s is empty", BOOT_ID);
+		else
+			*out = xstrndup(buf_str(&b), len);
+	}
+	buf_free(&b);
+	return ret;
 }

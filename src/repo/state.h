@@ -9,6 +9,7 @@
  *
  *	STATE/spool/REPOSITORY-SYSTEM-DIRECTORY/	WAL fetched ahead
  *	STATE/pushed/REPOSITORY-SYSTEM/PLACE/		WAL stored ahead
+ *	STATE/address/ADDRESS/				which PLACE was there
  *	STATE/queue/REPOSITORY-SYSTEM/NAME/		what NAME still lacks
  *	STATE/catalogue/PLACE/				what was read before
  *	STATE/unreachable/HASH				who was slow to fail (wal/tired.h)
@@ -37,5 +38,12 @@ int state_make(const char *folder, struct err *err) ERR_USE;
  * another process has it.
  */
 int state_lock(const char *folder);
+
+/*
+ * The kernel's id of this boot: what was written before another one may not
+ * have reached the disk, or was carried here from another host. The caller
+ * frees *out.
+ */
+int state_boot_id(char **out, struct err *err) ERR_USE;
 
 #endif

@@ -175,6 +175,95 @@ wal_store_find(struct repo *repo, const struct incarnation *inc,
 	return 0;
 }
 
+/* Several files of one folder, and what their names begin with. */
+struct group {
+	const struct wal_file *files;
+	size_t n;
+	char common[WAL_FILE_NAME_MAX];
+	struct found *found;
+};
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const struct wal_file *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static int
+note_one_of(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct group *g = arg;
+	char name[WAL_FILE_NAME_MAX + 128];
+	struct wal_stored ws;
+	uint32_t part;
+
+	if (entry->is_directory || strlen(g->common) + strlen(entry->name) >=
+	    sizeof(name))
+		return 0;
+	(void)snprintf(name, sizeof(name), "%s%s", g->common, entry->name);
+	if (!wal_store_parse(name, &ws, &part) || part != 0 ||
+	    bsearch(&ws.file, g->files, g->n, sizeof(*g->files),
+		compare_names) == NULL)
+		return 0;
+	ws.size = entry->size;
+	ws.mtime = entry->mtime;
+	keep(g->found, &ws);
+	return 0;
+}
+
+static int
+find_group(struct repo *repo, const struct incarnation *inc, struct group *g,
+    struct err *err)
+{
+	char prefix[STORAGE_KEY_MAX], tail[160], dir[64];
+	const char *first = g->files[0].name, *last = g->files[g->n - 1].name;
+	size_t same = 0;
+
+	while (first[same] != '\0' && first[same] == last[same])
+		same++;
+	(void)snprintf(g->common, sizeof(g->common), "%.*s%s", (int)same,
+	    first, g->n == 1 ? "-" : "");
+	folder(&g->files[0], dir, sizeof(dir));
+	(void)snprintf(tail, sizeof(tail), "%s%s", dir, g->common);
+	repo_key(inc, tail, prefix);
+	return storage_list(repo->st, prefix, true, note_one_of, g, err);
+}
+
+int
+wal_store_find_many(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *files, size_t n, struct wal_stored **out,
+    size_t *n_out, struct err *err)
+{
+	struct found f = { .list = NULL };
+	struct group g = { .found = &f };
+	char dir[64], other[64];
+	size_t from, to;
+	int ret = 0;
+
+	for (from = 0; from < n && ret == 0; from = to) {
+		folder(&files[from], dir, sizeof(dir));
+		for (to = from + 1; to < n; to++) {
+			folder(&files[to], other, sizeof(other));
+			if (strcmp(dir, other) != 0)
+				break;
+		}
+		g.files = files + from;
+		g.n = to - from;
+		ret = find_group(repo, inc, &g, err);
+	}
+	if (ret != 0) {
+		free(f.list);
+		return -1;
+	}
+	if (f.n > 1)
+		qsort(f.list, f.n, sizeof(*f.list), compare);
+	*out = f.list;
+	*n_out = f.n;
+	return 0;
+}
+
 int
 wal_store_pick(struct repo *repo, const struct incarnation *inc,
     const struct wal_file *file, struct wal_stored *out, struct err *err)

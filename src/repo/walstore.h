@@ -46,6 +46,15 @@ int wal_store_find(struct repo *repo, const struct incarnation *inc,
     struct err *err) ERR_USE;
 
 /*
+ * The same for n files, ascending by name: one listing for all that lie in
+ * one folder (of segments: 4 GB of WAL), by the beginning of their names.
+ * *out is ascending by name, hash, and the highest generation first.
+ */
+int wal_store_find_many(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *files, size_t n, struct wal_stored **out,
+    size_t *n_out, struct err *err) ERR_USE;
+
+/*
  * The one to use: the highest generation; ERR_NOT_FOUND when there is none
  * (the repository was read, so that is certain for this name);
  * ERR_DAMAGED-free choice is the reader's: see wal_store_read(). Two

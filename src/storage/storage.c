@@ -101,6 +101,12 @@ storage_close(struct storage *st)
 		st->ops->close(st);
 }
 
+bool
+storage_is_local(const char *url)
+{
+	return strncmp(url, "file:", 5) == 0;
+}
+
 const char *
 storage_url(const struct storage *st)
 {

@@ -109,6 +109,9 @@ int storage_clone(const struct storage *st, struct storage **out,
     struct err *err) ERR_USE;
 void storage_close(struct storage *st); /* NULL is fine */
 
+/* Of a URL: is it this host's own file system, where no request is slow? */
+bool storage_is_local(const char *url);
+
 /* The URL without secrets, for messages. */
 const char *storage_url(const struct storage *st);
 

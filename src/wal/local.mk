@@ -5,9 +5,12 @@ libdapk_a_SOURCES += \
 	%D%/getone.c %D%/getone.h \
 	%D%/prefetch.c %D%/prefetch.h \
 	%D%/push.c %D%/push.h \
+	%D%/pushahead.c %D%/pushahead.h \
 	%D%/pushcheck.c %D%/pushfile.h \
+	%D%/pushed.c %D%/pushed.h \
 	%D%/pushhistory.c %D%/pushhistory.h \
 	%D%/pushpartial.c %D%/pushpartial.h \
+	%D%/pushplace.c %D%/pushplace.h \
 	%D%/pushstore.c %D%/pushstore.h \
 	%D%/salvage.c \
 	%D%/spool.c %D%/spool.h \
@@ -15,6 +18,9 @@ libdapk_a_SOURCES += \
 
 unit_tests += tests/unit/test_push
 tests_unit_test_push_SOURCES = tests/unit/test_push.c tests/unit/fixture_wal.h
+unit_tests += tests/unit/test_push_ahead
+tests_unit_test_push_ahead_SOURCES = tests/unit/test_push_ahead.c \
+	tests/unit/fixture_wal.h
 unit_tests += tests/unit/test_get
 tests_unit_test_get_SOURCES = tests/unit/test_get.c tests/unit/fixture_wal.h
 unit_tests += tests/unit/test_salvage

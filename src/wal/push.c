@@ -20,6 +20,8 @@
 #include "pg/history.h"
 #include "repo/walstore.h"
 #include "wal/cluster.h"
+#include "wal/pushahead.h"
+#include "wal/pushed.h"
 #include "wal/pushfile.h"
 #include "wal/pushhistory.h"
 #include "wal/pushpartial.h"
@@ -198,114 +200,166 @@ check_others(const struct wal_push_file *f, int fd, uint64_t size,
 	return 0;
 }
 
-/*
- * After a put: two that store different contents at the same time do not see
- * each other before. The one that looks last sees both.
- */
-static int
-look_again(const struct wal_push_file *f, int fd, uint64_t size,
-    const uint8_t hash[WAL_HASH_SIZE], struct err *err)
+int
+wal_push_look_again(const struct wal_push_file *f, int fd, uint64_t size,
+    const uint8_t hash[WAL_HASH_SIZE], const struct wal_stored *ws, size_t n,
+    struct err *err)
 {
 	const struct wal_stored *covered;
-	struct wal_stored *ws = NULL;
-	size_t n = 0;
+
+	return check_others(f, fd, size, hash, ws, n, &covered, err);
+}
+
+static int
+read_file(struct wal_push_try *t, struct wal_pushstore *ps, struct err *err)
+{
 	int ret;
 
-	if (wal_store_find(f->repo, f->inc, &f->name, &ws, &n, err) != 0)
-		return -1;
-	ret = check_others(f, fd, size, hash, ws, n, &covered, err);
-	free(ws);
+	if (t->compressing != NULL)
+		(void)sem_wait(t->compressing); /* signals are blocked */
+	ret = wal_pushstore_begin(ps, t->n == 0, t->hash, err);
+	if (t->compressing != NULL)
+		(void)sem_post(t->compressing);
 	return ret;
 }
 
-/*
- * One look at what is stored and, when it is not there, one try to put it.
- * ERR_EXISTS with *again: the name was taken in between, or by a damaged
- * part of an unfinished push; look again, for a generation one higher.
- */
-static int
-push_once(const struct wal_push_file *f, struct wal_pushstore *ps,
-    uint32_t min_generation, struct wal_push_result *out, bool *again,
+int
+wal_push_try(struct wal_push_try *t, struct wal_push_result *out,
     struct err *err)
 {
-	uint64_t size = out->original_bytes;
-	int fd = wal_pushstore_fd(ps);
-	uint8_t hash[WAL_HASH_SIZE];
-	struct wal_stored *ws = NULL;
+	const struct wal_push_file *f = t->f;
+	struct wal_pushstore *ps = NULL;
 	struct found found;
-	size_t n = 0;
 	int ret = -1;
 
-	*again = false;
-	if (wal_store_find(f->repo, f->inc, &f->name, &ws, &n, err) != 0 ||
-	    wal_pushstore_begin(ps, n == 0, hash, err) != 0 ||
-	    sort_out(f, hash, size, ws, n, &found, err) != 0)
+	t->again = false;
+	out->original_bytes = t->size;
+	if (wal_pushstore_new(&ps, f, t->fd, t->size, err) != 0)
+		return -1;
+	if (read_file(t, ps, err) != 0 ||
+	    sort_out(f, t->hash, t->size, t->ws, t->n, &found, err) != 0)
 		goto out;
 	if ((found.same == NULL || f->name.type != WAL_FILE_PARTIAL) &&
-	    check_others(f, fd, size, hash, ws, n, &found.covered, err) != 0)
+	    check_others(f, t->fd, t->size, t->hash, t->ws, t->n,
+		&found.covered, err) != 0)
 		goto out;
 	if (found.same == NULL)
 		found.same = found.covered;
 	if (found.same != NULL) {
 		out->already = true;
 		out->stored_bytes = found.same->size;
-		ret = settle(f, found.same, size, err);
+		ret = settle(f, found.same, t->size, err);
 		goto out;
 	}
-	if (found.generation < min_generation)
-		found.generation = min_generation;
-	ret = wal_pushstore_put(ps, found.generation, &out->stored_bytes, err);
-	*again = ret != 0 && err->code == ERR_EXISTS;
-	if (ret == 0)
-		ret = look_again(f, fd, size, hash, err);
+	t->generation = found.generation < t->min_generation ?
+	    t->min_generation : found.generation;
+	ret = wal_pushstore_put(ps, t->generation, &out->stored_bytes, err);
+	t->again = ret != 0 && err->code == ERR_EXISTS;
 out:
+	wal_pushstore_free(ps);
+	return ret;
+}
+
+int
+wal_push_open(const struct wal_push_file *f, int *out, uint64_t *size,
+    struct err *err)
+{
+	struct stat st;
+	int fd;
+
+	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", f->path);
+	if (fstat(fd, &st) != 0) {
+		err_sys(err, errno, "stat %s", f->path);
+		goto fail;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		err_set(err, ERR_REFUSED, "%s is no regular file", f->path);
+		goto fail;
+	}
+	if (check_size(f, (uint64_t)st.st_size, err) != 0)
+		goto fail;
+	if (f->header_check && (f->name.type == WAL_FILE_SEGMENT ||
+	    f->name.type == WAL_FILE_PARTIAL) && check_header(f, fd, err) != 0)
+		goto fail;
+	*out = fd;
+	*size = (uint64_t)st.st_size;
+	return 0;
+fail:
+	(void)close(fd); /* only read from */
+	return -1;
+}
+
+/* One look at what is stored, one try to put it, and another look. */
+static int
+push_once(struct wal_push_try *t, struct wal_push_result *out,
+    struct err *err)
+{
+	const struct wal_push_file *f = t->f;
+	struct wal_stored *ws = NULL;
+	size_t n = 0;
+	int ret;
+
+	if (wal_store_find(f->repo, f->inc, &f->name, &ws, &n, err) != 0)
+		return -1;
+	t->ws = ws;
+	t->n = n;
+	ret = wal_push_try(t, out, err);
+	free(ws);
+	if (ret != 0 || out->already)
+		return ret;
+	if (wal_store_find(f->repo, f->inc, &f->name, &ws, &n, err) != 0)
+		return -1;
+	ret = wal_push_look_again(f, t->fd, t->size, t->hash, ws, n, err);
 	free(ws);
 	return ret;
+}
+
+void
+wal_push_tell(const struct wal_push_file *f)
+{
+	if (f->stored != NULL)
+		f->stored(f->stored_arg, f->repo, f->inc, f->name.name);
 }
 
 int
 wal_push_file(const struct wal_push_file *f, struct wal_push_result *out,
     struct err *err)
 {
-	struct wal_pushstore *ps = NULL;
-	struct stat st;
-	bool again = true;
-	uint32_t tries;
-	int fd, ret = -1;
+	struct wal_push_try t = { .f = f, .again = true };
+	int ret = -1;
 
 	memset(out, 0, sizeof(*out));
-	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return err_sys(err, errno, "open %s", f->path);
-	if (fstat(fd, &st) != 0) {
-		err_sys(err, errno, "stat %s", f->path);
-		goto out;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		err_set(err, ERR_REFUSED, "%s is no regular file", f->path);
-		goto out;
-	}
-	out->original_bytes = (uint64_t)st.st_size;
-	if (check_size(f, out->original_bytes, err) != 0)
-		goto out;
-	if (f->header_check && (f->name.type == WAL_FILE_SEGMENT ||
-	    f->name.type == WAL_FILE_PARTIAL) && check_header(f, fd, err) != 0)
-		goto out;
-	for (tries = 0; again && tries < GENERATIONS_MAX; tries++) {
+	if (wal_push_open(f, &t.fd, &t.size, err) != 0)
+		return -1;
+	for (; t.again && t.min_generation < GENERATIONS_MAX;
+	     t.min_generation++) {
 		if (cancel_check(err) != 0)
 			break;
-		wal_pushstore_free(ps);
-		ps = NULL;
 		err_clear(err);
-		if (wal_pushstore_new(&ps, f, fd, out->original_bytes,
-		    err) != 0)
-			break;
-		ret = push_once(f, ps, tries, out, &again, err);
+		ret = push_once(&t, out, err);
 	}
-out:
-	wal_pushstore_free(ps);
-	(void)close(fd); /* only read from */
+	if (ret == 0)
+		wal_push_tell(f);
+	(void)close(t.fd); /* only read from */
 	return ret;
+}
+
+void
+wal_push_file_init(struct wal_push_file *f,
+    const struct wal_push_params *params, const struct incarnation *inc,
+    uint32_t segment_size)
+{
+	memset(f, 0, sizeof(*f));
+	f->repo = params->repo;
+	f->inc = inc;
+	f->segment_size = segment_size;
+	f->compress_level = params->compress_level;
+	f->jobs = params->jobs < 1 ? 1 : params->jobs;
+	f->header_check = params->header_check;
+	f->stored = params->stored;
+	f->stored_arg = params->stored_arg;
 }
 
 static int
@@ -323,43 +377,78 @@ parse_name(const char *path, struct wal_file *out, struct err *err)
 	    "archive_command = 'dapk-backup archive-push %%p'");
 }
 
+/* What wal_push() and wal_push_was_ahead() begin with. */
+struct found_file {
+	struct wal_cluster cluster;
+	char *path;
+	struct wal_push_file f;
+};
+
+static void
+found_file_free(struct found_file *ff)
+{
+	free(ff->path);
+	wal_cluster_free(&ff->cluster);
+}
+
+static int
+find_file(struct found_file *ff, const struct wal_push_params *params,
+    struct err *err)
+{
+	struct wal_push_file *f = &ff->f;
+	struct wal_file name;
+
+	memset(ff, 0, sizeof(*ff));
+	if (parse_name(params->path, &name, err) != 0 ||
+	    wal_cluster_find(&ff->cluster, params->cluster, params->pgdata,
+		params->path, err) != 0)
+		return -1;
+	wal_push_file_init(f, params, &ff->cluster.inc,
+	    ff->cluster.control.wal_segment_size);
+	f->name = name;
+	if (name.type != WAL_FILE_HISTORY &&
+	    !wal_file_fits(&name, f->segment_size))
+		return err_set(err, ERR_REFUSED,
+		    "%s cannot be a segment of %u bytes, which this cluster's "
+		    "are",
+		    name.name, f->segment_size);
+	ff->path = wal_cluster_path(params->pgdata, params->path);
+	f->path = ff->path;
+	return 0;
+}
+
 int
 wal_push(const struct wal_push_params *params, struct wal_push_result *out,
     struct err *err)
 {
-	struct wal_push_file f = {
-		.repo = params->repo,
-		.compress_level = params->compress_level,
-		.jobs = params->jobs,
-		.header_check = params->header_check,
-	};
-	struct wal_cluster cluster = { .pgdata = NULL };
-	char *path = NULL;
-	int ret = -1;
+	struct found_file ff;
+	int ret;
 
 	memset(out, 0, sizeof(*out));
-	if (parse_name(params->path, &f.name, err) != 0)
-		return -1;
-	if (wal_cluster_find(&cluster, params->cluster, params->pgdata,
-	    params->path, err) != 0)
-		goto out;
-	f.inc = &cluster.inc;
-	f.segment_size = cluster.control.wal_segment_size;
-	if (f.name.type != WAL_FILE_HISTORY &&
-	    !wal_file_fits(&f.name, f.segment_size)) {
-		err_set(err, ERR_REFUSED,
-		    "%s cannot be a segment of %u bytes, which this cluster's "
-		    "are",
-		    f.name.name, f.segment_size);
-		goto out;
-	}
-	path = wal_cluster_path(params->pgdata, params->path);
-	f.path = path;
-	ret = wal_push_histories(&f, err);
+	ret = find_file(&ff, params, err);
 	if (ret == 0)
-		ret = wal_push_file(&f, out, err);
-out:
-	free(path);
-	wal_cluster_free(&cluster);
-	return ret == 0 ? 0 : err_wrap(err, "archive %s", f.name.name);
+		ret = wal_push_histories(&ff.f, err);
+	if (ret == 0 && params->ahead > 0)
+		ret = wal_push_ahead(&ff.f, ff.cluster.pgdata,
+		    params->state_directory, params->ahead, out, err);
+	else if (ret == 0)
+		ret = wal_push_file(&ff.f, out, err);
+	found_file_free(&ff);
+	return ret == 0 ? 0 :
+			  err_wrap(err, "archive %s",
+			      wal_base_name(params->path));
+}
+
+bool
+wal_push_was_ahead(const struct wal_push_params *params,
+    const struct repo *known)
+{
+	struct err ignored = ERR_INIT;
+	struct found_file ff;
+	bool was;
+
+	was = find_file(&ff, params, &ignored) == 0 &&
+	    wal_pushed_answers(&ff.f, known, params->state_directory);
+	found_file_free(&ff);
+	return was;
 }

@@ -5,7 +5,8 @@
 /*
  * archive-push: one WAL file into the repository. Needs no database
  * connection, reads no catalogue, and returns 0 only when the file is durable
- * there. One thread calls; pieces are compressed by a few of its own.
+ * there. One thread calls; pieces are compressed by a few of its own. Several
+ * calls, each with a repository of its own, may run at the same time.
  */
 #include "core/err.h"
 #include "repo/repo.h"
@@ -18,6 +19,17 @@ struct wal_push_params {
 	int compress_level;
 	unsigned jobs;
 	bool header_check;
+	/*
+	 * wal_push() only: with state_directory, what else waits to be
+	 * archived is stored too, up to so many bytes in all; 0: the file
+	 * alone. For repositories where a request takes long.
+	 */
+	uint64_t ahead;
+	const char *state_directory;
+	/* Told of each file that is stored, also those stored besides. */
+	void (*stored)(void *arg, const struct repo *repo,
+	    const struct incarnation *inc, const char *name);
+	void *stored_arg;
 	/* wal_push_all() only: which files, by their names. NULL: all */
 	bool (*want)(void *arg, const char *name);
 	void *want_arg;
@@ -36,6 +48,15 @@ struct wal_push_result {
  */
 int wal_push(const struct wal_push_params *params,
     struct wal_push_result *out, struct err *err) ERR_USE;
+
+/*
+ * Was exactly this file stored ahead by an earlier call? Answered from the
+ * state directory alone, with no repository at hand: `known` is what is
+ * remembered of it (wal/pushplace.h). False: it may be, or not; push it. True
+ * is said once.
+ */
+bool wal_push_was_ahead(const struct wal_push_params *params,
+    const struct repo *known);
 
 /*
  * Salvage: everything in a dead server's pg_wal directory that is not stored

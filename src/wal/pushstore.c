@@ -65,7 +65,7 @@ struct wal_pushstore {
 	size_t n_slots;
 	struct piece pieces[PIECES_MAX];
 	size_t n_pieces;
-	struct pool *pool;	   /* NULL: one piece, no threads */
+	struct pool *pool;	   /* NULL: no threads */
 	struct frame_codec *codec; /* the calling thread's, made when needed */
 	pthread_mutex_t lock;
 	pthread_cond_t ready;
@@ -129,7 +129,7 @@ wal_pushstore_new(struct wal_pushstore **out, const struct wal_push_file *f,
     int fd, uint64_t size, struct err *err)
 {
 	struct wal_pushstore *ps = xcalloc(1, sizeof(*ps));
-	size_t i, threads = f->jobs < 1 ? 1 : f->jobs;
+	size_t i, threads = f->jobs;
 
 	(void)pthread_mutex_init(&ps->lock, NULL); /* cannot fail on Linux */
 	(void)pthread_cond_init(&ps->ready, NULL);
@@ -147,13 +147,14 @@ wal_pushstore_new(struct wal_pushstore **out, const struct wal_push_file *f,
 	ps->archived = time_now();
 	if (threads > PIECES_MAX)
 		threads = PIECES_MAX;
-	ps->n_slots = size > PIECE_LENGTH ? threads + SLOTS_EXTRA : 1;
+	ps->n_slots = size > PIECE_LENGTH && threads > 0 ?
+	    threads + SLOTS_EXTRA : 1;
 	for (i = 0; i < ps->n_slots; i++)
 		ps->slots[i] = xmalloc(PIECE_LENGTH);
 	if (ps->is_segment)
 		ps->summariser =
 		    wal_summariser_new(ps->lsn, f->segment_size);
-	if (size > PIECE_LENGTH &&
+	if (size > PIECE_LENGTH && threads > 0 &&
 	    pool_new(&ps->pool, threads, PIECES_MAX, sizeof(struct worker),
 		worker_init, worker_fini, ps, err) != 0) {
 		wal_pushstore_free(ps);

@@ -243,18 +243,12 @@ push_as(struct salvage *s, const struct wal_file *source,
     const char *stored_name, struct err *err)
 {
 	char *path = xasprintf("%s/%s", s->dir, source->name);
-	struct wal_push_file f = {
-		.repo = s->params->repo,
-		.inc = &s->inc,
-		.segment_size = s->segment_size,
-		.compress_level = s->params->compress_level,
-		.jobs = s->params->jobs,
-		.header_check = s->params->header_check,
-		.path = path,
-	};
 	struct wal_push_result result;
+	struct wal_push_file f;
 	int ret;
 
+	wal_push_file_init(&f, s->params, &s->inc, s->segment_size);
+	f.path = path;
 	ret = wal_file_parse(stored_name, &f.name, err);
 	if (ret == 0)
 		ret = wal_push_file(&f, &result, err);

@@ -21,31 +21,9 @@
 #include "repo/hash.h"
 #include "repo/state.h"
 
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
-#define BOOT_ID_MAX ((size_t)128)
 #define COPY_STEP ((size_t)1 << 18)
 #define WAIT_MS 250u
 #define ABANDONED_SECONDS 3600
-
-static int
-boot_id(char **out, struct err *err)
-{
-	struct buf b;
-	size_t len;
-	int ret;
-
-	buf_init(&b, BOOT_ID_MAX);
-	ret = io_read_file(BOOT_ID, &b, err);
-	if (ret == 0) {
-		len = strspn(buf_str(&b), "0123456789abcdef-");
-		if (len == 0)
-			ret = err_set(err, ERR_IO, "%s is empty", BOOT_ID);
-		else
-			*out = xstrndup(buf_str(&b), len);
-	}
-	buf_free(&b);
-	return ret;
-}
 
 /* What stands for a data directory: another inode is another restore. */
 static int
@@ -75,7 +53,7 @@ wal_spool_open(struct wal_spool *out, const char *state_directory,
 	int ret = -1;
 
 	if (directory_id(pgdata, &directory, err) != 0 ||
-	    boot_id(&boot, err) != 0)
+	    state_boot_id(&boot, err) != 0)
 		return -1;
 	s.parent = xasprintf("%s/spool/%s-%llu-%016llx", state_directory,
 	    repo->id_text, (unsigned long long)inc->system_id,
