@@ -290,12 +290,12 @@ archive_left(struct restore_plan *plan, const struct config *cfg,
 }
 
 static int
-make_plan(struct restore_plan **plan, const struct restore_params *params,
+make_plan(struct restore_plan **plan, struct restore_params *params,
     struct err *err)
 {
 	bool archived;
 
-	if (restore_plan(plan, params, err) != 0)
+	if (restore_choose(plan, params, err) != 0)
 		return -1;
 	archive_left(*plan, params->config, params->repo, &archived);
 	if (!archived)
@@ -310,7 +310,6 @@ cmd_restore(const struct config *cfg, struct err *err)
 {
 	struct display d = { 0 };
 	struct restore_plan *plan = NULL;
-	struct repo *repo = NULL;
 	struct restore_params params = {
 		.config = cfg,
 		.progress = &d.counts,
@@ -320,14 +319,12 @@ cmd_restore(const struct config *cfg, struct err *err)
 	char program[PATH_MAX];
 	int ret = -1;
 
-	if (check_combination(cfg, err) != 0 || own_path(program, err) != 0 ||
-	    cli_open_repo(&repo, cfg, err) != 0)
+	if (check_combination(cfg, err) != 0 || own_path(program, err) != 0)
 		return -1;
-	params.repo = repo;
 	params.program = program;
 	if (make_plan(&plan, &params, err) == 0)
 		ret = run_plan(plan, cfg, &d, err);
 	restore_plan_free(plan);
-	repo_close(repo);
+	repo_close(params.repo);
 	return ret;
 }

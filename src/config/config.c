@@ -77,6 +77,13 @@ of_repository(const struct option *opt)
 	    sizeof(struct config_repository);
 }
 
+/* Does it say more of the repository than which one is meant? */
+static bool
+says_how(const struct option *opt)
+{
+	return of_repository(opt) && strcmp(opt->name, "repository-id") != 0;
+}
+
 /* Free cfg->repo's texts and give it the defaults. */
 static void
 reset_repository(struct config *cfg, bool defaults)
@@ -546,6 +553,7 @@ apply_environment(struct config *cfg, struct err *err)
 		if (check_one_repository(cfg, o, o->env, ERR_CONFIG, err) !=
 		    0 || set_from(cfg, o, value, o->env, ERR_CONFIG, err) != 0)
 			return -1;
+		cfg->repository_given |= says_how(o);
 	}
 	return 0;
 }
@@ -565,6 +573,7 @@ apply_given(const struct config_sources *sources, struct config *cfg,
 		    ERR_USAGE, err) != 0 ||
 		    set_given(cfg, g->option, g->value, err) != 0)
 			return -1;
+		cfg->repository_given |= says_how(g->option);
 	}
 	cfg->pgdata_given = given_value(sources, "pgdata") != NULL;
 	return 0;

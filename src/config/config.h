@@ -87,6 +87,8 @@ struct config {
 	struct config_repository repo; /* in use: the first, or the one named */
 	struct config_repository *others; /* the cluster's others, in order */
 	unsigned n_others;
+	/* The environment or the command line said more of repo than which. */
+	bool repository_given;
 	char *state_directory;
 	char *pg_bin_dir; /* of pg_dump and friends; NULL: look for them */
 

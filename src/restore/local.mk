@@ -11,6 +11,7 @@ libdapk_a_SOURCES += \
 	%D%/dirmanifest.c %D%/dirmanifest.h \
 	%D%/olddir.c \
 	%D%/pathset.c %D%/pathset.h \
+	%D%/places.c \
 	%D%/plan.c %D%/plan.h \
 	%D%/postmaster.c %D%/postmaster.h \
 	%D%/proof.c %D%/proof.h \

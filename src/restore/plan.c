@@ -604,6 +604,32 @@ out:
 	return ret;
 }
 
+int
+plan_survey(struct restore_plan *plan, struct plan_survey *out,
+    struct err *err)
+{
+	struct candidates cs = { 0 };
+	struct candidate *chosen = NULL;
+	int ret = -1;
+
+	memset(out, 0, sizeof(*out));
+	if (plan_target_parse(plan, err) != 0)
+		return -1;
+	if (load_candidates(plan, &cs, err) == 0 &&
+	    find_paths(plan, &cs, err) == 0 &&
+	    choose(plan, &cs, &chosen, err) == 0) {
+		out->backup_time = chosen->c.stop_time;
+		out->system_id = plan->inc.system_id;
+		out->major = plan->inc.major;
+		out->timeline = chosen->path.timeline;
+		out->end = plan->reach.end;
+		ret = 0;
+	}
+	memset(&plan->path, 0, sizeof(plan->path)); /* was borrowed */
+	candidates_free(&cs);
+	return ret;
+}
+
 struct restore_plan *
 plan_new(const struct restore_params *params)
 {
@@ -619,8 +645,8 @@ plan_new(const struct restore_params *params)
  * PostgreSQL does not run as root, and files of root's would not be readable
  * for it (TRAPS T104).
  */
-static int
-check_user(const struct config *config, struct err *err)
+int
+plan_check_user(const struct config *config, struct err *err)
 {
 	if (geteuid() != 0 || config->dry_run)
 		return 0;
@@ -637,7 +663,7 @@ restore_plan(struct restore_plan **out, const struct restore_params *params,
 	struct restore_plan *plan;
 
 	*out = NULL;
-	if (check_user(params->config, err) != 0)
+	if (plan_check_user(params->config, err) != 0)
 		return -1;
 	plan = plan_new(params);
 	if (plan_choose(plan, err) != 0 || plan_destination(plan, err) != 0) {

@@ -110,6 +110,22 @@ bool plan_has_target(const struct restore_plan *plan);
 uint32_t plan_recovery_timeline(const struct restore_plan *plan);
 
 int plan_choose(struct restore_plan *plan, struct err *err) ERR_USE;
+
+/* How far the WAL behind the newest backup reaches, and of which system. */
+struct plan_survey {
+	int64_t backup_time; /* where the backup that would be taken ended */
+	uint64_t system_id;
+	int major;
+	uint32_t timeline;
+	pg_lsn end;
+};
+
+/* As plan_choose(), without proving that all of it is there. */
+int plan_survey(struct restore_plan *plan, struct plan_survey *out,
+    struct err *err) ERR_USE;
+
+/* May restore be run by this user? */
+int plan_check_user(const struct config *config, struct err *err) ERR_USE;
 int plan_destination(struct restore_plan *plan, struct err *err) ERR_USE;
 
 /*

@@ -13,7 +13,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -172,17 +174,70 @@ command_option(struct buf *out, const char *option, const char *value)
 	command_word(out, value);
 }
 
+/* The server runs in its data directory: a file's name must be absolute. */
+static const char *
+absolute_credentials(const char *credentials, char out[PATH_MAX + 8])
+{
+	static const char file[] = "file:";
+	char real[PATH_MAX];
+
+	if (credentials == NULL ||
+	    strncmp(credentials, file, sizeof(file) - 1) != 0 ||
+	    realpath(credentials + sizeof(file) - 1, real) == NULL)
+		return credentials;
+	(void)snprintf(out, PATH_MAX + 8, "%s%s", file, real);
+	return out;
+}
+
+/* What opening the storage for reading takes beside its URL; no secrets. */
+static void
+storage_options(const struct config_repository *from, struct buf *out)
+{
+	char credentials[PATH_MAX + 8];
+	static const char *const styles[] = { NULL, "yes", "no" };
+
+	if (from->timeout_ms != 0 &&
+	    from->timeout_ms != STORAGE_TIMEOUT_DEFAULT_MS)
+		buf_printf(out, " --storage-timeout %llums",
+		    (unsigned long long)from->timeout_ms);
+	command_option(out, "--ca-file", from->ca_file);
+	command_option(out, "--endpoint", from->endpoint);
+	command_option(out, "--region", from->region);
+	command_option(out, "--path-style", styles[from->path_style]);
+	command_option(out, "--credentials",
+	    absolute_credentials(from->credentials, credentials));
+	command_option(out, "--key-file", from->key_file);
+	command_option(out, "--key-passphrase-file",
+	    from->key_passphrase_file);
+	command_option(out, "--password-file", from->password_file);
+	command_option(out, "--known-hosts", from->known_hosts);
+	if (from->host_key == HOST_KEY_ACCEPT_NEW)
+		buf_add_str(out, " --host-key accept-new");
+}
+
+/*
+ * The one repository that was chosen, so that recovery asks no other. Where
+ * it is a section of a file, its name is enough, and keys that stand there
+ * are found; what was given beside the file goes into the command.
+ */
 void
 recovery_command(const struct restore_plan *plan, struct buf *out)
 {
+	const struct config_repository *from = plan->params.from;
 	const struct config *c = plan->config;
+	const bool named = from != NULL && from->name != NULL &&
+	    c->config_file != NULL;
 
 	command_word(out, plan->params.program);
 	buf_add_str(out, " archive-get");
-	/* What the options below do not say (credentials) stands there. */
 	command_option(out, "--config", c->config_file);
-	command_option(out, "--repository-url",
-	    storage_url(plan->params.repo->st));
+	if (named)
+		command_option(out, "--repository", from->name);
+	else
+		command_option(out, "--repository-url",
+		    storage_url(plan->params.repo->st));
+	if (from != NULL && (!named || c->repository_given))
+		storage_options(from, out);
 	command_option(out, "--repository-id", plan->params.repo->id_text);
 	command_option(out, "--cluster", plan->inc.cluster);
 	command_option(out, "--state-directory", c->state_directory);

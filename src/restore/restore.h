@@ -29,6 +29,9 @@ struct restore_progress {
 
 struct restore_params {
 	struct repo *repo;
+	/* What it was opened as, for restore_command; NULL: only a URL. */
+	const struct config_repository *from;
+	const char *why; /* it was chosen from several; static, or NULL */
 	const struct config *config; /* target, timeline, maps, ... */
 	const char *program; /* absolute path for restore_command */
 	struct restore_progress *progress; /* never NULL */
@@ -37,6 +40,16 @@ struct restore_params {
 };
 
 struct restore_plan;
+
+/*
+ * Choose among the repositories of params->config, which must have repo NULL:
+ * each is proved alone, the nearest first, and the first that reaches the
+ * target is taken; without a target the one whose WAL reaches furthest. One
+ * that cannot be reached is warned of and left out. Fills repo (the caller
+ * closes it in any case), from and why, and makes the plan.
+ */
+int restore_choose(struct restore_plan **out, struct restore_params *params,
+    struct err *err) ERR_USE;
 
 /*
  * ERR_REFUSED: the target cannot be reached; the message says why and the

@@ -67,6 +67,21 @@ show_backup(const struct restore_plan *plan, FILE *out)
 }
 
 static void
+show_repository(const struct restore_plan *plan, FILE *out)
+{
+	const struct config_repository *from = plan->params.from;
+	const char *url = storage_url(plan->params.repo->st);
+
+	if (from != NULL && from->name != NULL)
+		fprintf(out, "repository   %s, %s", from->name, url);
+	else
+		fprintf(out, "repository   %s", url);
+	if (plan->params.why != NULL)
+		fprintf(out, ": %s", plan->params.why);
+	fputc('\n', out);
+}
+
+static void
 show_timelines(const struct restore_plan *plan, FILE *out)
 {
 	const struct history *h = &plan->path;
@@ -226,6 +241,7 @@ restore_plan_print(const struct restore_plan *plan, FILE *out)
 	const char *line, *end;
 	size_t i;
 
+	show_repository(plan, out);
 	show_backup(plan, out);
 	show_timelines(plan, out);
 	show_wal(plan, out);

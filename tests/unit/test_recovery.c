@@ -102,6 +102,50 @@ without_a_target_recovery_runs_to_the_end_of_the_archive(void **state)
 	tear_down(&s);
 }
 
+/* %c of PostgreSQL, quotes of the shell, and nothing of what is only put. */
+static void
+the_chosen_repository_is_named_with_all_that_reading_it_takes(void **state)
+{
+	static char url[] = "s3://b", name[] = "off", evil[] = HORROR,
+	    file[] = "/etc/dapk 'x'.conf", key[] = "AKIA", secret[] = "geheim",
+	    kms[] = "kms", end[] = "https://h:1", auto_[] = "file:/no/such";
+	struct config_repository from = { .url = url, .name = name,
+		.endpoint = end, .region = evil, .ca_file = evil,
+		.path_style = PATH_STYLE_YES, .credentials = auto_,
+		.access_key_id = key, .secret_access_key = secret,
+		.kms_key_id = kms, .key_file = evil, .timeout_ms = 5000,
+		.host_key = HOST_KEY_ACCEPT_NEW };
+	struct set s;
+
+	(void)state;
+	set_up(&s);
+	s.plan->params.from = &from;
+	recovery_command(s.plan, &s.text);
+	has(&s, " --repository-url 'file:///srv/repo' --storage-timeout 5000ms"
+	    " --ca-file 'a b'\\''c\"d\\e%%f$g`h;i' --endpoint 'https://h:1' "
+	    "--region 'a b'\\''c\"d\\e%%f$g`h;i' --path-style 'yes' "
+	    "--credentials 'file:/no/such' --key-file ");
+	has(&s, " --host-key accept-new --repository-id 'abc123' ");
+	has_not(&s, "AKIA");
+	has_not(&s, "geheim");
+	has_not(&s, "kms");
+	has_not(&s, "--repository 'off'");
+	/* A section of a file says all that itself. */
+	s.cfg.config_file = file;
+	buf_clear(&s.text);
+	recovery_command(s.plan, &s.text);
+	has(&s, " --config '/etc/dapk '\\''x'\\''.conf' --repository 'off' "
+	    "--repository-id 'abc123' --cluster 'main' %f \"%p\"");
+	has_not(&s, "--endpoint");
+	/* But not what stood on the command line. */
+	s.cfg.repository_given = true;
+	buf_clear(&s.text);
+	recovery_command(s.plan, &s.text);
+	has(&s, " --repository 'off' --storage-timeout 5000ms ");
+	has_not(&s, "geheim");
+	tear_down(&s);
+}
+
 static void
 a_time_has_its_offset_and_stands_after_the_resets(void **state)
 {
@@ -450,6 +494,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    without_a_target_recovery_runs_to_the_end_of_the_archive),
+		cmocka_unit_test(
+		    the_chosen_repository_is_named_with_all_that_reading_it_takes),
 		cmocka_unit_test(
 		    a_time_has_its_offset_and_stands_after_the_resets),
 		cmocka_unit_test(
