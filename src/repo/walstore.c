@@ -375,6 +375,72 @@ note_segment(void *arg, const struct storage_entry *entry, struct err *err)
 	return 0;
 }
 
+/* The highest generation comes first: the rest of its kind goes. */
+static void
+fold_generations(struct found *f)
+{
+	size_t i, kept = 0;
+
+	if (f->n > 1)
+		qsort(f->list, f->n, sizeof(*f->list), compare);
+	for (i = 0; i < f->n; i++)
+		if (kept == 0 ||
+		    strcmp(f->list[kept - 1].file.name,
+			f->list[i].file.name) != 0 ||
+		    memcmp(f->list[kept - 1].hash, f->list[i].hash,
+			WAL_HASH_SIZE) != 0)
+			f->list[kept++] = f->list[i];
+	f->n = kept;
+}
+
+/* "3-HASH.zst": what follows all but the last digit. */
+static int
+note_sibling(void *arg, const struct storage_entry *entry, struct err *err)
+{
+	struct found *f = arg;
+	struct err ignored = ERR_INIT;
+	char name[WAL_FILE_NAME_MAX];
+	struct wal_stored ws;
+
+	(void)err;
+	memset(&ws, 0, sizeof(ws));
+	(void)snprintf(name, sizeof(name), "%.*s%c", WAL_SEGMENT_NAME_LEN - 1,
+	    f->file->segment, entry->name[0]);
+	if (entry->is_directory || entry->name[0] == '\0' ||
+	    entry->name[1] != '-' ||
+	    wal_file_parse(name, &ws.file, &ignored) != 0 ||
+	    !parse_rest(entry->name + 2, &ws))
+		return 0;
+	ws.size = entry->size;
+	ws.mtime = entry->mtime;
+	keep(f, &ws);
+	return 0;
+}
+
+int
+wal_store_sixteen(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, struct wal_stored **out, size_t *n,
+    struct err *err)
+{
+	struct found f = { .file = file };
+	char prefix[STORAGE_KEY_MAX], tail[128], dir[64];
+
+	*out = NULL;
+	*n = 0;
+	folder(file, dir, sizeof(dir));
+	(void)snprintf(tail, sizeof(tail), "%s%.*s", dir,
+	    WAL_SEGMENT_NAME_LEN - 1, file->segment);
+	repo_key(inc, tail, prefix);
+	if (storage_list(repo->st, prefix, true, note_sibling, &f, err) != 0) {
+		free(f.list);
+		return -1;
+	}
+	fold_generations(&f);
+	*out = f.list;
+	*n = f.n;
+	return 0;
+}
+
 int
 wal_store_segments(struct repo *repo, const struct incarnation *inc,
     uint32_t timeline, bool partials, struct wal_stored **out, size_t *n,
@@ -382,7 +448,6 @@ wal_store_segments(struct repo *repo, const struct incarnation *inc,
 {
 	struct found f = { .partials = partials };
 	char prefix[STORAGE_KEY_MAX], tail[32];
-	size_t i, kept = 0;
 
 	*out = NULL;
 	*n = 0;
@@ -392,18 +457,9 @@ wal_store_segments(struct repo *repo, const struct incarnation *inc,
 		free(f.list);
 		return -1;
 	}
-	if (f.n > 1)
-		qsort(f.list, f.n, sizeof(*f.list), compare);
-	/* The highest generation comes first: the rest of its kind goes. */
-	for (i = 0; i < f.n; i++)
-		if (kept == 0 ||
-		    strcmp(f.list[kept - 1].file.name,
-			f.list[i].file.name) != 0 ||
-		    memcmp(f.list[kept - 1].hash, f.list[i].hash,
-			WAL_HASH_SIZE) != 0)
-			f.list[kept++] = f.list[i];
+	fold_generations(&f);
 	*out = f.list;
-	*n = kept;
+	*n = f.n;
 	return 0;
 }
 

@@ -121,6 +121,14 @@ int wal_store_segments(struct repo *repo, const struct incarnation *inc,
     uint32_t timeline, bool partials, struct wal_stored **out, size_t *n,
     struct err *err) ERR_USE;
 
+/*
+ * The same of the sixteen segments (no .partial) whose names differ from this
+ * one's in the last digit only, by one listing. Caller frees.
+ */
+int wal_store_sixteen(struct repo *repo, const struct incarnation *inc,
+    const struct wal_file *file, struct wal_stored **out, size_t *n,
+    struct err *err) ERR_USE;
+
 /* An unbroken range of a timeline's segments. */
 struct wal_range {
 	uint32_t timeline;

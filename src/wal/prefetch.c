@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -18,16 +20,56 @@
 #include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "pipe/pool.h"
 #include "repo/object.h"
 
 #define IDLE_MS 10000u
 #define WITHOUT_NOTICE_MS 20 /* between looks when inotify does not work */
 
+/*
+ * Segments in flight at once. Of a store over a network most of the time is
+ * spent waiting. Each needs the stored object (of at most 16 MiB of content)
+ * and a piece of 1 MiB in memory.
+ */
+#define FLIGHTS_LOCAL 2
+#define FLIGHTS_REMOTE 6
+
 enum outcome {
-	MADE,	/* one more segment is in the spool */
-	FULL,	/* the window is */
+	MADE,	/* something was begun */
+	FULL,	/* all of the window is there, or in flight */
 	AT_END, /* the next one is not stored */
 	FAILED
+};
+
+/* A segment that a thread is making. */
+struct flight {
+	struct ahead *a;
+	struct wal_stored ws;
+	bool used; /* the owner's */
+	atomic_bool done;
+};
+
+struct ahead {
+	const struct wal_prefetch *p;
+	struct pool *pool;
+	struct flight flights[FLIGHTS_REMOTE];
+	unsigned n_flights;
+	int notify; /* inotify of the spool, or -1 */
+	int landed; /* eventfd: a flight is done */
+	atomic_bool failed;
+
+	bool *have;    /* of the window: in the spool or in flight */
+	uint64_t n;    /* segments of the window */
+	uint64_t waiting; /* files that were not taken yet */
+
+	struct wal_stored *listed; /* what the last listing gave */
+	size_t n_listed;
+};
+
+/* A thread's own. */
+struct worker {
+	struct repo *repo;
+	struct frame_codec *codec;
 };
 
 /* The sink of a segment that is being decompressed. */
@@ -48,9 +90,28 @@ write_piece(void *arg, const uint8_t *data, size_t len, struct err *err)
 	return io_write_full(o->fd, data, len, o->path, err);
 }
 
-static enum outcome
-make(const struct wal_prefetch *p, const struct wal_stored *ws,
-    struct frame_codec *codec)
+static int
+worker_init(void *worker, void *arg, struct err *err)
+{
+	struct worker *w = worker;
+	const struct ahead *a = arg;
+
+	w->codec = frame_codec_new(1);
+	return repo_clone(a->p->repo, &w->repo, err);
+}
+
+static void
+worker_fini(void *worker)
+{
+	struct worker *w = worker;
+
+	repo_close(w->repo);
+	frame_codec_free(w->codec);
+}
+
+static bool
+make(const struct wal_prefetch *p, struct worker *w,
+    const struct wal_stored *ws)
 {
 	char name[WAL_SPOOL_NAME_MAX];
 	struct output o = { .fd = -1 };
@@ -65,7 +126,7 @@ make(const struct wal_prefetch *p, const struct wal_stored *ws,
 	o.fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 	    0600);
 	if (o.fd >= 0) {
-		ok = wal_store_read(p->repo, p->inc, ws, codec, write_piece,
+		ok = wal_store_read(w->repo, p->inc, ws, w->codec, write_piece,
 			 &o, &err) == 0 &&
 		    o.len == p->segment_size;
 		ok = close(o.fd) == 0 && ok && rename(tmp, path) == 0;
@@ -74,7 +135,54 @@ make(const struct wal_prefetch *p, const struct wal_stored *ws,
 	}
 	free(tmp);
 	free(path);
-	return ok ? MADE : FAILED;
+	return ok;
+}
+
+static int
+fly(void *worker, void *job, bool skip, struct err *err)
+{
+	struct flight *f = job;
+	struct ahead *a = f->a;
+
+	(void)err;
+	if (!skip && !atomic_load(&a->failed) &&
+	    !make(a->p, worker, &f->ws))
+		atomic_store(&a->failed, true);
+	atomic_store(&f->done, true);
+	(void)!eventfd_write(a->landed, 1); /* else the owner looks in time */
+	return 0;
+}
+
+static bool
+in_flight(const struct ahead *a, const char *segment)
+{
+	unsigned i;
+
+	for (i = 0; i < a->n_flights; i++)
+		if (a->flights[i].used && strncmp(segment,
+		    a->flights[i].ws.file.segment, WAL_SEGMENT_NAME_LEN) == 0)
+			return true;
+	return false;
+}
+
+/* A flight that can be used, or NULL; *any: some are under way. */
+static struct flight *
+free_flight(struct ahead *a, bool *any)
+{
+	struct flight *found = NULL;
+	unsigned i;
+
+	*any = false;
+	for (i = 0; i < a->n_flights; i++) {
+		struct flight *f = &a->flights[i];
+
+		if (f->used && atomic_load(&f->done))
+			f->used = false;
+		*any = *any || f->used;
+		if (!f->used)
+			found = f;
+	}
+	return found;
 }
 
 /* Of which segment the spool's file is, or false: none of ours to judge. */
@@ -92,29 +200,31 @@ segment_of(const char *file, struct wal_file *out)
 
 /*
  * Remove what lies outside of the window (recovery has begun anew elsewhere,
- * or has got it another way); mark what is there. *waiting: files not taken.
+ * or has got it another way); mark what is there.
  */
 static void
-look_through(const struct wal_prefetch *p, const struct wal_file *position,
-    bool *have, uint64_t n, uint64_t *waiting)
+look_through(struct ahead *a, const struct wal_file *position)
 {
-	uint64_t at = wal_segno(position, p->segment_size), segno;
-	DIR *d = opendir(p->spool->dir);
+	const uint32_t size = a->p->segment_size;
+	uint64_t at = wal_segno(position, size), segno;
+	DIR *d = opendir(a->p->spool->dir);
 	struct wal_file f;
 	struct dirent *e;
 
-	*waiting = 0;
-	memset(have, 0, n * sizeof(*have));
+	a->waiting = 0;
+	memset(a->have, 0, a->n * sizeof(*a->have));
 	if (d == NULL)
 		return;
 	while ((e = readdir(d)) != NULL) {
 		if (!segment_of(e->d_name, &f))
 			continue;
-		segno = wal_segno(&f, p->segment_size);
+		segno = wal_segno(&f, size);
+		if (in_flight(a, e->d_name))
+			continue;
 		if (f.timeline == position->timeline && segno > at &&
-		    segno - at <= n && strstr(e->d_name, ".tmp") == NULL) {
-			have[segno - at - 1] = true;
-			++*waiting;
+		    segno - at <= a->n && strstr(e->d_name, ".tmp") == NULL) {
+			a->have[segno - at - 1] = true;
+			a->waiting++;
 		} else {
 			(void)unlinkat(dirfd(d), e->d_name, 0); /* or later */
 		}
@@ -122,87 +232,168 @@ look_through(const struct wal_prefetch *p, const struct wal_file *position,
 	(void)closedir(d); /* only read from */
 }
 
-/* Put the first segment into the spool that the window lacks. */
-static enum outcome
-step(const struct wal_prefetch *p, struct frame_codec *codec, bool *have,
-    uint64_t n, uint64_t *waiting)
+/* The listed object of a segment; NULL: none, or several contents. */
+static const struct wal_stored *
+find_listed(const struct ahead *a, const char *segment)
 {
-	char segment[WAL_SEGMENT_NAME_LEN + 1];
-	struct wal_file position, next;
-	struct err err = ERR_INIT;
-	struct wal_stored ws;
-	uint64_t i;
+	const struct wal_stored *found = NULL;
+	size_t i;
 
-	if (!wal_spool_position(p->spool, segment) ||
-	    wal_file_parse(segment, &position, &err) != 0)
-		return FAILED;
-	look_through(p, &position, have, n, waiting);
-	for (i = 0; i < n && have[i]; i++)
-		;
-	if (i == n)
-		return FULL;
-	wal_segment_name(position.timeline,
-	    wal_segno(&position, p->segment_size) + i + 1, p->segment_size,
-	    segment);
-	if (wal_file_parse(segment, &next, &err) != 0)
-		return FAILED;
-	if (wal_store_pick(p->repo, p->inc, &next, &ws, &err) != 0)
-		return err.code == ERR_NOT_FOUND ? AT_END : FAILED;
-	return make(p, &ws, codec);
+	for (i = 0; i < a->n_listed; i++) {
+		if (strcmp(a->listed[i].file.segment, segment) != 0)
+			continue;
+		if (found != NULL)
+			return NULL;
+		found = &a->listed[i];
+	}
+	return found;
 }
 
-/* Until something in the spool changes; false: nothing did for idle_ms. */
-static bool
-wait_for_change(int notify, unsigned idle_ms)
+/*
+ * Look a segment up, by one listing for it and its neighbours: what was
+ * listed before is as good, since objects only get more.
+ */
+static enum outcome
+look_up(struct ahead *a, const char *segment, struct wal_stored *out)
 {
-	struct pollfd pfd = { .fd = notify, .events = POLLIN };
-	char events[4096];
+	const struct wal_stored *ws = find_listed(a, segment);
+	struct err err = ERR_INIT;
+	struct wal_file file;
 
-	if (notify < 0) {
-		(void)poll(NULL, 0, WITHOUT_NOTICE_MS);
-		return true; /* the caller counts */
+	if (ws == NULL) {
+		free(a->listed);
+		a->listed = NULL;
+		a->n_listed = 0;
+		if (wal_file_parse(segment, &file, &err) != 0 ||
+		    wal_store_sixteen(a->p->repo, a->p->inc, &file,
+			&a->listed, &a->n_listed, &err) != 0)
+			return FAILED;
+		ws = find_listed(a, segment);
 	}
-	if (poll(&pfd, 1, (int)idle_ms) <= 0)
-		return false;
-	return read(notify, events, sizeof(events)) > 0;
+	if (ws == NULL)
+		return AT_END;
+	*out = *ws;
+	return MADE;
+}
+
+/* Begin to make the first segment of the window that is lacking. */
+static enum outcome
+step(struct ahead *a, bool *any)
+{
+	char segment[WAL_SEGMENT_NAME_LEN + 1];
+	struct wal_file position;
+	struct err err = ERR_INIT;
+	struct flight *f = free_flight(a, any);
+	enum outcome outcome;
+	uint64_t i;
+
+	if (atomic_load(&a->failed) ||
+	    !wal_spool_position(a->p->spool, segment) ||
+	    wal_file_parse(segment, &position, &err) != 0)
+		return FAILED;
+	look_through(a, &position);
+	for (i = 0; f != NULL && i < a->n; i++) {
+		wal_segment_name(position.timeline,
+		    wal_segno(&position, a->p->segment_size) + i + 1,
+		    a->p->segment_size, segment);
+		if (a->have[i] || in_flight(a, segment))
+			continue;
+		outcome = look_up(a, segment, &f->ws);
+		if (outcome != MADE)
+			return outcome;
+		f->used = true;
+		atomic_store(&f->done, false);
+		return pool_submit(a->pool, fly, f, &err) == 0 ? MADE : FAILED;
+	}
+	return FULL;
+}
+
+/* Until something changes; false: for idle_ms nothing did. */
+static bool
+wait_for_change(const struct ahead *a, unsigned idle_ms)
+{
+	struct pollfd pfd[2] = { { .fd = a->landed, .events = POLLIN },
+		{ .fd = a->notify, .events = POLLIN } };
+	char events[4096];
+	eventfd_t n;
+
+	if (poll(pfd, 2, a->notify < 0 ? WITHOUT_NOTICE_MS :
+		(int)idle_ms) <= 0)
+		return a->notify < 0; /* the caller counts */
+	if ((pfd[0].revents & POLLIN) != 0)
+		(void)!eventfd_read(a->landed, &n);
+	if ((pfd[1].revents & POLLIN) != 0)
+		(void)!read(a->notify, events, sizeof(events));
+	return true;
+}
+
+static void
+watch_spool(struct ahead *a)
+{
+	a->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (a->notify >= 0 && inotify_add_watch(a->notify, a->p->spool->dir,
+	    IN_MODIFY | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR) < 0) {
+		(void)close(a->notify);
+		a->notify = -1;
+	}
+}
+
+/* Until there is nothing further to do. */
+static enum outcome
+go_on(struct ahead *a, unsigned idle_ms)
+{
+	unsigned looks = idle_ms / WITHOUT_NOTICE_MS;
+	enum outcome outcome = MADE;
+	bool any = false;
+
+	while (!cancel_requested()) {
+		outcome = step(a, &any);
+		if (outcome == MADE)
+			continue;
+		if (outcome == FAILED ||
+		    (outcome == AT_END && a->waiting == 0 && !any))
+			break;
+		if (!wait_for_change(a, idle_ms) && !any)
+			break;
+		if (a->notify < 0 && !any && looks-- == 0)
+			break;
+	}
+	return outcome;
 }
 
 void
 wal_prefetch_run(const struct wal_prefetch *p, unsigned idle_ms)
 {
-	struct frame_codec *codec = frame_codec_new(1);
-	uint64_t n = p->window / p->segment_size, waiting = 0;
-	unsigned looks = idle_ms / WITHOUT_NOTICE_MS;
-	enum outcome outcome = MADE;
-	int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	bool *have;
+	struct ahead a = { .p = p, .notify = -1,
+		.n = p->window / p->segment_size };
+	enum outcome outcome = FAILED;
+	struct err err = ERR_INIT;
+	unsigned i;
 
-	if (n < 2)
-		n = 2;
-	have = xcalloc(n, sizeof(*have));
-	if (notify >= 0 && inotify_add_watch(notify, p->spool->dir,
-	    IN_MODIFY | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR) < 0) {
-		(void)close(notify);
-		notify = -1;
-	}
-	while (!cancel_requested()) {
-		outcome = step(p, codec, have, n, &waiting);
-		if (outcome == MADE)
-			continue;
-		if (outcome == FAILED || (outcome == AT_END && waiting == 0))
-			break;
-		if (!wait_for_change(notify, idle_ms))
-			break;
-		if (notify < 0 && looks-- == 0)
-			break;
-	}
+	if (a.n < 2)
+		a.n = 2;
+	a.n_flights = storage_is_local(storage_url(p->repo->st)) ?
+	    FLIGHTS_LOCAL : FLIGHTS_REMOTE;
+	if (a.n_flights > a.n)
+		a.n_flights = (unsigned)a.n;
+	for (i = 0; i < a.n_flights; i++)
+		a.flights[i].a = &a;
+	a.have = xcalloc(a.n, sizeof(*a.have));
+	a.landed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	watch_spool(&a);
+	if (a.landed >= 0 && pool_new(&a.pool, a.n_flights, a.n_flights,
+	    sizeof(struct worker), worker_init, worker_fini, &a, &err) == 0)
+		outcome = go_on(&a, idle_ms);
+	pool_free(a.pool); /* when all have landed */
 	/* Nobody comes for them: not to be left on the disk. */
-	if (outcome != AT_END || waiting > 0)
+	if (outcome != AT_END || a.waiting > 0)
 		wal_spool_clear(p->spool);
-	if (notify >= 0)
-		(void)close(notify);
-	free(have);
-	frame_codec_free(codec);
+	if (a.notify >= 0)
+		(void)close(a.notify);
+	if (a.landed >= 0)
+		(void)close(a.landed);
+	free(a.listed);
+	free(a.have);
 }
 
 static void __attribute__((noreturn))

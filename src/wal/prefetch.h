@@ -7,7 +7,8 @@
  * after the one that recovery has got, into the spool. It goes on by itself
  * while recovery takes them, and ends when there is nothing further to do:
  * at the archive's end, on any error, or when nothing was taken for a while
- * (core/detach.h).
+ * (core/detach.h). Several segments are fetched at once, so that a store over
+ * a network keeps up with replay: memory is bounded by their number.
  */
 #include "wal/spool.h"
 

@@ -23,6 +23,8 @@
 
 #define COPY_STEP ((size_t)1 << 18)
 #define WAIT_MS 250u
+#define WAIT_REMOTE_MS 10000u
+#define LOOK_EVERY 64 /* waits, until it is looked whether somebody works */
 #define ABANDONED_SECONDS 3600
 
 /* What stands for a data directory: another inode is another restore. */
@@ -59,6 +61,8 @@ wal_spool_open(struct wal_spool *out, const char *state_directory,
 	    repo->id_text, (unsigned long long)inc->system_id,
 	    (unsigned long long)directory);
 	s.dir = xasprintf("%s/%s", s.parent, boot);
+	s.patience_ms = storage_is_local(storage_url(repo->st)) ?
+	    WAIT_MS : WAIT_REMOTE_MS;
 	if (state_make(s.parent, err) == 0 && state_make(s.dir, err) == 0)
 		ret = 0;
 	free(boot);
@@ -137,8 +141,9 @@ wal_spool_take(const struct wal_spool *s, const struct wal_stored *ws,
     uint64_t size, const char *dest)
 {
 	char name[WAL_SPOOL_NAME_MAX], *path, *tmp;
-	int64_t until = time_monotonic() + (int64_t)WAIT_MS * 1000;
-	bool taken = false, waited = false, last_look = false;
+	int64_t until = time_monotonic() + (int64_t)s->patience_ms * 1000;
+	bool taken = false, last_look = false;
+	unsigned waits = 0;
 	struct stat st;
 
 	wal_spool_name(ws, name);
@@ -153,9 +158,9 @@ wal_spool_take(const struct wal_spool *s, const struct wal_stored *ws,
 		}
 		/* Made right now: sooner there than if we began anew. */
 		last_look = false;
-		if (time_monotonic() > until || (!waited && !is_filled(s)))
+		if (time_monotonic() > until ||
+		    (waits++ % LOOK_EVERY == 0 && !is_filled(s)))
 			goto out;
-		waited = true;
 		time_sleep_ms(1);
 	}
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != size) {

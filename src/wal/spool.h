@@ -22,6 +22,7 @@
 struct wal_spool {
 	char *parent; /* STATE/spool/REPOSITORY-... */
 	char *dir;    /* with the boot */
+	unsigned patience_ms; /* for a segment that is being fetched */
 };
 
 #define WAL_SPOOL_NAME_MAX 64
@@ -36,8 +37,8 @@ void wal_spool_name(const struct wal_stored *ws,
     char out[WAL_SPOOL_NAME_MAX]);
 
 /*
- * Move a segment of this size to dest; waits a little for one that is being
- * made right now. False: it is not there, or cannot be used.
+ * Move a segment of this size to dest; waits for one that is being made right
+ * now, a little, or from a store over a network some seconds. False: it is not there, or cannot be used.
  */
 bool wal_spool_take(const struct wal_spool *s, const struct wal_stored *ws,
     uint64_t size, const char *dest);
