@@ -11,8 +11,11 @@ EXTRA_DIST += \
 	%D%/lib/sql/objects.sql %D%/lib/sql/quoting.sql \
 	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
 	%D%/lib/sql/types.sql \
-	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/walblocks.c \
-	%D%/services/get-postgres %D%/services/mk-tls \
+	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/stores.sh \
+	%D%/lib/walblocks.c \
+	%D%/services/fault-proxy.py %D%/services/get-postgres \
+	%D%/services/mk-tls %D%/services/s3-request.py \
+	%D%/services/s3-server %D%/services/sftp-server \
 	%D%/services/start-pg \
 	%D%/FULL-RESULTS.md \
 	%D%/integration/10-archive-push.sh \

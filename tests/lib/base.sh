@@ -52,6 +52,7 @@ fi
 as_user() { "${AS_USER[@]}" "$@"; }
 cd "$T"
 MOUNTS=()
+AT_END=() # functions that stop what a test's library started
 
 # The binary under test, copied so that the cluster's user may execute it
 # even when the build directory is private.
@@ -118,6 +119,7 @@ end_test() {
 		[ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(dirname "$f")" ] &&
 			stop_pid "$pid" QUIT
 	done < <(find "$T" -maxdepth 4 -name postmaster.pid 2>/dev/null)
+	for f in "${AT_END[@]}"; do "$f"; done
 	# Whatever outlives its server has some seconds to end by itself.
 	for ((i = 0; i < 100; i++)); do
 		left=$(pids_below "$T")
