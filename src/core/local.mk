@@ -7,10 +7,13 @@ libdapk_a_SOURCES += \
 	%D%/err.c %D%/err.h \
 	%D%/io.c %D%/io.h %D%/io_sync.c \
 	%D%/libarchive.c %D%/libarchive.h \
+	%D%/libcrypto.c %D%/libcrypto.h \
 	%D%/log.c %D%/log.h \
+	%D%/md5.c %D%/md5.h \
 	%D%/mem.c %D%/mem.h \
 	%D%/process.c %D%/process.h \
 	%D%/random.c %D%/random.h \
+	%D%/sha256.c %D%/sha256.h \
 	%D%/text.c %D%/text.h \
 	%D%/time.c %D%/time.h
 unit_tests += \

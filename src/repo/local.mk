@@ -38,7 +38,6 @@ libdapk_a_SOURCES += \
 	%D%/packsums.c %D%/packsums.h \
 	%D%/repo.c %D%/repo.h \
 	%D%/setremove.c %D%/setremove.h \
-	%D%/sha256.c %D%/sha256.h \
 	%D%/tombstone.c %D%/tombstone.h \
 	%D%/walchain.c %D%/walchain.h \
 	%D%/walpartial.c \
@@ -75,11 +74,9 @@ EXTRA_DIST += tests/unit/fixture_repo.h tests/unit/fixture_dump.h \
 	tests/golden/gathered.hex \
 	tests/golden/repository.hex \
 	tests/golden/wal.hex
-
 unit_tests += tests/unit/test_walfork tests/unit/test_walreach
 tests_unit_test_walfork_SOURCES = tests/unit/test_walfork.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
 tests_unit_test_walreach_SOURCES = tests/unit/test_walreach.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
-
 unit_tests += tests/unit/test_lease

@@ -15,7 +15,7 @@
 #include "repo/manifest.h"
 #include "repo/manifest_names.h"
 #include "repo/object.h"
-#include "repo/sha256.h"
+#include "core/sha256.h"
 
 #define MAP_FRAMES_MAX 4096
 #define PACKS_MAX ((uint32_t)1 << 26)

@@ -17,7 +17,7 @@
 #include "repo/manifest.h"
 #include "repo/manifest_names.h"
 #include "repo/object.h"
-#include "repo/sha256.h"
+#include "core/sha256.h"
 
 #define PART_TARGET ((size_t)8 << 20)
 #define PART_MAX (PART_TARGET + ((size_t)4 << 20))

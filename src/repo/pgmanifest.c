@@ -13,7 +13,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "core/time.h"
-#include "repo/sha256.h"
+#include "core/sha256.h"
 
 #define PIECE ((size_t)64 << 10) /* collected before it is put */
 #define LINE_MAX_BYTES ((size_t)64 << 10)

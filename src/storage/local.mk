@@ -1,5 +1,18 @@
 libdapk_a_SOURCES += \
+	%D%/http.c %D%/http.h \
+	%D%/libcurl.c %D%/libcurl.h \
 	%D%/retry.c %D%/retry.h \
+	%D%/s3.c %D%/s3.h \
+	%D%/s3_answer.c %D%/s3_answer.h \
+	%D%/s3_call.c \
+	%D%/s3_credentials.c %D%/s3_credentials.h \
+	%D%/s3_get.c \
+	%D%/s3_list.c \
+	%D%/s3_place.c %D%/s3_place.h \
+	%D%/s3_put.c \
+	%D%/s3_put_headers.c %D%/s3_put_headers.h \
+	%D%/s3_xml.c %D%/s3_xml.h \
+	%D%/sigv4.c %D%/sigv4.h \
 	%D%/storage.c %D%/storage.h \
 	%D%/storage_check.c \
 	%D%/storage_fault.c \

@@ -59,6 +59,9 @@ struct storage_put {
 int storage_posix_open(struct storage **out,
     const struct storage_settings *set, struct err *err) ERR_USE;
 
+int storage_s3_open(struct storage **out, const struct storage_settings *set,
+    struct err *err) ERR_USE;
+
 /* For tests: objects in memory; clones share them. */
 struct storage *storage_mem_new(void);
 

@@ -20,7 +20,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "repo/manifest_names.h"
-#include "repo/sha256.h"
+#include "core/sha256.h"
 #include "verify/verify_work.h"
 
 #define GENERATIONS_MAX 1000

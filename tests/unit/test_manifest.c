@@ -5,7 +5,7 @@
 
 #include "repo/manifest.h"
 #include "repo/object.h"
-#include "repo/sha256.h"
+#include "core/sha256.h"
 
 #define MANIFEST_KEY                                                          \
 	"clusters/main/15-7312345678901234567/backups/" LABEL_A               \

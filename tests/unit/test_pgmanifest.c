@@ -14,7 +14,7 @@
 #include "core/crc32c.h"
 #include "core/text.h"
 #include "repo/pgmanifest.h"
-#include "repo/sha256.h"
+#include "core/sha256.h"
 
 static void
 write_one(struct buf *b, int major)

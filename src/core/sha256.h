@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#ifndef REPO_SHA256_H
-#define REPO_SHA256_H
+#ifndef CORE_SHA256_H
+#define CORE_SHA256_H
 
 /*
- * SHA-256 by libcrypto, which is opened when first needed: linking it would
- * cost archive-push more than all its work. Thread safe (a state: one
- * thread).
+ * SHA-256 and its HMAC (RFC 2104) by libcrypto (core/libcrypto.h). Thread
+ * safe (a state: one thread).
  *
  *	sha256(data, len, out, err)		of bytes at hand
  *
@@ -20,10 +19,14 @@
 #include "core/err.h"
 
 #define SHA256_SIZE 32
+#define SHA256_HMAC_KEY_MAX ((size_t)1 << 20)
 
 /* ERR_CONFIG with a hint when libcrypto is not installed. */
 int sha256(const void *data, size_t len, uint8_t out[SHA256_SIZE],
     struct err *err) ERR_USE;
+
+int sha256_hmac(const void *key, size_t key_len, const void *data, size_t len,
+    uint8_t out[SHA256_SIZE], struct err *err) ERR_USE;
 
 struct sha256_state;
 int sha256_new(struct sha256_state **out, struct err *err) ERR_USE;
