@@ -74,6 +74,36 @@ setup_posix(void **state)
 	return 0;
 }
 
+/*
+ * A bucket of a server that the environment names (tests/integration starts
+ * one); each test has a prefix of its own.
+ */
+static int
+setup_s3(void **state)
+{
+	static unsigned number;
+	const char *style = getenv("DAPK_TEST_S3_PATH_STYLE");
+	struct place *p = xcalloc(1, sizeof(*p));
+	char *url = xasprintf("%s/contract-%ld-%lld-%u",
+	    getenv("DAPK_TEST_S3_URL"), (long)getpid(),
+	    (long long)time_now(), number++);
+	const struct storage_settings set = { .url = url,
+		.endpoint = getenv("DAPK_TEST_S3_ENDPOINT"),
+		.access_key_id = getenv("DAPK_TEST_S3_KEY"),
+		.secret_access_key = getenv("DAPK_TEST_S3_SECRET"),
+		.ca_file = getenv("DAPK_TEST_CA"),
+		.path_style = style != NULL && strcmp(style, "no") == 0 ?
+		    STORAGE_PATH_NO : STORAGE_PATH_AUTO };
+
+	if (storage_open(&p->st, &set, &err) != 0) {
+		print_error("%s (%s)\n", err.msg, err.hint);
+		return -1;
+	}
+	free(url);
+	*state = p;
+	return 0;
+}
+
 static int
 teardown(void **state)
 {
@@ -842,8 +872,11 @@ main(void)
 		TEST(setup_posix, what_was_moved_behind_a_link_is_still_listed),
 		TEST(setup_posix, an_address_that_makes_no_sense_is_told),
 		TEST(setup_posix, without_permission_the_owner_is_named) };
+	const struct CMUnitTest s3[] = { SUITE(setup_s3) };
 	int failed = 0;
 
+	if (getenv("DAPK_TEST_S3_URL") != NULL)
+		failed += cmocka_run_group_tests_name("s3", s3, NULL, NULL);
 	failed += cmocka_run_group_tests_name("mem", mem, NULL, NULL);
 	failed += cmocka_run_group_tests_name("fault", fault, NULL, NULL);
 	failed += cmocka_run_group_tests_name("posix", posix, NULL, NULL);
