@@ -8,28 +8,33 @@
 
 #include "core/mem.h"
 
+/* As the listing of the folder tells, which is one request for them all. */
 static int
-check_own(const struct packlist_params *p, const struct commit *c,
-    const struct commit_pack *pack, struct err *err)
+check_own(const struct packlist_params *p, struct packset *set,
+    const struct commit *c, const struct commit_pack *pack, struct err *err)
 {
+	struct packset_info info;
 	char key[STORAGE_KEY_MAX];
-	uint64_t there;
 
-	repo_pack_key(&c->inc, &pack->id, key);
-	if (storage_stat(p->repo->st, key, &there, NULL, err) != 0) {
-		if (err->code == ERR_NOT_FOUND)
-			err->code = ERR_DAMAGED;
+	if (packset_find(set, &pack->id, &info, err) != 0)
 		return err_wrap(err, "check what was stored");
-	}
-	if (there != pack->size)
+	repo_pack_key(&c->inc, &pack->id, key);
+	if (!info.exists)
+		return err_set(err, ERR_DAMAGED, "check what was stored: %s "
+		    "is not there", key);
+	if (info.generation != 0 || info.damaged)
+		return err_set(err, ERR_DAMAGED, "check what was stored: %s "
+		    "has been found damaged meanwhile", key);
+	if (info.size != pack->size)
 		return err_set(err, ERR_DAMAGED, "%s has %llu bytes, %llu "
-		    "were put", key, (unsigned long long)there,
+		    "were put", key, (unsigned long long)info.size,
 		    (unsigned long long)pack->size);
 	return p->pulse(p->pulse_arg, err);
 }
 
 static int
-add_own(const struct packlist_params *p, struct commit *c, struct err *err)
+add_own(const struct packlist_params *p, struct packset *set,
+    struct commit *c, struct err *err)
 {
 	const struct putter_pack *packs;
 	struct commit_pack *pack;
@@ -51,7 +56,7 @@ add_own(const struct packlist_params *p, struct commit *c, struct err *err)
 		pack->size = packs[i].size;
 		pack->plain = packs[i].plain;
 		pack->live = live;
-		if (check_own(p, c, pack, err) != 0)
+		if (check_own(p, set, c, pack, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -115,7 +120,14 @@ int
 packlist_make(const struct packlist_params *p, struct commit *c,
     struct err *err)
 {
-	if (add_own(p, c, err) != 0)
+	struct packset *own;
+	int ret;
+
+	if (packset_new(&own, p->repo, &c->inc, err) != 0)
 		return -1;
-	return p->table == NULL ? 0 : add_foreign(p, c, err);
+	ret = add_own(p, own, c, err);
+	packset_free(own);
+	if (ret == 0 && p->table != NULL)
+		ret = add_foreign(p, c, err);
+	return ret;
 }

@@ -17,6 +17,15 @@
 
 #define PUTTER_THREADS 2
 #define PUTTER_IN_FLIGHT 3 /* packs that wait or are being put */
+
+/*
+ * Over a network a put waits most of its time, for the server's answer. So
+ * more are under way at once, as long as they are no more than this together.
+ */
+#define REMOTE_THREADS 8
+#define REMOTE_IN_FLIGHT 9
+#define REMOTE_BYTES ((size_t)72 << 20)
+
 #define PUTTER_PACKS_MAX 100000000 /* 800 TB */
 
 struct item {
@@ -32,9 +41,11 @@ struct putter {
 	const struct storage *st;
 	struct incarnation inc;
 	struct pool *pool;
-	struct item queue[PUTTER_IN_FLIGHT];
-	size_t n_queue, in_flight;
-	struct buf spare[PUTTER_IN_FLIGHT];
+	struct item queue[REMOTE_IN_FLIGHT];
+	size_t n_queue, in_flight, most; /* most: that may be in flight */
+	size_t bytes; /* of those in flight */
+	bool remote;
+	struct buf spare[REMOTE_IN_FLIGHT];
 	size_t n_spare;
 	bool closing, failed;
 	struct err error;
@@ -121,6 +132,7 @@ hand_run(void *worker, void *job, bool skip, struct err *err)
 			p->error = *err;
 		} else if (rc == 0)
 			note_pack(p, &item);
+		p->bytes -= item.bytes.len;
 		buf_clear(&item.bytes);
 		p->spare[p->n_spare++] = item.bytes;
 		p->in_flight--;
@@ -135,7 +147,7 @@ putter_new(struct putter **out, struct repo *repo,
     const struct incarnation *inc, struct err *err)
 {
 	struct putter *p = xcalloc(1, sizeof(*p));
-	size_t i;
+	size_t i, threads;
 
 	/* Initialisers of default objects do not fail on Linux. */
 	(void)pthread_mutex_init(&p->lock, NULL);
@@ -143,10 +155,13 @@ putter_new(struct putter **out, struct repo *repo,
 	(void)pthread_cond_init(&p->room, NULL);
 	p->st = repo->st;
 	p->inc = *inc;
-	if (pool_new(&p->pool, PUTTER_THREADS, PUTTER_THREADS,
+	p->remote = !storage_is_local(storage_url(repo->st));
+	p->most = p->remote ? REMOTE_IN_FLIGHT : PUTTER_IN_FLIGHT;
+	threads = p->remote ? REMOTE_THREADS : PUTTER_THREADS;
+	if (pool_new(&p->pool, threads, threads,
 	    sizeof(struct hand), hand_init, hand_fini, p, err) != 0)
 		goto fail;
-	for (i = 0; i < PUTTER_THREADS; i++)
+	for (i = 0; i < threads; i++)
 		if (pool_submit(p->pool, hand_run, p, err) != 0)
 			goto fail;
 	*out = p;
@@ -184,6 +199,15 @@ plain_bytes(const struct object_writer *object)
 	return plain;
 }
 
+/* Called with the lock held. Large packs are fewer, but as many as locally. */
+static bool
+is_full(const struct putter *p, size_t len)
+{
+	if (p->in_flight < PUTTER_IN_FLIGHT)
+		return false;
+	return p->in_flight == p->most || p->bytes + len > REMOTE_BYTES;
+}
+
 int
 putter_put(void *arg, const struct pack_id *id, struct object_writer *object,
     struct err *err)
@@ -194,7 +218,7 @@ putter_put(void *arg, const struct pack_id *id, struct object_writer *object,
 	if (id->number > PUTTER_PACKS_MAX)
 		return err_set(err, ERR_REFUSED, "too many packs");
 	(void)pthread_mutex_lock(&p->lock);
-	while (p->in_flight == PUTTER_IN_FLIGHT && !p->failed)
+	while (is_full(p, object->bytes.len) && !p->failed)
 		(void)pthread_cond_wait(&p->room, &p->lock);
 	if (p->failed) {
 		*err = p->error;
@@ -204,6 +228,7 @@ putter_put(void *arg, const struct pack_id *id, struct object_writer *object,
 		p->queue[p->n_queue].plain = plain_bytes(object);
 		p->queue[p->n_queue++].bytes = object->bytes;
 		p->in_flight++;
+		p->bytes += object->bytes.len;
 		take_spare(p, &object->bytes);
 		(void)pthread_cond_signal(&p->work);
 	}
@@ -263,7 +288,7 @@ putter_free(struct putter *p)
 	for (i = 0; i < p->n_queue; i++)
 		buf_free(&p->queue[i].bytes);
 	p->in_flight -= p->n_queue;
-	p->n_queue = 0;
+	p->n_queue = 0; /* their bytes do not count any more */
 	(void)pthread_cond_broadcast(&p->work);
 	(void)pthread_mutex_unlock(&p->lock);
 	pool_free(p->pool); /* waits for what is being put */

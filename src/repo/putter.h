@@ -5,7 +5,8 @@
 /*
  * Puts sealed packs into the repository in its own threads, so that waiting
  * for the disk goes on beside compression. A bounded number of packs is kept
- * in memory: who seals one more waits.
+ * in memory, three, or over a network nine while they are no more than 72 MiB
+ * together: who seals one more waits.
  *
  *	putter_new(&p, repo, &inc, err);
  *	shared.put = putter_put; shared.put_arg = p;	(any thread)

@@ -31,6 +31,16 @@
  * inode's lock (measured: 10 s instead of 5 s of system time for 4 GB).
  */
 #define JOB_BYTES ((uint64_t)1 << 30)
+
+/*
+ * From a store over a network it comes slower, and a worker waits most of the
+ * time for what it has asked for: so there are more of them, and they share
+ * large files.
+ */
+#define REMOTE_JOB_BYTES ((uint64_t)64 << 20)
+#define REMOTE_WORKERS 4 /* for each job asked for */
+#define REMOTE_WORKERS_MAX 16
+
 #define SMALL_FILE FORMAT_FRAME_PLAIN_MAX
 #define SMALL_BYTES ((uint64_t)4 << 20) /* of a small files' job */
 #define SMALL_FILES 256			/* files in such a job */
@@ -109,7 +119,7 @@ submit_large(struct copyback *cb, struct copyfile *f, struct err *err)
 {
 	const uint64_t blocks = (f->size + cb->block_size - 1) /
 	    cb->block_size;
-	const uint64_t step = JOB_BYTES / cb->block_size;
+	const uint64_t step = cb->job_bytes / cb->block_size;
 	struct copypart part = { .file = f };
 	struct err ignored = ERR_INIT;
 	int rc = 0;
@@ -187,7 +197,7 @@ file_new(struct copyback *cb, const struct manifest_reader *reader,
 			    f->n_runs * sizeof(*f->runs));
 	}
 	f->n_parts = f->size == 0 ? 1 :
-	    (uint32_t)((f->size + JOB_BYTES - 1) / JOB_BYTES);
+	    (uint32_t)((f->size + cb->job_bytes - 1) / cb->job_bytes);
 	f->sums = xcalloc(f->n_parts, sizeof(*f->sums));
 	atomic_init(&f->references, f->n_parts);
 	return f;
@@ -330,8 +340,14 @@ copyback_new(struct copyback **out, const struct copyback_params *params,
 {
 	struct copyback *cb = xcalloc(1, sizeof(*cb));
 	const struct commit *c = params->backup;
+	unsigned workers = params->jobs;
 
 	cb->p = *params;
+	cb->remote = !storage_is_local(storage_url(params->repo->st));
+	cb->job_bytes = cb->remote ? REMOTE_JOB_BYTES : JOB_BYTES;
+	if (cb->remote && workers < REMOTE_WORKERS_MAX)
+		workers = workers * REMOTE_WORKERS > REMOTE_WORKERS_MAX ?
+		    REMOTE_WORKERS_MAX : workers * REMOTE_WORKERS;
 	cb->block_size = c->block_size;
 	if (cb->block_size == 0 ||
 	    FORMAT_FRAME_PLAIN_MAX % cb->block_size != 0) {
@@ -347,7 +363,7 @@ copyback_new(struct copyback **out, const struct copyback_params *params,
 	if (params->delta)
 		cb->sums = sums_cache_new(SUMS_BYTES);
 	if (packset_new(&cb->set, params->repo, params->inc, err) != 0 ||
-	    pool_new(&cb->pool, params->jobs, 2 * (size_t)params->jobs,
+	    pool_new(&cb->pool, workers, 2 * (size_t)workers,
 		sizeof(struct copyworker), copyworker_init, copyworker_fini,
 		cb, err) != 0) {
 		copyback_free(cb);

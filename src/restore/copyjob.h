@@ -62,6 +62,8 @@ struct copyback {
 	struct copyback_params p;
 	uint32_t block_size;
 	uint32_t shift; /* for joining CRCs of whole blocks */
+	bool remote; /* the store is not this host's: requests take time */
+	uint64_t job_bytes; /* of a large file */
 	struct pack_table packs;
 	struct packset *set;
 	struct sums_cache *sums; /* NULL: nothing is compared */

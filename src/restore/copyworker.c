@@ -26,12 +26,15 @@
 
 #define FETCH_MAX ((size_t)4 << 20) /* stored bytes by one request */
 #define FETCH_GAP ((size_t)64 << 10) /* of frames that are not wanted */
+/* Over a network: most of a pack, by one request where it is wanted. */
+#define REMOTE_FETCH_MAX ((size_t)8 << 20)
+#define REMOTE_FETCH_GAP ((size_t)512 << 10)
 #define EARLY_SYNC_MIN ((uint64_t)1 << 20)
 #define CACHE_PACKS 32
 #define COMPARE_BLOCKS 256 /* at a time */
 
 /* A frame is at most its plain bytes and what zstd and headers add. */
-#define RAW_MAX (FETCH_MAX + 2 * FORMAT_FRAME_PLAIN_MAX)
+#define RAW_MAX (REMOTE_FETCH_MAX + 2 * FORMAT_FRAME_PLAIN_MAX)
 
 int
 copyworker_init(void *worker, void *arg, struct err *err)
@@ -374,8 +377,11 @@ same_pack(const struct piece *p, size_t n)
 
 /* How many pieces from p on are read by one request. */
 static size_t
-group(const struct object_reader *r, const struct piece *p, size_t n)
+group(const struct copyworker *w, const struct object_reader *r,
+    const struct piece *p, size_t n)
 {
+	const size_t gap = w->cb->remote ? REMOTE_FETCH_GAP : FETCH_GAP;
+	const size_t most = w->cb->remote ? REMOTE_FETCH_MAX : FETCH_MAX;
 	const struct index_entry *first = &r->entries[p->frame], *e, *last;
 	size_t i;
 
@@ -384,8 +390,8 @@ group(const struct object_reader *r, const struct piece *p, size_t n)
 			break;
 		e = &r->entries[p[i].frame];
 		if (e != last &&
-		    (e->offset - last->offset - last->length > FETCH_GAP ||
-		    e->offset - first->offset + e->length > FETCH_MAX))
+		    (e->offset - last->offset - last->length > gap ||
+		    e->offset - first->offset + e->length > most))
 			break;
 		last = e;
 	}
@@ -412,7 +418,7 @@ copy_group(struct copyworker *w, const struct piece *p, size_t n,
 		    "has %u", (unsigned)p->frame, r->key, (unsigned)r->n);
 		return lose(w, p, *done, err);
 	}
-	*done = group(r, p, n);
+	*done = group(w, r, p, n);
 	if (object_reader_fetch(r, p->frame,
 		p[*done - 1].frame - p->frame + 1, &w->raw, err) != 0) {
 		k = same_frame(p, *done);
