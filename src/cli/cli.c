@@ -287,6 +287,22 @@ start_log(const struct parsed *p)
 						      p->command->name);
 }
 
+/* These look into one repository; the label may be in another. */
+static void
+hint_elsewhere(unsigned bit, const struct config *cfg, struct err *err)
+{
+	const char *label = NULL;
+
+	if ((bit & (COMMAND_INFO | COMMAND_VERIFY)) != 0 &&
+	    cfg->n_arguments > 0)
+		label = cfg->arguments[0];
+	else if (bit == COMMAND_EXPIRE)
+		label = cfg->backup;
+	if (label != NULL &&
+	    (err->code == ERR_NOT_FOUND || err->code == ERR_REFUSED))
+		cli_hint_elsewhere(cfg, label, err);
+}
+
 static int
 run_command(const struct parsed *p, struct config *cfg, struct err *err)
 {
@@ -305,6 +321,8 @@ run_command(const struct parsed *p, struct config *cfg, struct err *err)
 	code = p->command->run(cfg, err);
 	if (code >= 0 && cli_flush(err) != 0)
 		return -1;
+	if (code < 0 && cfg->n_others > 0)
+		hint_elsewhere(p->command->bit, cfg, err);
 	return code;
 }
 

@@ -57,6 +57,21 @@ int cli_open_repo(struct repo **out, const struct config *cfg,
     struct err *err) ERR_USE;
 
 /*
+ * Open the nearest repository that has the backup or dump whose label begins
+ * so. The caller closes *repo in any case. ERR_NOT_FOUND: none has it.
+ */
+struct export_found;
+int cli_find(struct repo **repo, struct export_found *found,
+    const struct config *cfg, const char *prefix, struct err *err) ERR_USE;
+
+/*
+ * A label was not found in the repository in use: when another has it, the
+ * hint says which.
+ */
+void cli_hint_elsewhere(const struct config *cfg, const char *prefix,
+    struct err *err);
+
+/*
  * The data directory that archive-push and archive-get serve; NULL: the
  * current one. PostgreSQL calls them in its data directory, and a restored
  * server calls them with the configuration of its source: what that says must

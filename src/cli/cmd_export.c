@@ -149,11 +149,9 @@ cmd_export(const struct config *cfg, struct err *err)
 	bool to_stdout = false;
 	int ret;
 
-	if (check_output(cfg, &to_stdout, err) != 0 ||
-	    cli_open_repo(&repo, cfg, err) != 0)
+	if (check_output(cfg, &to_stdout, err) != 0)
 		return -1;
-	ret = export_find(repo, cfg->cluster_given ? cfg->cluster : NULL,
-	    cfg->arguments[0], &found, err);
+	ret = cli_find(&repo, &found, cfg, cfg->arguments[0], err);
 	if (ret == 0)
 		ret = found.kind == REPO_DUMP ?
 		    export_a_dump(cfg, repo, &found, to_stdout, err) :

@@ -178,13 +178,12 @@ print_failed(const struct config *cfg, const struct load_result *r)
 }
 
 static int
-find_dump(struct repo *repo, const struct config *cfg,
+find_dump(struct repo **repo, const struct config *cfg,
     struct incarnation *inc, char label[FORMAT_LABEL_MAX], struct err *err)
 {
 	struct export_found found;
 
-	if (export_find(repo, cfg->cluster_given ? cfg->cluster : NULL,
-		cfg->arguments[0], &found, err) != 0)
+	if (cli_find(repo, &found, cfg, cfg->arguments[0], err) != 0)
 		return -1;
 	if (found.kind != REPO_DUMP) {
 		(void)err_set(err, ERR_USAGE, "%s is a backup of data files, "
@@ -198,15 +197,13 @@ find_dump(struct repo *repo, const struct config *cfg,
 }
 
 static int
-load_it(struct repo *repo, const struct config *cfg, struct passed *p,
-    struct err *err)
+load_it(struct repo *repo, const struct incarnation *inc, const char *label,
+    const struct config *cfg, struct passed *p, struct err *err)
 {
-	char label[FORMAT_LABEL_MAX];
 	struct load_result result = { 0 };
-	struct incarnation inc;
 	struct display d = { 0 };
 	const int64_t begun = time_monotonic();
-	struct load_params params = { .repo = repo, .inc = &inc,
+	struct load_params params = { .repo = repo, .inc = inc,
 		.label = label, .conninfo = cfg->conninfo,
 		.database = cfg->load_database, .role = cfg->dump_role,
 		.bin_dir = cfg->pg_bin_dir, .jobs = cfg->jobs,
@@ -222,8 +219,6 @@ load_it(struct repo *repo, const struct config *cfg, struct passed *p,
 		.tick = tick, .tick_arg = &d };
 	int ret;
 
-	if (find_dump(repo, cfg, &inc, label, err) != 0)
-		return -1;
 	progress_start(&d.bar, cfg);
 	ret = load_run(&params, &result, err);
 	progress_end(&d.bar);
@@ -242,15 +237,19 @@ int
 cmd_load(const struct config *cfg, struct err *err)
 {
 	struct passed passed = { .tables = NULL };
+	char label[FORMAT_LABEL_MAX];
+	struct incarnation inc;
 	struct repo *repo = NULL;
 	int ret;
 
-	if (check_options(cfg, err) != 0 ||
-	    cli_open_repo(&repo, cfg, err) != 0)
+	if (check_options(cfg, err) != 0)
 		return -1;
-	sort_passed(cfg, &passed);
-	ret = load_it(repo, cfg, &passed, err);
-	free_passed(&passed);
+	ret = find_dump(&repo, cfg, &inc, label, err);
+	if (ret == 0) {
+		sort_passed(cfg, &passed);
+		ret = load_it(repo, &inc, label, cfg, &passed, err);
+		free_passed(&passed);
+	}
 	repo_close(repo);
 	return ret == 0 ? EXIT_DONE : -1;
 }

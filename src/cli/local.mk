@@ -12,6 +12,7 @@ libdapk_a_SOURCES += \
 	%D%/cmd_load.c \
 	%D%/cmd_restore.c \
 	%D%/cmd_verify.c \
+	%D%/find.c \
 	%D%/help.c \
 	%D%/info.c %D%/info.h \
 	%D%/info_dump.c \

@@ -337,6 +337,23 @@ repo_open_configured(struct repo **out, const struct config_repository *from,
 }
 
 int
+repo_open_within(struct repo **out, const struct config_repository *from,
+    uint64_t limit_ms, struct err *err)
+{
+	struct config_repository quick = *from;
+	struct repo *probe;
+
+	if (quick.timeout_ms > limit_ms) {
+		/* A storage keeps the time limit that it was opened with. */
+		quick.timeout_ms = limit_ms;
+		if (repo_open_configured(&probe, &quick, err) != 0)
+			return -1;
+		repo_close(probe);
+	}
+	return repo_open_configured(out, from, err);
+}
+
+int
 repo_clone(const struct repo *repo, struct repo **out, struct err *err)
 {
 	struct storage *st;

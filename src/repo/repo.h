@@ -67,6 +67,13 @@ void repo_settings(const struct config_repository *from,
 int repo_open_configured(struct repo **out,
     const struct config_repository *from, struct err *err) ERR_USE;
 
+/*
+ * The same of one among several: it fails when there is no answer within this
+ * time. What is done with it afterwards has its own time limit again.
+ */
+int repo_open_within(struct repo **out, const struct config_repository *from,
+    uint64_t limit_ms, struct err *err) ERR_USE;
+
 /* The same on a storage, which is the repository's (closed) in any case. */
 int repo_init_storage(struct repo **out, struct storage *st,
     const struct repo *of, bool *created, struct err *err) ERR_USE;

@@ -30,28 +30,14 @@ name_of(const struct config_repository *from)
 	return from->name != NULL ? from->name : from->url;
 }
 
-/* With little patience at first, as long as there are others. */
-static int
-open_place(struct place *p, struct err *err)
-{
-	struct config_repository quick = *p->from;
-	struct repo *probe = NULL;
-
-	if (quick.timeout_ms > ANSWER_MS)
-		quick.timeout_ms = ANSWER_MS;
-	if (repo_open_configured(&probe, &quick, err) != 0)
-		return -1;
-	repo_close(probe);
-	return repo_open_configured(&p->repo, p->from, err);
-}
-
 static int
 open_places(struct place *places, unsigned n, struct err *err)
 {
 	unsigned i, open = 0;
 
 	for (i = 0; i < n; i++) {
-		if (open_place(&places[i], &places[i].err) == 0) {
+		if (repo_open_within(&places[i].repo, places[i].from,
+			ANSWER_MS, &places[i].err) == 0) {
 			open++;
 			continue;
 		}

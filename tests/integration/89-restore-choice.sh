@@ -67,6 +67,18 @@ note "a backup that only the other has"
 dir=$(find "$REPO/clusters" -type d -name "$first")
 mv "$dir" "$T/$first"
 plan 'offsite, ' --backup "$first"
+expect 0 dapk export "$first" --output "$T/first.tar"
+assert_contains "$ERR" "is taken from repository offsite" "message of export"
+for command in "info $first" "verify $first" "expire --backup=$first --dry-run"; do
+	# shellcheck disable=SC2086
+	expect 1 dapk $command
+	assert_contains "$ERR" "repository offsite has $first: add --repository offsite" "hint of $command"
+done
+expect 1 dapk export 20010101T000000Z --output "$T/none.tar"
+mv "$FAR" "$FAR.away"
+expect 3 dapk export "$first" --output "$T/none.tar"
+assert_contains "$ERR" "not all others could be asked" "message of export"
+mv "$FAR.away" "$FAR"
 mv "$T/$first" "$dir"
 
 note "one that cannot be read is named, and does not block"
