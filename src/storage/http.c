@@ -4,10 +4,14 @@
 #include "storage/http.h"
 
 #include <ctype.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "core/cancel.h"
 #include "core/log.h"
@@ -31,11 +35,13 @@ struct http {
 	unsigned connect_ms;
 	unsigned stall_s;
 	bool no_proxy;
+	int fd; /* of the connection that was opened last; -1: none */
 	bool used; /* a request went through: a connection may be kept */
 };
 
 /* A request under way. */
 struct transfer {
+	const struct http *http;
 	const struct http_request *request;
 	struct http_answer *answer;
 	bool was_cancelled; /* before it began */
@@ -75,6 +81,7 @@ http_new(struct http **out, const struct http_options *options,
 	}
 	if (options->ca_file != NULL)
 		h->ca_file = xstrdup(options->ca_file);
+	h->fd = -1;
 	h->connect_ms = options->connect_ms;
 	h->stall_s = options->stall_s;
 	h->no_proxy = options->no_proxy;
@@ -92,6 +99,39 @@ http_free(struct http *h)
 	free(h);
 }
 
+/*
+ * A server that sends head and body of an answer apart, and waits for our
+ * kernel's acknowledgement of the head before it sends the body (Nagle's
+ * algorithm; radosgw does), would make each small request take the 40 ms that
+ * acknowledgements are put off. This sends it now.
+ */
+static void
+acknowledge(const struct http *h)
+{
+	int on = 1;
+
+	if (h->fd >= 0)
+		(void)setsockopt(h->fd, IPPROTO_TCP, TCP_QUICKACK, &on,
+		    sizeof(on)); /* only for speed */
+}
+
+static int
+socket_opened(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	((struct http *)arg)->fd = fd;
+	return CURL_SOCKOPT_OK;
+}
+
+static int
+socket_closed(void *arg, curl_socket_t fd)
+{
+	struct http *h = arg;
+
+	if (h->fd == fd)
+		h->fd = -1;
+	return close(fd);
+}
+
 /* Each status line begins anew: "100 Continue" may precede the answer. */
 static size_t
 take_header(char *data, size_t size, size_t n, void *arg)
@@ -107,6 +147,7 @@ take_header(char *data, size_t size, size_t n, void *arg)
 		a->status = 0;
 		(void)sscanf(line, "%*s %d", &a->status);
 		buf_clear(&a->headers);
+		acknowledge(t->http);
 		return len;
 	}
 	/* More than the ceiling: those that were first are enough. */
@@ -191,7 +232,7 @@ add_headers(const struct http *h, const struct http_request *r,
 
 /* What every request has. */
 static CURLcode
-set_common(const struct http *h, struct transfer *t, char *message)
+set_common(struct http *h, struct transfer *t, char *message)
 {
 	CURLcode rc = CURLE_OK;
 
@@ -226,6 +267,10 @@ set_common(const struct http *h, struct transfer *t, char *message)
 	SET(CURLOPT_HEADERDATA, t);
 	SET(CURLOPT_WRITEFUNCTION, take_body);
 	SET(CURLOPT_WRITEDATA, t);
+	SET(CURLOPT_SOCKOPTFUNCTION, socket_opened);
+	SET(CURLOPT_SOCKOPTDATA, h);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, socket_closed);
+	SET(CURLOPT_CLOSESOCKETDATA, h);
 	SET(CURLOPT_NOPROGRESS, 0L);
 	SET(CURLOPT_XFERINFOFUNCTION, look_around);
 	SET(CURLOPT_XFERINFODATA, t);
@@ -331,7 +376,7 @@ int
 http_do(struct http *h, const struct http_request *request,
     struct http_answer *a, struct err *err)
 {
-	struct transfer t = { .request = request, .answer = a,
+	struct transfer t = { .http = h, .request = request, .answer = a,
 		.was_cancelled = cancel_requested() };
 	char message[CURL_ERROR_SIZE] = "";
 	struct curl_slist *headers = NULL;
