@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # dapk-backup; DAPK_BACKUP is the binary. The variant names the compression level, and what else is set, joined by '-':
-# all (every incremental reads all pages; without it, only what WAL says has changed).
+# all (every incremental reads all pages; without it, only what WAL says has changed); s3, sftp, d20 (lib/stores.sh).
+source "$BENCH_HOME/lib/stores.sh"
 : "${DAPK_BACKUP:=dapk-backup}"
 variants() { echo zst3 zst3-all zst1; }
 conf() { echo "$BENCH_DATA/conf/$TOOL-$VARIANT-$1.conf"; } # CLUSTER
@@ -8,7 +9,8 @@ setup() {
   fresh "$(repo)"
   fresh "$BENCH_DATA/spool/$TOOL-$VARIANT"
   mkdir -p "$BENCH_DATA/conf"
-  cat >"$(conf "$1")" <<C
+  store_fresh
+  (umask 077 && cat >"$(conf "$1")") <<C
 [global]
 jobs = $PROCS
 compress-level = ${VARIANT:3:1}
@@ -20,15 +22,34 @@ pgdata = $(pgdata "$1")
 conninfo = host=$SOCK port=$(port "$1") user=postgres dbname=postgres
 repositories = bench
 [repository bench]
-url = file://$(repo)
+$(place)
 C
   "$DAPK_BACKUP" --config "$(conf "$1")" init
+}
+place() { # the repository's keys
+  case $(store_kind) in
+    s3) (
+      source "$S3_DIR/env"
+      printf '%s\n' "url = s3://$BUCKET/$TOOL" "endpoint = https://127.0.0.1:$(store_port)" "region = $S3_REGION" \
+        "access-key-id = $S3_ACCESS_KEY" "secret-access-key = $S3_SECRET_KEY" "ca-file = $S3_CA"
+    ) ;;
+    sftp) (
+      source "$SFTP_DIR/env"
+      sed "s/:$SFTP_PORT\\b/:$(store_port)/" "$SFTP_KNOWN_HOSTS" >"$BENCH_DATA/conf/known_hosts"
+      printf '%s\n' "url = sftp://$SFTP_USER@127.0.0.1:$(store_port)$SFTP_DATA/$TOOL" "key-file = $SFTP_KEY" \
+        "known-hosts = $BENCH_DATA/conf/known_hosts"
+    ) ;;
+    file) echo "url = file://$(repo)" ;;
+  esac
 }
 dapk() { CMD=("$DAPK_BACKUP" --config "$(conf "$1")" --cluster "$1" "${@:2}"); }
 # A backup waits until its own WAL is stored, so the server must archive for real.
 archive_shell() { echo "$DAPK_BACKUP --config $(conf "$1") --cluster $1 archive-push %p"; }
 prepare() { archive_command "$1" "$(archive_shell "$1")"; }
-cleanup() { archive_command "$1" /bin/true; }
+cleanup() {
+  archive_command "$1" /bin/true
+  [[ $(store_kind) == file || -n ${KEEP:-} ]] || store_down
+}
 full_backup() { dapk "$1" backup --full --progress never; }
 incr_backup() { dapk "$1" backup --verbose --progress never; }
 own_seconds() { # of the line of times: all but the waits for the checkpoint and for WAL
