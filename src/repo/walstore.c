@@ -198,11 +198,13 @@ note_one_of(void *arg, const struct storage_entry *entry, struct err *err)
 	char name[WAL_FILE_NAME_MAX + 128];
 	struct wal_stored ws;
 	uint32_t part;
+	int len;
 
-	if (entry->is_directory || strlen(g->common) + strlen(entry->name) >=
-	    sizeof(name))
+	if (entry->is_directory)
 		return 0;
-	(void)snprintf(name, sizeof(name), "%s%s", g->common, entry->name);
+	len = snprintf(name, sizeof(name), "%s%s", g->common, entry->name);
+	if (len < 0 || (size_t)len >= sizeof(name))
+		return 0; /* no name of ours */
 	if (!wal_store_parse(name, &ws, &part) || part != 0 ||
 	    bsearch(&ws.file, g->files, g->n, sizeof(*g->files),
 		compare_names) == NULL)
