@@ -52,8 +52,12 @@ set_remove(struct repo *repo, const struct incarnation *inc,
 		rc = storage_list(repo->st, key, true, note_name, &l, err);
 	for (i = 0; i < l.n && rc == 0; i++) {
 		folder_key(inc, kind, label, l.list[i], key);
-		rc = storage_remove(repo->st, key, err);
+		free(l.list[i]);
+		l.list[i] = xstrdup(key);
 	}
+	if (rc == 0)
+		rc = storage_remove_many(repo->st,
+		    (const char *const *)l.list, l.n, err);
 	for (i = 0; i < l.n; i++)
 		free(l.list[i]);
 	free(l.list);

@@ -15,6 +15,7 @@
 #include "repo/tombstone.h"
 #include "retain/survey.h"
 
+#define AT_ONCE 200 /* objects removed by one call */
 #define BATCH 1000 /* objects removed before the catalogue is read again */
 
 struct removal {
@@ -558,18 +559,44 @@ is_ours_to_remove(enum repo_kind kind, const char *name)
 	    (kind == REPO_BACKUP && strncmp(name, "wal/", 4) == 0);
 }
 
+/* Remove what was gathered: one request, where the store can. */
 static int
-remove_rest(struct removal *s, struct err *err)
+remove_gathered(struct removal *s, struct names *going, struct err *err)
+{
+	const size_t n = going->n;
+	int rc;
+
+	if (n == 0)
+		return 0;
+	rc = storage_remove_many(s->params->repo->st,
+	    (const char *const *)going->list, n, err);
+	while (going->n > 0)
+		free(going->list[--going->n]);
+	if (rc != 0)
+		return err_wrap(err, "remove what nothing refers to");
+	s->report->objects += n;
+	return pulse(s, err);
+}
+
+static int
+gather(struct removal *s, const char *name, struct names *going,
+    struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+
+	repo_key(s->params->inc, name, key);
+	add_name(going, key);
+	return going->n < AT_ONCE ? 0 : remove_gathered(s, going, err);
+}
+
+static int
+remove_named(struct removal *s, struct names *going, struct err *err)
 {
 	const struct removal_params *p = s->params;
 	const struct tombstone *t = s->due;
 	const struct survey_object *o;
 	size_t i, batch = 0;
 
-	survey_free(&s->survey);
-	if (survey_read(&s->survey, p->repo, p->inc, p->kind, NULL,
-	    pulse, s, err) != 0)
-		return -1;
 	for (i = 0; i < t->n; i++) {
 		const char *name = t->objects[i];
 
@@ -579,7 +606,9 @@ remove_rest(struct removal *s, struct err *err)
 			s->report->kept++;
 			continue;
 		}
-		if (batch++ % BATCH == 0 && read_again(s, err) != 0)
+		if (batch++ % BATCH == 0 &&
+		    (remove_gathered(s, going, err) != 0 ||
+		    read_again(s, err) != 0))
 			return -1;
 		o = survey_find(&s->survey, name);
 		if (o != NULL ? survey_keeps(&s->survey, o) ||
@@ -590,10 +619,26 @@ remove_rest(struct removal *s, struct err *err)
 		}
 		if (o == NULL && in_folder(p->kind, name) != NULL)
 			continue; /* an earlier run did it */
-		if (remove_object(s, name, err) != 0)
+		if (gather(s, name, going, err) != 0)
 			return -1;
 	}
-	return 0;
+	return remove_gathered(s, going, err);
+}
+
+static int
+remove_rest(struct removal *s, struct err *err)
+{
+	const struct removal_params *p = s->params;
+	struct names going = { .list = NULL };
+	int rc;
+
+	survey_free(&s->survey);
+	rc = survey_read(&s->survey, p->repo, p->inc, p->kind, NULL, pulse, s,
+	    err);
+	if (rc == 0)
+		rc = remove_named(s, &going, err);
+	free_names(&going);
+	return rc;
 }
 
 static int

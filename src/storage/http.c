@@ -156,6 +156,18 @@ take_header(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
+/* At once, when it is known how much will come. */
+static void
+make_room(const struct http_answer *a, struct buf *b)
+{
+	char text[32];
+	uint64_t len;
+
+	if (http_header(a, "content-length", text, sizeof(text)) &&
+	    text_u64(text, b->max - b->len, &len))
+		(void)buf_reserve(b, (size_t)len); /* there is room for it */
+}
+
 static size_t
 take_body(char *data, size_t size, size_t n, void *arg)
 {
@@ -170,6 +182,8 @@ take_body(char *data, size_t size, size_t n, void *arg)
 		return len;
 	}
 	if (r->into_buf != NULL) {
+		if (a->got == 0)
+			make_room(a, r->into_buf);
 		if (len > r->into_buf->max - r->into_buf->len) {
 			t->too_long = true;
 			return 0;

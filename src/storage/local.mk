@@ -10,6 +10,7 @@ libdapk_a_SOURCES += \
 	%D%/s3_list.c \
 	%D%/s3_place.c %D%/s3_place.h \
 	%D%/s3_put.c \
+	%D%/s3_remove.c \
 	%D%/s3_put_headers.c %D%/s3_put_headers.h \
 	%D%/s3_xml.c %D%/s3_xml.h \
 	%D%/sigv4.c %D%/sigv4.h \

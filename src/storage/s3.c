@@ -126,4 +126,6 @@ static const struct storage_ops s3_ops = {
 	.stat = s3_stat,
 	.list = s3_list,
 	.remove = s3_remove,
+	.get_all = s3_get_all,
+	.remove_many = s3_remove_many,
 };

@@ -11,7 +11,7 @@
  *	retry_begin(&r, s3->shared->timeout_ms);
  *	do
  *		verdict = s3_try(s3, &c, err);
- *	while (s3_again(verdict, &c, &r));
+ *	while (s3_again(verdict, &c, &r, err));
  *	s3_call_free(&c);
  */
 #include <pthread.h>
@@ -64,6 +64,8 @@ struct s3_call {
 	void *into; /* as in struct http_request */
 	size_t into_len;
 	struct buf *into_buf;
+	bool is_xml; /* into_buf gets a document, which may be an error's */
+	bool was_cancelled; /* before the operation began */
 
 	struct http_answer answer;
 	struct s3_failure failure; /* status 0: the request failed before */
@@ -84,9 +86,12 @@ void s3_call_free(struct s3_call *c);
  */
 enum s3_verdict s3_try(struct s3 *s3, struct s3_call *c, struct err *err);
 
-/* Is it to be tried again? Then the pause is over. */
+/*
+ * Is it to be tried again? Then the pause is over. If the time is, err says
+ * how often it was tried.
+ */
 bool s3_again(enum s3_verdict verdict, const struct s3_call *c,
-    struct retry *r);
+    struct retry *r, struct err *err);
 
 /* s3_try() as often as needed; 0 or -1. */
 int s3_run(struct s3 *s3, struct s3_call *c, struct err *err) ERR_USE;
@@ -105,9 +110,11 @@ struct s3_meta {
 enum s3_verdict s3_try_meta(struct s3 *s3, const char *key,
     struct s3_meta *meta, struct s3_call *c, struct err *err);
 
-/* Operations: s3_get.c, s3_put.c, s3_list.c. */
+/* Operations: s3_get.c, s3_put.c, s3_remove.c, s3_list.c. */
 int s3_get(struct storage *st, const char *key, uint64_t off, size_t len,
     void *out, struct err *err) ERR_USE;
+int s3_get_all(struct storage *st, const char *key, struct buf *b,
+    struct err *err) ERR_USE;
 int s3_stat(struct storage *st, const char *key, uint64_t *size,
     int64_t *mtime, struct err *err) ERR_USE;
 int s3_put(struct storage *st, const char *key, const void *data, size_t len,
@@ -115,5 +122,7 @@ int s3_put(struct storage *st, const char *key, const void *data, size_t len,
 int s3_list(struct storage *st, const char *prefix, bool delimiter,
     storage_list_fn fn, void *arg, struct err *err) ERR_USE;
 int s3_remove(struct storage *st, const char *key, struct err *err) ERR_USE;
+int s3_remove_many(struct storage *st, const char *const *keys, size_t n,
+    struct err *err) ERR_USE;
 
 #endif

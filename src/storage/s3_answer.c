@@ -96,9 +96,8 @@ s3_failure_kind(const struct s3_failure *f)
 	return kind_of_status(f);
 }
 
-/* Cut to what there is room for, and nothing that a terminal would obey. */
-static void
-keep(char *out, size_t size, const char *text)
+void
+s3_failure_text(char *out, size_t size, const char *text)
 {
 	size_t i;
 
@@ -124,15 +123,15 @@ note(void *arg, const char *path, const char *text, struct err *err)
 		return 0;
 	path += 7;
 	if (strcmp(path, "Code") == 0)
-		keep(f->code, sizeof(f->code), text);
+		s3_failure_text(f->code, sizeof(f->code), text);
 	else if (strcmp(path, "Message") == 0)
-		keep(f->message, sizeof(f->message), text);
+		s3_failure_text(f->message, sizeof(f->message), text);
 	else if (strcmp(path, "RequestId") == 0)
-		keep(f->request_id, sizeof(f->request_id), text);
+		s3_failure_text(f->request_id, sizeof(f->request_id), text);
 	else if (strcmp(path, "Region") == 0)
-		keep(f->region, sizeof(f->region), text);
+		s3_failure_text(f->region, sizeof(f->region), text);
 	else if (strcmp(path, "Endpoint") == 0)
-		keep(f->endpoint, sizeof(f->endpoint), text);
+		s3_failure_text(f->endpoint, sizeof(f->endpoint), text);
 	return 0;
 }
 

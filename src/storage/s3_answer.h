@@ -46,6 +46,9 @@ enum s3_kind {
 bool s3_failure_read(struct s3_failure *f, int status, const void *body,
     size_t len);
 
+/* Cut to what there is room for, and nothing that a terminal would obey. */
+void s3_failure_text(char *out, size_t size, const char *text);
+
 enum s3_kind s3_failure_kind(const struct s3_failure *f);
 
 /*

@@ -17,6 +17,7 @@
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define FIXES_MAX 3 /* clock, region, session: each at most once */
 #define HEADERS_MAX 24
+#define ERROR_STARTS ((size_t)1024) /* within so many bytes */
 #define CLOCK_STEP ((int64_t)60 * 1000000)
 
 /* What is written for one request. */
@@ -39,6 +40,7 @@ s3_call_init(struct s3_call *c, const char *what, const char *method,
 	c->what = what;
 	c->method = method;
 	c->key = key;
+	c->was_cancelled = cancel_requested();
 	http_answer_init(&c->answer);
 }
 
@@ -291,12 +293,27 @@ judge(struct s3 *s3, struct s3_call *c, const struct draft *d, bool *fixed,
 	return S3_AGAIN;
 }
 
+/* Also an answer of status 200 can have an error for its body. */
+static bool
+says_error(struct s3_call *c)
+{
+	const struct http_answer *a = &c->answer;
+	const struct buf *b = &a->other;
+
+	if (a->status >= 200 && a->status <= 299 && c->into_buf != NULL) {
+		b = c->into_buf;
+		if (!c->is_xml || memmem(b->data, b->len < ERROR_STARTS ?
+			b->len : ERROR_STARTS, "<Error", 6) == NULL)
+			return false;
+	}
+	return s3_failure_read(&c->failure, a->status, b->data, b->len);
+}
+
 static enum s3_verdict
 try_once(struct s3 *s3, struct s3_call *c, bool *fixed, struct err *err)
 {
 	struct draft d;
 	enum s3_verdict verdict = S3_FAILED;
-	bool is_error;
 
 	*fixed = false;
 	memset(&c->failure, 0, sizeof(c->failure));
@@ -312,9 +329,7 @@ try_once(struct s3 *s3, struct s3_call *c, bool *fixed, struct err *err)
 	}
 	if (c->answer.resent)
 		c->maybe_obeyed = true;
-	is_error = s3_failure_read(&c->failure, c->answer.status,
-	    c->answer.other.data, c->answer.other.len);
-	if (!is_error && c->answer.status >= 200 && c->answer.status <= 299)
+	if (!says_error(c) && c->answer.status >= 200 && c->answer.status <= 299)
 		verdict = S3_FINE;
 	else
 		verdict = judge(s3, c, &d, fixed, err);
@@ -342,9 +357,18 @@ s3_try(struct s3 *s3, struct s3_call *c, struct err *err)
 }
 
 bool
-s3_again(enum s3_verdict verdict, const struct s3_call *c, struct retry *r)
+s3_again(enum s3_verdict verdict, const struct s3_call *c, struct retry *r,
+    struct err *err)
 {
-	return verdict == S3_AGAIN && retry_wait(r, c->retry_after_ms);
+	if (verdict != S3_AGAIN)
+		return false;
+	if (retry_wait(r, c->retry_after_ms))
+		return true;
+	if (cancel_requested() && !c->was_cancelled)
+		(void)cancel_error(err);
+	else
+		(void)err_wrap(err, "tried %u times", r->tries);
+	return false;
 }
 
 int
@@ -356,7 +380,7 @@ s3_run(struct s3 *s3, struct s3_call *c, struct err *err)
 	retry_begin(&r, s3->shared->timeout_ms);
 	do
 		verdict = s3_try(s3, c, err);
-	while (s3_again(verdict, c, &r));
+	while (s3_again(verdict, c, &r, err));
 	return verdict == S3_FINE ? 0 : -1;
 }
 

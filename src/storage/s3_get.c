@@ -131,7 +131,7 @@ s3_stat(struct storage *st, const char *key, uint64_t *size, int64_t *mtime,
 	retry_begin(&r, s3->shared->timeout_ms);
 	do
 		verdict = s3_try_meta(s3, key, &meta, &c, err);
-	while (s3_again(verdict, &c, &r));
+	while (s3_again(verdict, &c, &r, err));
 	s3_call_free(&c);
 	if (verdict != S3_FINE)
 		return -1;
@@ -221,6 +221,69 @@ fetch_more(struct s3 *s3, struct fetch *f, struct s3_call *c,
 	return S3_AGAIN;
 }
 
+/*
+ * All of an object, whose size is not known, by one request. 200 to 299 and a
+ * cut: f goes on with the rest.
+ */
+static enum s3_verdict
+fetch_all(struct s3 *s3, struct fetch *f, struct buf *b, struct s3_call *c,
+    struct err *err)
+{
+	enum s3_verdict verdict;
+	const size_t before = b->len;
+	char text[32];
+	uint64_t len;
+	bool known;
+
+	c->into_buf = b;
+	verdict = s3_try(s3, c, err);
+	c->into_buf = NULL;
+	b->len = before;
+	if (verdict == S3_FINE)
+		b->len += c->answer.got;
+	if (b->data != NULL)
+		b->data[b->len] = 0;
+	if (c->answer.failure == HTTP_TOO_LONG) {
+		(void)err_set(err, ERR_REFUSED, "more than %zu bytes", b->max);
+		return S3_FAILED;
+	}
+	known = http_header(&c->answer, "content-length", text,
+	    sizeof(text)) && text_u64(text, b->max - b->len, &len);
+	if (verdict != S3_AGAIN || c->answer.status != 200 || !known ||
+	    c->answer.got > len)
+		return verdict;
+	f->len = (size_t)len;
+	f->out = buf_reserve(b, f->len);
+	f->got = c->answer.got;
+	read_etag(&c->answer, f->etag, sizeof(f->etag));
+	return S3_AGAIN;
+}
+
+int
+s3_get_all(struct storage *st, const char *key, struct buf *b,
+    struct err *err)
+{
+	struct s3 *s3 = (struct s3 *)st;
+	struct fetch f = { .len = 0 };
+	enum s3_verdict verdict;
+	struct s3_call c;
+	struct retry r;
+
+	s3_call_init(&c, "get", "GET", key);
+	retry_begin(&r, s3->shared->timeout_ms);
+	do
+		verdict = f.len == 0 ? fetch_all(s3, &f, b, &c, err) :
+		    fetch_more(s3, &f, &c, err);
+	while (s3_again(verdict, &c, &r, err));
+	s3_call_free(&c);
+	if (verdict != S3_FINE)
+		return -1;
+	b->len += f.len;
+	if (f.len > 0)
+		b->data[b->len] = 0;
+	return 0;
+}
+
 int
 s3_get(struct storage *st, const char *key, uint64_t off, size_t len,
     void *out, struct err *err)
@@ -239,7 +302,7 @@ s3_get(struct storage *st, const char *key, uint64_t off, size_t len,
 	retry_begin(&r, s3->shared->timeout_ms);
 	do
 		verdict = fetch_more(s3, &f, &c, err);
-	while (s3_again(verdict, &c, &r));
+	while (s3_again(verdict, &c, &r, err));
 	s3_call_free(&c);
 	return verdict == S3_FINE ? 0 : -1;
 }

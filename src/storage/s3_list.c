@@ -222,13 +222,10 @@ try_page(struct s3 *s3, struct page *p, const char *token, bool delimiter,
 	c->query = query;
 	buf_init(&body, PAGE_BYTES_MAX);
 	c->into_buf = &body;
+	c->is_xml = true;
 	page_clear(p);
 	verdict = s3_try(s3, c, err);
 	if (verdict == S3_FINE && read_page(p, &body, err) != 0) {
-		if (s3_failure_read(&c->failure, c->answer.status, body.data,
-			body.len))
-			(void)s3_failure_tell(&c->failure,
-			    s3->shared->place.bucket, "", err);
 		if (err->code != ERR_CONFIG)
 			err->code = ERR_STORAGE;
 		(void)err_hint(err, "is the endpoint an S3 server?");
@@ -278,7 +275,7 @@ s3_list(struct storage *st, const char *prefix, bool delimiter,
 		retry_begin(&r, s3->shared->timeout_ms);
 		do
 			verdict = try_page(s3, &p, token, delimiter, &c, err);
-		while (s3_again(verdict, &c, &r));
+		while (s3_again(verdict, &c, &r, err));
 		if (verdict != S3_FINE || deliver(&p, fn, arg, err) != 0)
 			goto out;
 		if (p.truncated && strcmp(token, buf_str(&p.token)) == 0) {

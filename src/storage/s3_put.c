@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* Writing and removing objects of an S3 store; see s3.c. */
+/* Putting objects into an S3 store; see s3.c. */
 #include "config.h"
 
 #include "storage/s3.h"
@@ -174,22 +174,7 @@ s3_put(struct storage *st, const char *key, const void *data, size_t len,
 	retry_begin(&r, s3->shared->timeout_ms);
 	do
 		verdict = put_once(s3, &c, err);
-	while (s3_again(verdict, &c, &r));
+	while (s3_again(verdict, &c, &r, err));
 	s3_call_free(&c);
 	return verdict == S3_FINE ? 0 : -1;
-}
-
-int
-s3_remove(struct storage *st, const char *key, struct err *err)
-{
-	struct s3_call c;
-	int rc;
-
-	s3_call_init(&c, "remove", "DELETE", key);
-	rc = s3_run((struct s3 *)st, &c, err);
-	s3_call_free(&c);
-	if (rc == 0 || err->code != ERR_NOT_FOUND)
-		return rc;
-	err_clear(err);
-	return 0;
 }

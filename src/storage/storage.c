@@ -261,6 +261,13 @@ storage_get_all(struct storage *st, const char *key, struct buf *b,
 	uint64_t size;
 	uint8_t *p;
 
+	if (check_key(st, key, err) != 0)
+		return -1;
+	if (st->ops->get_all != NULL) {
+		if (st->ops->get_all(st, key, b, err) != 0)
+			return wrap(st, key, err);
+		return 0;
+	}
 	if (storage_stat(st, key, &size, NULL, err) != 0)
 		return -1;
 	if (size > STORAGE_OBJECT_MAX || size > b->max - b->len) {
@@ -326,6 +333,26 @@ storage_sweep(struct storage *st, uint64_t older_than_us, uint64_t *removed,
 		return err_wrap(err, "%s: remove unfinished files", st->url);
 	if (removed != NULL)
 		*removed = n;
+	return 0;
+}
+
+int
+storage_remove_many(struct storage *st, const char *const *keys, size_t n,
+    struct err *err)
+{
+	size_t i;
+
+	if (st->ops->remove_many == NULL) {
+		for (i = 0; i < n; i++)
+			if (storage_remove(st, keys[i], err) != 0)
+				return -1;
+		return 0;
+	}
+	for (i = 0; i < n; i++)
+		if (check_key(st, keys[i], err) != 0)
+			return -1;
+	if (st->ops->remove_many(st, keys, n, err) != 0)
+		return err_wrap(err, "%s", st->url);
 	return 0;
 }
 

@@ -175,6 +175,13 @@ int storage_settle(struct storage *st, const char *key, struct err *err) ERR_USE
 int storage_remove(struct storage *st, const char *key, struct err *err) ERR_USE;
 
 /*
+ * Remove several, in no order: many by one request where the store can. After
+ * an error some are gone and others are not.
+ */
+int storage_remove_many(struct storage *st, const char *const *keys, size_t n,
+    struct err *err) ERR_USE;
+
+/*
  * Remove what writers that died left half written, if it is older than this
  * by the store's own clock; *removed may be NULL. Objects are never touched.
  */

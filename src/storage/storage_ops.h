@@ -26,6 +26,10 @@ struct storage_ops {
 	int (*list)(struct storage *st, const char *prefix, bool delimiter,
 	    storage_list_fn fn, void *arg, struct err *err);
 	int (*remove)(struct storage *st, const char *key, struct err *err);
+	int (*get_all)(struct storage *st, const char *key, struct buf *b,
+	    struct err *err); /* NULL: stat(), then get() */
+	int (*remove_many)(struct storage *st, const char *const *keys,
+	    size_t n, struct err *err); /* NULL: remove() each; names keys */
 	int (*settle)(struct storage *st, const char *key,
 	    struct err *err); /* NULL: a key that is seen is durable */
 	int (*sweep)(struct storage *st, uint64_t older_than_us,

@@ -387,6 +387,36 @@ removing_is_certain_and_may_be_repeated(void **state)
 }
 
 static void
+several_are_removed_at_once(void **state)
+{
+	static const char *const keys[] = { "m/1", "m/none", "m/2", "m/x/3" };
+	struct storage *st = st_of(state);
+	char *many[2500], key[64];
+	const char *bad = "many/../x";
+	size_t i;
+
+	OK(storage_put(st, "m/1", "x", 1, &err));
+	OK(storage_put(st, "m/2", "x", 1, &err));
+	OK(storage_put(st, "m/x/3", "x", 1, &err));
+	OK(storage_put(st, "m/stays", "x", 1, &err));
+	OK(storage_remove_many(st, keys, 4, &err));
+	OK(storage_remove_many(st, keys, 0, &err));
+	expect(st, "", false, "m/stays=1 ");
+	/* More than one request may have. */
+	for (i = 0; i < 2500; i++) {
+		(void)snprintf(key, sizeof(key), "many/%zu", i);
+		many[i] = xstrdup(key);
+		if (i % 1250 == 0)
+			OK(storage_put(st, key, "", 0, &err));
+	}
+	OK(storage_remove_many(st, (const char *const *)many, 2500, &err));
+	expect(st, "", false, "m/stays=1 ");
+	FAILS(storage_remove_many(st, &bad, 1, &err), ERR_BUG);
+	for (i = 0; i < 2500; i++)
+		free(many[i]);
+}
+
+static void
 what_is_too_large_is_refused(void **state)
 {
 	struct storage *st = st_of(state);
@@ -845,6 +875,7 @@ without_permission_the_owner_is_named(void **state)
 	    TEST(s, listing_gives_what_begins_with_the_prefix),               \
 	    TEST(s, a_listing_stops_with_the_callers_error),                  \
 	    TEST(s, removing_is_certain_and_may_be_repeated),                 \
+	    TEST(s, several_are_removed_at_once),                             \
 	    TEST(s, what_is_too_large_is_refused),                            \
 	    TEST(s, a_whole_object_respects_the_buffers_ceiling),             \
 	    TEST(s, names_that_could_lead_elsewhere_are_refused),             \
