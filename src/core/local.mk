@@ -13,6 +13,7 @@ libdapk_a_SOURCES += \
 	%D%/mem.c %D%/mem.h \
 	%D%/process.c %D%/process.h \
 	%D%/random.c %D%/random.h \
+	%D%/secret.c %D%/secret.h \
 	%D%/sha256.c %D%/sha256.h \
 	%D%/text.c %D%/text.h \
 	%D%/time.c %D%/time.h

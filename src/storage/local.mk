@@ -4,14 +4,19 @@ libdapk_a_SOURCES += \
 	%D%/retry.c %D%/retry.h \
 	%D%/s3.c %D%/s3.h \
 	%D%/s3_answer.c %D%/s3_answer.h \
+	%D%/s3_ask.c %D%/s3_ask.h \
 	%D%/s3_call.c \
 	%D%/s3_credentials.c %D%/s3_credentials.h \
 	%D%/s3_get.c \
 	%D%/s3_list.c \
 	%D%/s3_place.c %D%/s3_place.h \
+	%D%/s3_profile.c \
 	%D%/s3_put.c \
 	%D%/s3_remove.c \
 	%D%/s3_put_headers.c %D%/s3_put_headers.h \
+	%D%/s3_source.c %D%/s3_source.h \
+	%D%/s3_source_http.c \
+	%D%/s3_source_sts.c \
 	%D%/s3_xml.c %D%/s3_xml.h \
 	%D%/sigv4.c %D%/sigv4.h \
 	%D%/storage.c %D%/storage.h \
@@ -24,4 +29,6 @@ libdapk_a_SOURCES += \
 	%D%/storage_posix_sweep.c
 unit_tests += \
 	tests/contract/test_storage \
-	tests/unit/test_retry
+	tests/unit/test_retry \
+	tests/unit/test_s3_credentials \
+	tests/unit/test_s3_put_headers

@@ -103,6 +103,7 @@ storage_s3_open(struct storage **out, const struct storage_settings *set,
 	shared->region = s3_credentials_region(set);
 	shared->region_given = set->region != NULL;
 	if (s3_place_init(&shared->place, set, err) != 0 ||
+	    s3_put_rules_check(&shared->rules, err) != 0 ||
 	    s3_credentials_new(&shared->credentials, set, err) != 0) {
 		shared_free(shared);
 		return err_wrap(err, "%s", set->url);

@@ -39,11 +39,12 @@ void s3_credentials_refuse(struct s3_credentials *c,
     const struct s3_keys *used);
 
 /* Where the keys come from, for messages: "access-key-id of the file". */
-const char *s3_credentials_source(const struct s3_credentials *c);
+const char *s3_credentials_source(struct s3_credentials *c);
 
 /*
- * The region to begin with, a copy: the settings' own, else that of the
- * environment, else us-east-1.
+ * The region to begin with, a copy: the settings' own, that of a profile they
+ * name, of AWS_REGION or AWS_DEFAULT_REGION, of the usual profile,
+ * else us-east-1.
  */
 char *s3_credentials_region(const struct storage_settings *set);
 
