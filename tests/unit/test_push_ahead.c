@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
+#include <stdatomic.h>
 #include <sys/syscall.h>
 
 #include "fixture_wal.h"
@@ -21,6 +22,7 @@ struct backlog {
 
 /* In place of libc's: another pusher comes at the moment that matters. */
 static struct {
+	atomic_bool armed;
 	const char *name;
 	void (*run)(void *arg);
 	void *arg;
@@ -29,12 +31,10 @@ static struct {
 int
 linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
-	void (*run)(void *) = before_link.run;
-
-	if (run != NULL && strstr(to, before_link.name) != NULL) {
-		before_link.run = NULL;
-		run(before_link.arg);
-	}
+	if (atomic_load(&before_link.armed) &&
+	    strstr(to, before_link.name) != NULL &&
+	    atomic_exchange(&before_link.armed, false))
+		before_link.run(before_link.arg);
 	return (int)syscall(SYS_linkat, from_fd, from, to_fd, to, flags);
 }
 
@@ -119,7 +119,7 @@ teardown(void **state)
 	void *p = b->p;
 
 	made_free(&b->wal);
-	before_link.run = NULL;
+	atomic_store(&before_link.armed, false);
 	(void)place_teardown(&p);
 	free(b);
 	return 0;
@@ -438,22 +438,30 @@ lost_records_cost_time_only(void **state)
 	}
 }
 
-/* Store another content under a segment's name. */
+/* Store another content under a segment's name; in another thread, too. */
 static void
 store_another(struct backlog *b, unsigned i)
 {
-	size_t at = (size_t)i * b->p->segment_size;
+	uint8_t *bytes = xmalloc(b->p->segment_size);
+	struct err own = ERR_INIT;
 	struct wal_push_result r;
 	struct wal_push_params params;
 	char path[192];
+	int fd;
 
+	memcpy(bytes, b->wal.bytes + (size_t)i * b->p->segment_size,
+	    b->p->segment_size);
+	bytes[700000] ^= 1;
 	(void)snprintf(path, sizeof(path), "%s/%s", b->p->dir, b->name[i]);
-	b->wal.bytes[at + 700000] ^= 1;
-	place_write(path, b->wal.bytes + at, b->p->segment_size);
-	b->wal.bytes[at + 700000] ^= 1;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(io_write_full(fd, bytes, b->p->segment_size, path,
+	    &own), 0);
+	(void)close(fd);
+	free(bytes);
 	params = params_of(b, path);
 	params.ahead = 0;
-	OK(wal_push(&params, &r, &err));
+	assert_int_equal(wal_push(&params, &r, &own), 0);
 }
 
 static void
@@ -503,8 +511,9 @@ two_writers_at_the_same_moment_are_seen_after_the_batch(void **state)
 	before_link.name = b->name[2];
 	before_link.arg = &r;
 	before_link.run = come_in_between;
+	atomic_store(&before_link.armed, true);
 	OK(push(b, b->name[0]));
-	assert_null(before_link.run);
+	assert_false(atomic_load(&before_link.armed));
 	assert_false(has_record(b, b->name[2]));
 	assert_true(was_ahead(b, b->name[3]));
 	FAILS(push(b, b->name[2]), ERR_EXISTS);
@@ -519,8 +528,9 @@ two_writers_of_the_asked_file_are_an_error(void **state)
 	before_link.name = b->name[0];
 	before_link.arg = &r;
 	before_link.run = come_in_between;
+	atomic_store(&before_link.armed, true);
 	FAILS(push(b, b->name[0]), ERR_EXISTS);
-	assert_null(before_link.run);
+	assert_false(atomic_load(&before_link.armed));
 }
 
 static void
