@@ -58,6 +58,7 @@ EXTRA_DIST += \
 	%D%/integration/79-dump-memory.sh \
 	%D%/integration/79-dump-versions.sh \
 	%D%/integration/79-dump-ways-in.sh \
+	%D%/integration/87-push-ahead.sh \
 	%D%/integration/87-push-several.sh \
 	%D%/integration/64-thirty-incrementals.sh \
 	%D%/integration/64-wal-blocks.sh \

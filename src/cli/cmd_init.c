@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "wal/pushplace.h"
 
 /* The folder of a file:// repository, or NULL. */
 static const char *
@@ -22,8 +23,8 @@ folder(const struct config_repository *r)
 
 /* of: the first, which the others are copies of; NULL for itself. */
 static int
-init_one(const struct config_repository *r, const struct repo *of,
-    struct repo **out, struct err *err)
+init_one(const struct config *cfg, const struct config_repository *r,
+    const struct repo *of, struct repo **out, struct err *err)
 {
 	struct storage_settings set;
 	bool created = false;
@@ -39,6 +40,8 @@ init_one(const struct config_repository *r, const struct repo *of,
 		}
 		return -1;
 	}
+	if (created)
+		wal_place_forget(cfg->state_directory, r);
 	(void)printf("repository %s (id %s) %s%s\n", r->url, (*out)->id_text,
 	    created ? "created" : "is there already", of == NULL ? "" :
 	    ", for copies of the first");
@@ -57,13 +60,13 @@ cmd_init(const struct config *cfg, struct err *err)
 	unsigned i;
 	int ret = 0;
 
-	if (init_one(&cfg->repo, NULL, &first, err) != 0)
+	if (init_one(cfg, &cfg->repo, NULL, &first, err) != 0)
 		return -1;
 	/* One that cannot be reached keeps no other from being made. */
 	for (i = 1; config_repository(cfg, i) != NULL; i++) {
 		other = NULL;
 		err_clear(&failed);
-		if (init_one(config_repository(cfg, i), first, &other,
+		if (init_one(cfg, config_repository(cfg, i), first, &other,
 		    &failed) != 0) {
 			if (ret != 0)
 				log_err(LOG_ERROR, err);

@@ -27,13 +27,11 @@ text(const char *s)
 	return s == NULL ? "" : s;
 }
 
-void
-wal_place_init(struct wal_place *out, const char *state_directory,
-    const struct config_repository *address)
+static char *
+folder(const char *state_directory, const struct config_repository *address)
 {
 	char hex[2 * HASH_128_SIZE + 1];
 	uint8_t hash[HASH_128_SIZE];
-	struct err ignored = ERR_INIT;
 	char *all;
 
 	/* All that decides which store is reached, and as whom. */
@@ -44,7 +42,16 @@ wal_place_init(struct wal_place *out, const char *state_directory,
 	hash_128(all, strlen(all), hash);
 	free(all);
 	text_hex(hash, sizeof(hash), hex);
-	out->dir = xasprintf("%s/address/%s", state_directory, hex);
+	return xasprintf("%s/address/%s", state_directory, hex);
+}
+
+void
+wal_place_init(struct wal_place *out, const char *state_directory,
+    const struct config_repository *address)
+{
+	struct err ignored = ERR_INIT;
+
+	out->dir = folder(state_directory, address);
 	if (state_make(out->dir, &ignored) != 0)
 		wal_place_free(out);
 }
@@ -142,6 +149,18 @@ wal_place_note(const struct wal_place *p, const struct repo *repo)
 
 	put(p, "identity", rest);
 	free(rest);
+}
+
+void
+wal_place_forget(const char *state_directory,
+    const struct config_repository *address)
+{
+	char *dir = folder(state_directory, address);
+	char *path = xasprintf("%s/identity", dir);
+
+	(void)unlink(path); /* usually there is none */
+	free(path);
+	free(dir);
 }
 
 void

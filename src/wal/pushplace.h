@@ -36,6 +36,10 @@ bool wal_place_known(const struct wal_place *p, struct repo *out);
 /* It was opened, as this. */
 void wal_place_note(const struct wal_place *p, const struct repo *repo);
 
+/* A new repository has been made there: what was before counts no more. */
+void wal_place_forget(const char *state_directory,
+    const struct config_repository *address);
+
 /* It failed; for a minute it is not the first to be asked. And it did not. */
 void wal_place_note_failure(const struct wal_place *p);
 void wal_place_note_success(const struct wal_place *p);

@@ -668,6 +668,10 @@ an_address_remembers_who_was_there_and_who_failed(void **state)
 	assert_string_equal(known.id_text, b->p->repo->id_text);
 	assert_string_equal(known.place_text, b->p->repo->place_text);
 	assert_false(wal_place_known(&elsewhere, &known));
+	wal_place_forget(b->p->state, &other);
+	assert_true(wal_place_known(&place, &known));
+	wal_place_forget(b->p->state, &at);
+	assert_false(wal_place_known(&place, &known));
 	assert_false(wal_place_failing(&place));
 	wal_place_note_failure(&place);
 	assert_true(wal_place_failing(&place));
