@@ -247,7 +247,9 @@ explain_absence(struct storage *st, struct err *err)
 {
 	struct err probe = ERR_INIT;
 
-	if (err->code != ERR_NOT_FOUND && err->code != ERR_STORAGE)
+	/* A network's failures are what they are, and have taken their time. */
+	if (err->code != ERR_NOT_FOUND && (err->code != ERR_STORAGE ||
+	    !storage_is_local(storage_url(st))))
 		return -1;
 	if (storage_probe_root(st, &probe) == 0) {
 		if (err->code != ERR_NOT_FOUND)

@@ -7,7 +7,7 @@
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 # shellcheck source=tests/lib/stores.sh
-. "$(dirname "$0")/../lib/stores.sh"
+. "$TEST_TOP/tests/lib/stores.sh"
 
 store_s3_start
 store_proxy s3 "${S3_ENDPOINT##*:}"
@@ -78,6 +78,7 @@ run dapk archive-push "pg_wal/${list[1]}" # answered once already
 assert_between "$RC" 1 125 "exit code with a dead store"
 assert_clear_error '127.0.0.1|s3://'
 assert_between $((SECONDS - start)) 0 45 "seconds until a dead store is given up"
+rm -f "$T/s3-start.log" # the server says its own
 assert_no_secret
 proxy_rules s3 pass
 run dapk archive-push "pg_wal/${list[1]}"
@@ -88,6 +89,7 @@ find "$T/state/pushed" -type f -exec sh -c 'echo spoiled >"$1"' _ {} \;
 expect 0 dapk archive-push "pg_wal/${list[11]}"
 rm -rf "$T/state/pushed"
 expect 0 dapk archive-push "pg_wal/${list[12]}"
+rm -rf "$T/state/pushed"
 : >"$T/state/pushed"
 expect 0 dapk archive-push "pg_wal/${list[23]}"
 assert_match "$ERR" 'warning.*ahead' "the warning"
