@@ -2,7 +2,7 @@
 # The integration tests run real servers: scripts/test runs them, make check
 # does not.
 # What an integration test asks; built by scripts/test.
-EXTRA_PROGRAMS = tests/lib/walblocks
+EXTRA_PROGRAMS = tests/lib/walblocks tests/lib/walmany
 
 EXTRA_DIST += \
 	%D%/fuzz/fuzz_archive.c \
@@ -12,7 +12,7 @@ EXTRA_DIST += \
 	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
 	%D%/lib/sql/types.sql \
 	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/stores.sh \
-	%D%/lib/walblocks.c \
+	%D%/lib/walblocks.c %D%/lib/walmany.c \
 	%D%/services/fault-proxy.py %D%/services/get-postgres \
 	%D%/services/mk-tls %D%/services/s3-request.py \
 	%D%/services/s3-server %D%/services/sftp-server \
@@ -74,6 +74,7 @@ EXTRA_DIST += \
 	%D%/integration/67-new-tablespace.sh \
 	%D%/integration/65-delta-chain.sh \
 	%D%/integration/64-stream.sh \
+	%D%/integration/59-info-cache.sh \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh \
 	%D%/integration/67-resume.sh \

@@ -34,14 +34,18 @@ print_one(const struct config *cfg, const struct info *info,
 int
 cmd_info(const struct config *cfg, struct err *err)
 {
+	const struct info_source from = {
+		.cluster = cfg->cluster_given ? cfg->cluster : NULL,
+		.state_directory = cfg->state_directory,
+		.refresh = cfg->refresh,
+	};
 	struct repo *repo = NULL;
 	struct info info = { 0 };
 	int ret = -1;
 
 	if (cli_open_repo(&repo, cfg, err) != 0)
 		return -1;
-	if (info_collect(&info, repo, cfg->cluster_given ? cfg->cluster :
-	    NULL, err) != 0)
+	if (info_collect(&info, repo, &from, err) != 0)
 		goto out;
 	info.url = cfg->repo.url;
 	if (info.n == 0 && cfg->cluster_given) {

@@ -10,7 +10,9 @@
 #include "core/mem.h"
 #include "repo/manifest_names.h"
 #include "repo/packset.h"
+#include "repo/state.h"
 #include "repo/tombstone.h"
+#include "repo/walcache.h"
 
 #define LABEL_TIME 16 /* characters of a label that are its time */
 
@@ -139,39 +141,41 @@ add_name(char (**list)[WAL_FILE_NAME_MAX], size_t *n, const char *name)
 
 /* Partial files, and names that two contents claim. */
 static int
-collect_names(struct info_incarnation *inc, struct info_timeline *t,
-    struct repo *repo, struct err *err)
+collect_names(struct walview *wal, struct info_timeline *t, struct err *err)
 {
-	struct wal_stored *list = NULL;
+	struct walview_item *list = NULL;
+	struct wal_stored ws;
 	size_t n = 0, i;
 
-	if (wal_store_segments(repo, &inc->inc, t->timeline, true, &list, &n,
-	    err) != 0)
+	if (walview_segments(wal, t->timeline, &list, &n, err) != 0)
 		return -1;
 	for (i = 0; i < n; i++) {
-		const char *name = list[i].file.name;
+		bool conflict = i > 0 && list[i - 1].log == list[i].log &&
+		    list[i - 1].seg == list[i].seg &&
+		    list[i - 1].partial == list[i].partial;
 
-		if (i > 0 && strcmp(list[i - 1].file.name, name) == 0 &&
-		    memcmp(list[i - 1].hash, list[i].hash, WAL_HASH_SIZE) !=
-			0 && (t->n_conflicts == 0 ||
-		    strcmp(t->conflicts[t->n_conflicts - 1], name) != 0))
-			add_name(&t->conflicts, &t->n_conflicts, name);
-		if (list[i].file.type == WAL_FILE_PARTIAL)
-			add_name(&t->partials, &t->n_partials, name);
+		if (!conflict && !list[i].partial)
+			continue;
+		walview_stored(&list[i], &ws);
+		if (conflict && (t->n_conflicts == 0 ||
+		    strcmp(t->conflicts[t->n_conflicts - 1], ws.file.name) !=
+			0))
+			add_name(&t->conflicts, &t->n_conflicts, ws.file.name);
+		if (list[i].partial)
+			add_name(&t->partials, &t->n_partials, ws.file.name);
 	}
-	free(list);
 	return 0;
 }
 
 static int
 collect_history(struct info *info, struct info_incarnation *inc,
-    struct info_timeline *t, struct repo *repo, struct err *err)
+    struct walview *wal, struct info_timeline *t, struct err *err)
 {
-	struct history h = { 0 };
+	const struct history *h;
 
 	if (t->timeline == 1)
 		return 0;
-	if (wal_store_history(repo, &inc->inc, t->timeline, &h, err) != 0) {
+	if (walview_history(wal, t->timeline, &h, err) != 0) {
 		if (err->code == ERR_NOT_FOUND) {
 			err_clear(err);
 			return 0;
@@ -183,23 +187,22 @@ collect_history(struct info *info, struct info_incarnation *inc,
 		return 0;
 	}
 	t->has_history = true;
-	if (h.n >= 2) {
-		t->parent = h.entries[h.n - 2].timeline;
-		t->branched_at = h.entries[h.n - 2].end;
+	if (h->n >= 2) {
+		t->parent = h->entries[h->n - 2].timeline;
+		t->branched_at = h->entries[h->n - 2].end;
 	}
-	history_free(&h);
 	return 0;
 }
 
 static int
 collect_wal(struct info *info, struct info_incarnation *inc,
-    struct repo *repo, struct err *err)
+    struct repo *repo, struct walview *wal, struct err *err)
 {
-	uint32_t *timelines = NULL;
+	const uint32_t *timelines;
 	size_t n = 0, i;
-	int ret = -1;
+	int ret;
 
-	if (wal_store_timelines(repo, &inc->inc, &timelines, &n, err) != 0)
+	if (walview_timelines(wal, &timelines, &n, err) != 0)
 		return -1;
 	inc->timelines = xcalloc(n + 1, sizeof(*inc->timelines));
 	for (i = 0; i < n; i++) {
@@ -207,32 +210,30 @@ collect_wal(struct info *info, struct info_incarnation *inc,
 
 		t->timeline = timelines[i];
 		if (cancel_check(err) != 0 ||
-		    collect_names(inc, t, repo, err) != 0 ||
-		    collect_history(info, inc, t, repo, err) != 0)
-			goto out;
+		    collect_names(wal, t, err) != 0 ||
+		    collect_history(info, inc, wal, t, err) != 0)
+			return -1;
 	}
 	ret = 0;
 	if (n == 0)
-		goto out;
+		return 0;
 	if (inc->wal_segment_size == 0 && wal_store_segment_size(repo,
 	    &inc->inc, &inc->wal_segment_size, err) != 0) {
 		inc->wal_segment_size = 0;
 		if (err->code == ERR_NOT_FOUND) {
 			err_clear(err); /* history files only */
-			goto out;
+			return 0;
 		}
 		ret = -1;
 	}
 	if (ret == 0)
-		ret = wal_store_ranges(repo, &inc->inc,
-		    inc->wal_segment_size, &inc->ranges, &inc->n_ranges, err);
+		ret = walview_ranges(wal, inc->wal_segment_size,
+		    &inc->ranges, &inc->n_ranges, err);
 	if (ret != 0 && goes_on(err)) {
 		add_problem(info, inc, err);
 		err_clear(err);
 		ret = 0;
 	}
-out:
-	free(timelines);
 	return ret;
 }
 
@@ -251,15 +252,14 @@ covers(const struct info_window *w, const struct history *path,
 }
 
 static int
-reach_of(struct info_incarnation *inc, struct info_backup *b,
-    struct repo *repo, struct history *path, struct wal_reach *reach,
-    struct err *err)
+reach_of(struct info_backup *b, struct repo *repo, struct walview *wal,
+    struct history *path, struct wal_reach *reach, struct err *err)
 {
 	char lsn[LSN_TEXT_MAX];
 
-	if (wal_reach_path(repo, &inc->inc, "latest", b->commit.timeline,
+	if (wal_reach_path_view(wal, "latest", b->commit.timeline,
 	    b->commit.stop_lsn, path, err) != 0 ||
-	    wal_reach(repo, &b->commit, path, reach, err) != 0)
+	    wal_reach_view(repo, wal, &b->commit, path, reach, err) != 0)
 		return -1;
 	if (reach->end >= b->commit.stop_lsn)
 		return 0;
@@ -317,7 +317,7 @@ is_there(struct repo *repo, const struct incarnation *inc,
 
 static int
 collect_windows(struct info *info, struct info_incarnation *inc,
-    struct repo *repo, struct err *err)
+    struct repo *repo, struct walview *wal, struct err *err)
 {
 	struct history path = { 0 }, next;
 	struct wal_reach reach;
@@ -344,7 +344,7 @@ collect_windows(struct info *info, struct info_incarnation *inc,
 		}
 		memset(&reach, 0, sizeof(reach));
 		if (b->unusable.code != ERR_NONE ||
-		    reach_of(inc, b, repo, &next, &reach, &b->unusable) !=
+		    reach_of(b, repo, wal, &next, &reach, &b->unusable) !=
 		    0) {
 			history_free(&next);
 			if (!goes_on(&b->unusable)) {
@@ -400,9 +400,35 @@ look_at_dumps(struct info *info, struct info_incarnation *inc,
 	return rc;
 }
 
+/* WAL, and what can be recovered with it. */
+static int
+collect_recovery(struct info *info, struct info_incarnation *inc,
+    struct repo *repo, const struct info_source *from, struct err *err)
+{
+	char *folder = state_catalogue(from->state_directory, repo,
+	    &inc->inc);
+	struct walcache *cache = folder == NULL ? NULL :
+	    walcache_open(folder, repo, &inc->inc);
+	struct walview *wal = walview_new(repo, &inc->inc);
+	int rc;
+
+	if (cache != NULL && from->refresh)
+		walcache_refresh(cache);
+	walview_remember(wal, cache);
+	rc = collect_wal(info, inc, repo, wal, err);
+	if (rc == 0)
+		rc = collect_windows(info, inc, repo, wal, err);
+	if (rc == 0)
+		walview_keep(wal);
+	walview_free(wal);
+	walcache_close(cache);
+	free(folder);
+	return rc;
+}
+
 int
-info_collect(struct info *out, struct repo *repo, const char *cluster,
-    struct err *err)
+info_collect(struct info *out, struct repo *repo,
+    const struct info_source *from, struct err *err)
 {
 	struct incarnation *list = NULL;
 	size_t n = 0, i;
@@ -410,7 +436,7 @@ info_collect(struct info *out, struct repo *repo, const char *cluster,
 
 	memset(out, 0, sizeof(*out));
 	out->repo = repo;
-	if (repo_incarnations(repo, cluster, &list, &n, err) != 0)
+	if (repo_incarnations(repo, from->cluster, &list, &n, err) != 0)
 		return -1;
 	out->incarnations = xcalloc(n + 1, sizeof(*out->incarnations));
 	for (i = 0; i < n; i++) {
@@ -419,8 +445,7 @@ info_collect(struct info *out, struct repo *repo, const char *cluster,
 		inc->inc = list[i];
 		if (collect_sets(out, inc, repo, err) != 0 ||
 		    look_at_dumps(out, inc, repo, err) != 0 ||
-		    collect_wal(out, inc, repo, err) != 0 ||
-		    collect_windows(out, inc, repo, err) != 0)
+		    collect_recovery(out, inc, repo, from, err) != 0)
 			goto out;
 	}
 	ret = 0;

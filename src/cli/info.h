@@ -90,12 +90,18 @@ struct info {
 	bool damaged; /* some object could not be read */
 };
 
+struct info_source {
+	const char *cluster; /* NULL: all */
+	const char *state_directory; /* what was seen before is there */
+	bool refresh; /* list all of it anew */
+};
+
 /*
- * cluster NULL: all. What is damaged becomes a problem of its incarnation
- * and does not hide the rest; -1 when the repository itself fails.
+ * What is damaged becomes a problem of its incarnation and does not hide the
+ * rest; -1 when the repository itself fails.
  */
-int info_collect(struct info *out, struct repo *repo, const char *cluster,
-    struct err *err) ERR_USE;
+int info_collect(struct info *out, struct repo *repo,
+    const struct info_source *from, struct err *err) ERR_USE;
 void info_free(struct info *info);
 
 /* Fill in the shares of all of them: info_share.c, called by info_collect(). */

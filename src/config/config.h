@@ -149,6 +149,8 @@ struct config {
 	struct config_passed *passed; /* in the order typed */
 	unsigned n_passed;
 
+	bool refresh; /* info: believe nothing of what was seen before */
+
 	/* verify */
 	bool verify_quick, verify_wal_only, verify_repair;
 	char *verify_share;	  /* "1/30", or NULL: everything */

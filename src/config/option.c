@@ -439,6 +439,10 @@ const struct option option_table[] = {
 	    .default_value = "yes", AT(export_wal),
 	    .help = "put the WAL that the backup needs into pg_wal of the "
 		    "archive, so that what is unpacked starts on its own" },
+	{ .name = "refresh", .type = OPTION_BOOL, .commands = COMMAND_INFO,
+	    AT(refresh),
+	    .help = "list everything anew, also what cannot have changed since "
+		    "the last time" },
 	{ .name = "quick", .type = OPTION_BOOL, .commands = COMMAND_VERIFY,
 	    AT(verify_quick),
 	    .help = "look only whether everything is there and has its "

@@ -39,12 +39,15 @@ libdapk_a_SOURCES += \
 	%D%/repo.c %D%/repo.h \
 	%D%/setremove.c %D%/setremove.h \
 	%D%/tombstone.c %D%/tombstone.h \
+	%D%/walcache.c %D%/walcache.h \
 	%D%/walchain.c %D%/walchain.h \
 	%D%/walpartial.c \
 	%D%/walproof.c \
 	%D%/walreach.c %D%/walreach.h \
 	%D%/walstore.c %D%/walstore.h \
-	%D%/walstore_read.c
+	%D%/walstore_read.c \
+	%D%/walview.c %D%/walview.h \
+	%D%/walview_list.c %D%/walview_private.h
 unit_tests += \
 	tests/unit/test_dumpfolder \
 	tests/golden/test_golden \
@@ -80,3 +83,7 @@ tests_unit_test_walfork_SOURCES = tests/unit/test_walfork.c \
 tests_unit_test_walreach_SOURCES = tests/unit/test_walreach.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
 unit_tests += tests/unit/test_lease
+
+unit_tests += tests/unit/test_walcache
+tests_unit_test_walcache_SOURCES = tests/unit/test_walcache.c \
+	tests/unit/fixture_reach.h tests/unit/fixture_wal.h

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,6 +14,7 @@
 
 #include "core/buf.h"
 #include "core/io.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
@@ -66,6 +68,61 @@ state_folder(const char *state_directory, const char *kind,
 	else
 		free(folder);
 	return ret;
+}
+
+/* Is it ours, or may it become so? */
+static bool
+may_keep(const char *state_directory)
+{
+	struct stat st;
+
+	if (stat(state_directory, &st) == 0)
+		return st.st_uid == geteuid();
+	return errno == ENOENT && geteuid() != 0;
+}
+
+char *
+state_catalogue(const char *state_directory, const struct repo *repo,
+    const struct incarnation *inc)
+{
+	struct err err = ERR_INIT;
+	char *folder;
+
+	if (!may_keep(state_directory))
+		return NULL;
+	folder = xasprintf("%s/catalogue/%s/%s/%d-%llu", state_directory,
+	    repo->place_text, inc->cluster, inc->major,
+	    (unsigned long long)inc->system_id);
+	if (state_make(folder, &err) == 0)
+		return folder;
+	log_debug("nothing is remembered: %s", err.msg);
+	free(folder);
+	return NULL;
+}
+
+int
+state_replace(const char *path, const void *data, size_t len,
+    struct err *err)
+{
+	char *tmp = xasprintf("%s.%ld.tmp", path, (long)getpid());
+	int fd, rc = -1;
+
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	    0600);
+	if (fd < 0) {
+		err_sys(err, errno, "create %s", tmp);
+		goto out;
+	}
+	rc = io_write_full(fd, data, len, tmp, err);
+	if (close(fd) != 0 && rc == 0)
+		rc = err_sys(err, errno, "close %s", tmp);
+	if (rc == 0 && rename(tmp, path) != 0)
+		rc = err_sys(err, errno, "rename %s", tmp);
+	if (rc != 0)
+		(void)unlink(tmp); /* what was there before stays */
+out:
+	free(tmp);
+	return rc;
 }
 
 int

@@ -11,7 +11,7 @@
  *	STATE/pushed/REPOSITORY-SYSTEM/PLACE/		WAL stored ahead
  *	STATE/address/ADDRESS/				which PLACE was there
  *	STATE/queue/REPOSITORY-SYSTEM/NAME/		what NAME still lacks
- *	STATE/catalogue/PLACE/				what was read before
+ *	STATE/catalogue/PLACE/CLUSTER/MAJOR-SYSTEM/	what was read before
  *	STATE/unreachable/HASH				who was slow to fail (wal/tired.h)
  *
  * REPOSITORY is the repository's id, SYSTEM the system identifier, PLACE the
@@ -31,6 +31,21 @@ int state_folder(const char *state_directory, const char *kind,
 
 /* The folder alone, made and checked as above. */
 int state_make(const char *folder, struct err *err) ERR_USE;
+
+/*
+ * STATE/catalogue/PLACE/CLUSTER/MAJOR-SYSTEM, or NULL when nothing may be
+ * kept there: the directory is another user's (root looks at what postgres
+ * runs), or would be root's because root came first. The caller frees it.
+ */
+char *state_catalogue(const char *state_directory, const struct repo *repo,
+    const struct incarnation *inc);
+
+/*
+ * Give the file this content: a reader sees the old one or the new one. Not
+ * synced: after a crash of the machine it may be either, or damaged.
+ */
+int state_replace(const char *path, const void *data, size_t len,
+    struct err *err) ERR_USE;
 
 /*
  * The lock file of a folder: a descriptor that holds it until it is closed

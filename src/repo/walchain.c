@@ -12,8 +12,9 @@
 
 /* What is stored of one timeline of the path, by name. */
 struct stored {
-	struct wal_stored *list;
+	struct walview_item *list;
 	size_t n;
+	size_t next; /* where the search begins: one segment follows another */
 };
 
 void
@@ -21,6 +22,16 @@ wal_chain_free(struct wal_chain *c)
 {
 	free(c->links);
 	frame_codec_free(c->codec);
+	walview_free(c->own_view);
+}
+
+struct wal_stored
+wal_chain_stored(const struct wal_link *l)
+{
+	struct wal_stored ws;
+
+	walview_stored(l->item, &ws);
+	return ws;
 }
 
 pg_lsn
@@ -29,15 +40,33 @@ wal_chain_start(const struct wal_chain *c, const struct wal_link *l)
 	return wal_segment_start(l->segno, c->segment_size);
 }
 
+static uint64_t
+segno_of(const struct wal_chain *c, const struct walview_item *item)
+{
+	return item->log * ((UINT64_C(1) << 32) / c->segment_size) +
+	    item->seg;
+}
+
+/* Is it the first in the list whose segment number is at least this? */
+static bool
+is_lower_bound(const struct wal_chain *c, const struct stored *s, size_t i,
+    uint64_t segno)
+{
+	return i > 0 && i < s->n && segno_of(c, &s->list[i - 1]) < segno &&
+	    segno_of(c, &s->list[i]) >= segno;
+}
+
 /* The first in the list whose segment number is at least this. */
 static size_t
 lower_bound(const struct wal_chain *c, const struct stored *s, uint64_t segno)
 {
 	size_t low = 0, high = s->n, mid;
 
+	if (is_lower_bound(c, s, s->next, segno))
+		return s->next;
 	while (low < high) {
 		mid = low + (high - low) / 2;
-		if (wal_segno(&s->list[mid].file, c->segment_size) < segno)
+		if (segno_of(c, &s->list[mid]) < segno)
 			low = mid + 1;
 		else
 			high = mid;
@@ -51,32 +80,26 @@ is_left_after(const struct wal_chain *c, uint32_t timeline, pg_lsn lsn,
     bool *left, struct err *err)
 {
 	const struct history_entry *e;
-	uint32_t *list = NULL;
-	struct history h;
+	const struct history *h;
+	const uint32_t *list;
 	size_t i, n = 0;
-	int ret = -1;
 
 	*left = false;
-	if (wal_store_timelines(c->repo, c->inc, &list, &n, err) != 0)
+	if (walview_timelines(c->view, &list, &n, err) != 0)
 		return -1;
 	for (i = n; i > 0 && list[i - 1] > timeline && !*left; i--) {
-		if (wal_store_history(c->repo, c->inc, list[i - 1], &h,
-			err) != 0) {
+		if (walview_history(c->view, list[i - 1], &h, err) != 0) {
 			/* That it is unknown is for others to tell. */
 			if (err->code != ERR_NOT_FOUND &&
 			    err->code != ERR_DAMAGED)
-				goto out;
+				return -1;
 			err_clear(err);
 			continue;
 		}
-		e = history_find(&h, timeline);
+		e = history_find(h, timeline);
 		*left = e != NULL && e->end >= lsn;
-		history_free(&h);
 	}
-	ret = 0;
-out:
-	free(list);
-	return ret;
+	return 0;
 }
 
 /*
@@ -84,26 +107,30 @@ out:
  * delivers), and no other timeline proves that the whole segment existed.
  */
 static int
-take_partial(struct wal_chain *c, const struct wal_stored *list, size_t n,
-    bool last, struct wal_stored *out, bool *found, struct err *err)
+take_partial(struct wal_chain *c, struct walview_item *list, size_t n,
+    bool last, struct walview_item **out, struct err *err)
 {
-	pg_lsn next = wal_segment_start(wal_segno(&list[0].file,
-	    c->segment_size) + 1, c->segment_size);
+	pg_lsn next = wal_segment_start(segno_of(c, list) + 1,
+	    c->segment_size);
+	struct wal_stored first, picked;
 	bool left = true;
+	size_t i;
 
-	if (last && is_left_after(c, list[0].file.timeline, next, &left,
-	    err) != 0)
+	if (last && is_left_after(c, list[0].timeline, next, &left, err) != 0)
 		return -1;
 	if (left)
 		return 0;
 	if (n == 1) {
-		*out = list[0];
-		*found = true;
+		*out = list;
 		return 0;
 	}
-	if (wal_store_pick_partial(c->repo, c->inc, &list[0].file,
-		c->segment_size, out, err) == 0) {
-		*found = true;
+	walview_stored(list, &first);
+	if (wal_store_pick_partial(c->repo, c->inc, &first.file,
+		c->segment_size, &picked, err) == 0) {
+		for (i = 0; i < n; i++)
+			if (memcmp(list[i].hash, picked.hash,
+				WAL_HASH_SIZE) == 0)
+				*out = &list[i];
 		return 0;
 	}
 	if (err->code != ERR_REFUSED && err->code != ERR_DAMAGED)
@@ -115,50 +142,49 @@ take_partial(struct wal_chain *c, const struct wal_stored *list, size_t n,
 }
 
 /*
- * The segment on this timeline, or its .partial. One that is stored with two
- * contents ends the chain: nobody may guess, and an older timeline's copy is
- * not what recovery would get.
+ * The segment on this timeline, or its .partial; NULL: none. One that is
+ * stored with two contents ends the chain: nobody may guess, and an older
+ * timeline's copy is not what recovery would get.
  */
 static int
-find_stored(struct wal_chain *c, const struct stored *s, uint64_t segno,
-    struct wal_stored *out, bool *found, struct err *err)
+find_stored(struct wal_chain *c, struct stored *s, uint64_t segno,
+    struct walview_item **out, struct err *err)
 {
 	size_t i = lower_bound(c, s, segno), n = 0;
 
-	while (i + n < s->n &&
-	    wal_segno(&s->list[i + n].file, c->segment_size) == segno &&
-	    s->list[i + n].file.type == s->list[i].file.type)
+	while (i + n < s->n && segno_of(c, &s->list[i + n]) == segno &&
+	    s->list[i + n].partial == s->list[i].partial)
 		n++;
 	if (n == 0)
 		return 0;
+	s->next = i + n;
 	/* Segments sort before their .partial. */
-	if (s->list[i].file.type == WAL_FILE_PARTIAL) {
-		if (take_partial(c, &s->list[i], n, i + n == s->n, out, found,
+	if (s->list[i].partial) {
+		if (take_partial(c, &s->list[i], n, i + n == s->n, out,
 			err) != 0)
 			return -1;
 	} else {
-		*out = s->list[i];
-		*found = n == 1;
+		*out = n == 1 ? &s->list[i] : NULL;
 		c->conflict = n > 1;
 	}
 	if (c->conflict) {
-		memcpy(c->missing, s->list[i].file.segment,
-		    sizeof(c->missing));
-		log_warning("%s is stored with two contents: recovery cannot "
-		    "go past it", s->list[i].file.name);
+		walview_segment_name(&s->list[i], c->missing);
+		log_warning("%s%s is stored with two contents: recovery "
+		    "cannot go past it", c->missing,
+		    s->list[i].partial ? ".partial" : "");
 	}
 	return 0;
 }
 
 static void
-add_link(struct wal_chain *c, const struct wal_stored *ws, uint64_t segno,
+add_link(struct wal_chain *c, struct walview_item *item, uint64_t segno,
     pg_lsn limit)
 {
 	if (c->n == c->cap) {
 		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
 		c->links = xreallocarray(c->links, c->cap, sizeof(*c->links));
 	}
-	c->links[c->n++] = (struct wal_link){ *ws, segno, limit };
+	c->links[c->n++] = (struct wal_link){ item, segno, limit };
 }
 
 /* The newest timeline of the path that has begun by the segment's end. */
@@ -191,9 +217,8 @@ end_chain(struct wal_chain *c, const struct history *path,
 	for (i = newest; i < path->n; i++) {
 		at = lower_bound(c, &stored[i], segno + 1);
 		if (at < stored[i].n &&
-		    wal_segment_start(wal_segno(&stored[i].list[at].file,
-			c->segment_size), c->segment_size) <
-			path->entries[i].end)
+		    wal_segment_start(segno_of(c, &stored[i].list[at]),
+			c->segment_size) < path->entries[i].end)
 			c->gap = true;
 	}
 }
@@ -204,22 +229,20 @@ end_chain(struct wal_chain *c, const struct history *path,
  */
 static int
 extend(struct wal_chain *c, const struct history *path,
-    const struct stored *stored, uint64_t segno, size_t *current, bool *more,
+    struct stored *stored, uint64_t segno, size_t *current, bool *more,
     struct err *err)
 {
 	pg_lsn start = wal_segment_start(segno, c->segment_size);
 	pg_lsn next = start + c->segment_size, end;
-	struct wal_stored ws;
-	bool found = false;
+	struct walview_item *item = NULL;
 	size_t i;
 
 	*more = false;
 	for (i = newest_begun(c, path, segno) + 1;
-	    !found && !c->conflict && i > *current; i--)
-		if (find_stored(c, &stored[i - 1], segno, &ws, &found,
-			err) != 0)
+	    item == NULL && !c->conflict && i > *current; i--)
+		if (find_stored(c, &stored[i - 1], segno, &item, err) != 0)
 			return -1;
-	if (!found)
+	if (item == NULL)
 		return 0;
 	/* i is the one that has it; past its end it is another history. */
 	end = path->entries[i].end;
@@ -230,16 +253,17 @@ extend(struct wal_chain *c, const struct history *path,
 		return 0;
 	}
 	*current = i;
-	add_link(c, &ws, segno, end);
-	c->ends_in_partial = ws.file.type == WAL_FILE_PARTIAL;
+	add_link(c, item, segno, end);
+	c->ends_in_partial = item->partial;
 	*more = !c->ends_in_partial && end >= next;
 	return 0;
 }
 
 int
 wal_chain_build(struct wal_chain *c, struct repo *repo,
-    const struct incarnation *inc, uint32_t segment_size,
-    const struct history *path, uint64_t first, struct err *err)
+    const struct incarnation *inc, struct walview *view,
+    uint32_t segment_size, const struct history *path, uint64_t first,
+    struct err *err)
 {
 	struct stored *stored = xcalloc(path->n, sizeof(*stored));
 	size_t i, current = 0;
@@ -250,19 +274,18 @@ wal_chain_build(struct wal_chain *c, struct repo *repo,
 	memset(c, 0, sizeof(*c));
 	c->repo = repo;
 	c->inc = inc;
+	c->own_view = view == NULL ? walview_new(repo, inc) : NULL;
+	c->view = view == NULL ? c->own_view : view;
 	c->segment_size = segment_size;
 	for (i = 0; i < path->n && ret == 0; i++)
-		ret = wal_store_segments(c->repo, c->inc,
-		    path->entries[i].timeline, true, &stored[i].list,
-		    &stored[i].n, err);
+		ret = walview_segments(c->view, path->entries[i].timeline,
+		    &stored[i].list, &stored[i].n, err);
 	while (ret == 0 && more) {
 		ret = extend(c, path, stored, segno, &current, &more, err);
 		segno += more;
 	}
 	if (ret == 0)
 		end_chain(c, path, stored, segno);
-	for (i = 0; i < path->n; i++)
-		free(stored[i].list);
 	free(stored);
 	return ret;
 }
@@ -271,28 +294,7 @@ int
 wal_chain_describe(struct wal_chain *c, struct wal_link *l,
     struct format_wal_tag *tag, struct wal_summary *sum, struct err *err)
 {
-	struct wal_stored *all = NULL;
-	size_t i, n = 0;
-	int ret;
-
-	ret = wal_store_describe(c->repo, c->inc, &l->ws, tag, sum, err);
-	if (ret == 0 ||
-	    (err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND))
-		return ret;
-	if (wal_store_find(c->repo, c->inc, &l->ws.file, &all, &n, err) != 0)
-		return -1;
-	err_set(err, ERR_DAMAGED, "%s is stored damaged", l->ws.file.name);
-	for (i = 0; i < n && ret != 0; i++) {
-		struct err why = ERR_INIT;
-
-		if (memcmp(all[i].hash, l->ws.hash, WAL_HASH_SIZE) == 0)
-			ret = wal_store_describe(c->repo, c->inc, &all[i],
-			    tag, sum, &why);
-		if (ret == 0)
-			l->ws = all[i];
-	}
-	free(all);
-	return ret;
+	return walview_describe(c->view, l->item, tag, sum, err);
 }
 
 /* Records of a range of links are being read. */
@@ -354,18 +356,20 @@ scan_link(struct scan *s, struct wal_link *l, uint64_t from, struct err *err)
 	struct wal_chain *c = s->c;
 	struct format_wal_tag tag;
 	struct object_reader r;
+	struct wal_stored ws;
 	char key[STORAGE_KEY_MAX];
 	uint32_t part;
 	int ret = 0;
 
 	if (wal_chain_describe(c, l, &tag, NULL, err) != 0)
 		return -1;
+	ws = wal_chain_stored(l);
 	if (c->codec == NULL)
 		c->codec = frame_codec_new(1);
 	part = tag.part_length == 0 ? 0 : (uint32_t)(from / tag.part_length);
 	for (; part < tag.parts && ret == 0 && !s->enough; part++) {
-		wal_store_key(c->inc, &l->ws.file, l->ws.hash,
-		    l->ws.generation, part, key);
+		wal_store_key(c->inc, &ws.file, ws.hash, ws.generation, part,
+		    key);
 		if (object_reader_open(&r, c->repo->st, key, 0,
 		    part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, c->repo->id,
 		    c->inc->system_id, err) != 0)
@@ -423,6 +427,7 @@ static int
 read_block_size(struct wal_chain *c, struct wal_link *l, uint32_t *out,
     struct err *err)
 {
+	const struct wal_stored ws = wal_chain_stored(l);
 	struct wal_segment_header h;
 	struct object_reader r;
 	struct frame_header fh;
@@ -432,9 +437,8 @@ read_block_size(struct wal_chain *c, struct wal_link *l, uint32_t *out,
 
 	if (c->codec == NULL)
 		c->codec = frame_codec_new(1);
-	wal_store_key(c->inc, &l->ws.file, l->ws.hash, l->ws.generation, 0,
-	    key);
-	if (object_reader_open(&r, c->repo->st, key, l->ws.size, OBJECT_WAL,
+	wal_store_key(c->inc, &ws.file, ws.hash, ws.generation, 0, key);
+	if (object_reader_open(&r, c->repo->st, key, ws.size, OBJECT_WAL,
 	    c->repo->id, c->inc->system_id, err) != 0)
 		return -1;
 	buf_init(&plain, FORMAT_WAL_PIECE_MAX);

@@ -13,11 +13,11 @@
  *
  * One thread.
  */
-#include "repo/walstore.h"
+#include "repo/walview.h"
 
 /* A segment of the chain; nothing of it counts from `limit` on. */
 struct wal_link {
-	struct wal_stored ws;
+	struct walview_item *item; /* the view's */
 	uint64_t segno;
 	pg_lsn limit;
 };
@@ -25,6 +25,7 @@ struct wal_link {
 struct frame_codec;
 
 struct wal_chain {
+	struct walview *view, *own_view; /* own: made for the chain, or NULL */
 	struct repo *repo;
 	const struct incarnation *inc;
 	uint32_t segment_size;
@@ -45,11 +46,18 @@ struct wal_chain {
 	struct frame_codec *codec; /* made when first needed */
 };
 
-/* From segment number `first` on. Free it after a failure too. */
+/*
+ * From segment number `first` on. Free it after a failure too. view: of the
+ * same repository and incarnation, living longer; NULL: the store is asked.
+ */
 int wal_chain_build(struct wal_chain *c, struct repo *repo,
-    const struct incarnation *inc, uint32_t segment_size,
-    const struct history *path, uint64_t first, struct err *err) ERR_USE;
+    const struct incarnation *inc, struct walview *view,
+    uint32_t segment_size, const struct history *path, uint64_t first,
+    struct err *err) ERR_USE;
 void wal_chain_free(struct wal_chain *c);
+
+/* The link's object, with its name. */
+struct wal_stored wal_chain_stored(const struct wal_link *l);
 
 /* LSN of a link's first byte. */
 pg_lsn wal_chain_start(const struct wal_chain *c, const struct wal_link *l);

@@ -155,27 +155,28 @@ static int
 prove_link(struct proof *p, const struct wal_link *l, struct err *err)
 {
 	const struct wal_chain *c = p->chain;
+	const struct wal_stored ws = wal_chain_stored(l);
 	struct wal_stored *all = NULL;
 	struct err why = ERR_INIT;
 	uint64_t bytes;
 	size_t i, n = 0;
 	int ret;
 
-	ret = prove_object(p, &l->ws, &bytes, err);
+	ret = prove_object(p, &ws, &bytes, err);
 	if (ret != 0 && err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
 		return -1;
-	if (ret != 0 && wal_store_find(c->repo, c->inc, &l->ws.file, &all, &n,
+	if (ret != 0 && wal_store_find(c->repo, c->inc, &ws.file, &all, &n,
 		&why) != 0)
 		n = 0;
 	for (i = 0; i < n && ret != 0; i++)
-		if (all[i].generation != l->ws.generation &&
-		    memcmp(all[i].hash, l->ws.hash, WAL_HASH_SIZE) == 0)
+		if (all[i].generation != ws.generation &&
+		    memcmp(all[i].hash, ws.hash, WAL_HASH_SIZE) == 0)
 			ret = prove_object(p, &all[i], &bytes, &why);
 	free(all);
 	if (ret != 0) {
 		/* It was listed, or part 0 names it: no absence. */
 		err->code = ERR_DAMAGED;
-		err_wrap(err, "WAL segment %s", l->ws.file.segment);
+		err_wrap(err, "WAL segment %s", ws.file.segment);
 		return err_hint(err, "if a server still has it: dapk-backup "
 		    "archive-push PATH stores it again; else choose a target "
 		    "before it");
@@ -211,9 +212,10 @@ wal_reach_prove(struct repo *repo, const struct commit *backup,
 	int ret = -1;
 
 	memset(out, 0, sizeof(*out));
-	if (wal_chain_build(&c, repo, &backup->inc, backup->wal_segment_size,
-		path, wal_segno_of_lsn(backup->start_lsn,
-		    backup->wal_segment_size), err) != 0)
+	/* Never from what is remembered: the store itself is asked. */
+	if (wal_chain_build(&c, repo, &backup->inc, NULL,
+		backup->wal_segment_size, path, wal_segno_of_lsn(
+		    backup->start_lsn, backup->wal_segment_size), err) != 0)
 		goto out;
 	if (prove_chain(&p, until, err) != 0)
 		goto out;

@@ -64,6 +64,35 @@ add_times(struct wal_reach *out, const struct times *t)
 	}
 }
 
+/* The records of a link between t->from and t->to, if not known already. */
+static int
+scan_times(struct wal_chain *c, size_t at, struct times *t, struct err *err)
+{
+	const struct walview_item *item = c->links[at].item;
+	const struct walview_span *known = walview_find_span(c->view, item,
+	    t->from, t->to);
+	struct walview_span span = { .from = t->from, .to = t->to };
+	bool enough;
+
+	if (known != NULL) {
+		t->last = known->last;
+		t->end = known->end;
+		t->max_commit = known->max_commit_time;
+		t->max_time = known->max_time;
+		t->max_time_lsn = known->max_time_lsn;
+		return 0;
+	}
+	if (wal_chain_scan(c, at, note_times, t, &enough, err) != 0)
+		return -1;
+	span.last = t->last;
+	span.end = t->end;
+	span.max_commit_time = t->max_commit;
+	span.max_time = t->max_time;
+	span.max_time_lsn = t->max_time_lsn;
+	walview_add_span(c->view, item, &span);
+	return 0;
+}
+
 /*
  * What a link adds. *ends: valid WAL ends in it (or at its limit), whatever
  * is stored after it.
@@ -73,40 +102,35 @@ reach_link(struct wal_chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
     bool *ends, struct err *err)
 {
 	struct wal_link *l = &c->links[at];
+	struct walview_item *sum = l->item;
 	pg_lsn start = wal_chain_start(c, l), next = start + c->segment_size;
 	struct times t = { .from = stop, .to = l->limit };
-	struct format_wal_tag tag;
-	struct wal_summary sum;
-	bool enough;
 
 	*ends = false;
-	if (wal_chain_describe(c, l, &tag, &sum, err) != 0)
+	if (walview_facts(c->view, sum, err) != 0)
 		return -1;
-	if (!sum.parsed) {
+	if (!sum->parsed) {
 		/* Encrypted by the server: where records end is not known. */
 		t.end = start;
 		out->opaque = true;
 	} else if (l->limit < next || (start < stop && stop < next)) {
-		if (wal_chain_scan(c, at, note_times, &t, &enough, err) != 0)
+		if (scan_times(c, at, &t, err) != 0)
 			return -1;
-		*ends = sum.ended && sum.end <= l->limit;
+		*ends = sum->ended && sum->end <= l->limit;
 	} else {
-		t.end = sum.end;
+		t.end = sum->end;
 		if (start >= stop) {
-			t.max_commit = sum.commits > 0 ? sum.max_commit_time :
-							 0;
-			t.max_time = sum.max_time;
-			t.max_time_lsn = sum.max_time_lsn;
+			t.max_commit = sum->has_commits ?
+			    sum->max_commit_time : 0;
+			t.max_time = sum->max_time;
+			t.max_time_lsn = sum->max_time_lsn;
 		}
-		*ends = sum.ended;
+		*ends = sum->ended;
 	}
 	if (l->limit < next)
-		out->past_fork = !sum.parsed || sum.end > l->limit ||
-		    sum.unfinished >= l->limit;
+		out->past_fork = !sum->parsed || sum->end > l->limit ||
+		    sum->unfinished >= l->limit;
 	add_times(out, &t);
-	memcpy(out->last_segment, l->ws.file.segment,
-	    sizeof(out->last_segment));
-	out->end_timeline = l->ws.file.timeline;
 	return 0;
 }
 
@@ -122,11 +146,11 @@ check_backup(const struct commit *backup, struct err *err)
 
 static int
 build(struct wal_chain *c, struct repo *repo, const struct commit *backup,
-    const struct history *path, struct err *err)
+    struct walview *view, const struct history *path, struct err *err)
 {
 	uint32_t size = backup->wal_segment_size;
 
-	return wal_chain_build(c, repo, &backup->inc, size, path,
+	return wal_chain_build(c, repo, &backup->inc, view, size, path,
 	    wal_segno_of_lsn(backup->start_lsn, size), err);
 }
 
@@ -135,6 +159,7 @@ static int
 walk(struct wal_chain *c, const struct commit *backup, size_t limit,
     struct wal_reach *out, size_t *used, struct err *err)
 {
+	char name[WAL_SEGMENT_NAME_LEN + 1];
 	bool ends = false;
 	size_t i;
 
@@ -148,46 +173,52 @@ walk(struct wal_chain *c, const struct commit *backup, size_t limit,
 			continue;
 		if (err->code != ERR_DAMAGED)
 			return -1;
-		log_warning("%s: %s; recovery cannot go past it",
-		    c->links[i].ws.file.name, err->msg);
+		walview_segment_name(c->links[i].item, name);
+		log_warning("%s%s: %s; recovery cannot go past it", name,
+		    c->links[i].item->partial ? ".partial" : "", err->msg);
 		err_clear(err);
 		out->damaged = true;
 		break;
 	}
 	*used = i;
+	if (i > 0) {
+		walview_segment_name(c->links[i - 1].item, out->last_segment);
+		out->end_timeline = c->links[i - 1].item->timeline;
+	}
 	return 0;
 }
 
 /*
  * Where the last whole record begins: summaries have its end only. It may
  * have begun in an earlier link, and end in a last one that has no other.
+ * Where that record is wanted by nobody, only the latter is looked for.
  */
 static int
-find_last(struct wal_chain *c, size_t used, pg_lsn stop,
+find_last(struct wal_chain *c, size_t used, pg_lsn stop, bool wanted,
     struct wal_reach *out, struct err *err)
 {
 	struct times t = { .from = stop };
 	const size_t n = c->n;
-	struct format_wal_tag tag;
-	struct wal_summary sum;
+	struct walview_item *item;
 	bool enough;
 	size_t i;
 	int ret;
 
-	if (used == 0 || out->opaque)
+	if (used == 0 || out->opaque || (!wanted &&
+	    out->end > wal_chain_start(c, &c->links[used - 1])))
 		return 0;
 	t.to = c->links[used - 1].limit;
-	ret = wal_chain_scan(c, used - 1, note_times, &t, &enough, err);
+	ret = scan_times(c, used - 1, &t, err);
 	c->n = used; /* for what is behind it nobody vouches */
 	for (i = used - 1; ret == 0 && t.last == 0 && i > 0; i--) {
-		ret = wal_chain_describe(c, &c->links[i - 1], &tag, &sum, err);
-		if (ret == 0 && sum.unfinished != 0)
-			ret = wal_chain_scan_across(c, i - 1, sum.unfinished,
-			    note_times, &t, &enough, err);
-		if (ret == 0 && t.last == 0 && sum.end != 0) {
-			t.to = sum.end;
-			ret = wal_chain_scan(c, i - 1, note_times, &t,
-			    &enough, err);
+		item = c->links[i - 1].item;
+		ret = walview_facts(c->view, item, err);
+		if (ret == 0 && item->unfinished != 0)
+			ret = wal_chain_scan_across(c, i - 1,
+			    item->unfinished, note_times, &t, &enough, err);
+		if (ret == 0 && t.last == 0 && item->end != 0) {
+			t.to = item->end;
+			ret = scan_times(c, i - 1, &t, err);
 		}
 	}
 	c->n = n;
@@ -209,16 +240,17 @@ set_end(const struct wal_chain *c, size_t used, struct wal_reach *out)
 		out->fork = c->fork;
 		out->past_fork |= c->goes_on;
 	} else { /* it ended before the last link */
-		wal_segment_name(c->links[used].ws.file.timeline,
-		    c->links[used].segno, c->segment_size, out->missing);
+		walview_segment_name(c->links[used].item, out->missing);
 		out->gap = true;
 	}
 	out->past_fork &= out->fork != 0;
 }
 
-int
-wal_reach(struct repo *repo, const struct commit *backup,
-    const struct history *path, struct wal_reach *out, struct err *err)
+/* last: where the last whole record begins is wanted. */
+static int
+reach(struct repo *repo, const struct commit *backup, struct walview *view,
+    const struct history *path, bool last, struct wal_reach *out,
+    struct err *err)
 {
 	struct wal_chain c;
 	bool damaged = false; /* the link at the limit */
@@ -228,12 +260,12 @@ wal_reach(struct repo *repo, const struct commit *backup,
 	memset(out, 0, sizeof(*out));
 	if (check_backup(backup, err) != 0)
 		return -1;
-	if (build(&c, repo, backup, path, err) != 0)
+	if (build(&c, repo, backup, view, path, err) != 0)
 		goto out;
 	for (limit = c.n;; limit = used - 1) {
 		if (walk(&c, backup, limit, out, &used, err) != 0)
 			goto out;
-		if (find_last(&c, used, backup->stop_lsn, out, err) == 0)
+		if (find_last(&c, used, backup->stop_lsn, last, out, err) == 0)
 			break;
 		if (err->code != ERR_DAMAGED)
 			goto out;
@@ -248,6 +280,21 @@ wal_reach(struct repo *repo, const struct commit *backup,
 out:
 	wal_chain_free(&c);
 	return ret;
+}
+
+int
+wal_reach(struct repo *repo, const struct commit *backup,
+    const struct history *path, struct wal_reach *out, struct err *err)
+{
+	return reach(repo, backup, NULL, path, true, out, err);
+}
+
+int
+wal_reach_view(struct repo *repo, struct walview *view,
+    const struct commit *backup, const struct history *path,
+    struct wal_reach *out, struct err *err)
+{
+	return reach(repo, backup, view, path, false, out, err);
 }
 
 /* A target that is looked for. */
@@ -419,8 +466,8 @@ set_found(const struct wal_chain *c, const struct wal_event *ev,
 
 	out->found = true;
 	out->event = *ev;
-	out->timeline = l->ws.file.timeline;
-	memcpy(out->segment, l->ws.file.segment, sizeof(out->segment));
+	out->timeline = l->item->timeline;
+	walview_segment_name(l->item, out->segment);
 }
 
 /* All that is stored belongs to the target. */
@@ -458,12 +505,14 @@ prove_time(const struct wal_chain *c, const struct wal_target *t,
 static void
 cut_chain(struct wal_chain *c, const struct wal_reach *reach)
 {
+	char name[WAL_SEGMENT_NAME_LEN + 1];
 	size_t i;
 
-	for (i = 0; i < c->n; i++)
-		if (strcmp(c->links[i].ws.file.segment,
-			reach->last_segment) == 0)
+	for (i = 0; i < c->n; i++) {
+		walview_segment_name(c->links[i].item, name);
+		if (strcmp(name, reach->last_segment) == 0)
 			break;
+	}
 	if (i < c->n)
 		c->n = i + 1;
 }
@@ -481,7 +530,7 @@ wal_reach_find(struct repo *repo, const struct commit *backup,
 	memset(out, 0, sizeof(*out));
 	if (check_backup(backup, err) != 0)
 		return -1;
-	if (build(&c, repo, backup, path, err) != 0)
+	if (build(&c, repo, backup, NULL, path, err) != 0)
 		goto out;
 	cut_chain(&c, reach);
 	ret = c.n == 0 ? 0 : search_chain(&c, &s, err);
@@ -500,17 +549,29 @@ out:
 	return ret;
 }
 
+/* The caller's own. */
+static int
+copy_history(const struct history *h, struct history *out)
+{
+	*out = *h;
+	out->entries = xcalloc(h->n, sizeof(*out->entries));
+	memcpy(out->entries, h->entries, h->n * sizeof(*out->entries));
+	return 0;
+}
+
 /*
  * The backup's own timeline. PostgreSQL asks for its history whichever way
  * the timeline is named, and archive-get does not say that there is none of
  * a timeline that has WAL (T28): without it nothing can be recovered.
  */
 static int
-own_path(struct repo *repo, const struct incarnation *inc, uint32_t from,
-    struct history *out, struct err *err)
+own_path(struct walview *view, uint32_t from, struct history *out,
+    struct err *err)
 {
-	if (wal_store_history(repo, inc, from, out, err) == 0)
-		return 0;
+	const struct history *h;
+
+	if (walview_history(view, from, &h, err) == 0)
+		return copy_history(h, out);
 	if (err->code != ERR_NOT_FOUND)
 		return -1;
 	err_set(err, ERR_REFUSED, "%08X.history is not stored, and the backup "
@@ -521,40 +582,75 @@ own_path(struct repo *repo, const struct incarnation *inc, uint32_t from,
 
 /* The newest stored timeline that goes on from here. */
 static int
-latest_path(struct repo *repo, const struct incarnation *inc, uint32_t from,
-    pg_lsn lsn, struct history *out, struct err *err)
+latest_path(struct walview *view, uint32_t from, pg_lsn lsn,
+    struct history *out, struct err *err)
 {
-	uint32_t *timelines = NULL;
+	const struct history *h;
+	const uint32_t *timelines;
 	size_t i, n = 0;
-	int ret = -1;
 
-	if (wal_store_timelines(repo, inc, &timelines, &n, err) != 0)
+	if (walview_timelines(view, &timelines, &n, err) != 0)
 		return -1;
 	for (i = n; i > 0 && timelines[i - 1] > from; i--) {
 		uint32_t t = timelines[i - 1];
 
-		if (wal_store_history(repo, inc, t, out, err) != 0) {
+		if (walview_history(view, t, &h, err) != 0) {
 			if (err->code != ERR_NOT_FOUND)
-				goto out;
+				return -1;
 			/* It may be the latest: nobody can know (T28). */
 			err_set(err, ERR_REFUSED,
 			    "%08X.history is not stored, though WAL of "
 			    "timeline %u is: which timeline is the latest "
 			    "cannot be told", t, t);
-			err_hint(err, "archive it (dapk-backup archive-push "
-			    "PGDATA/pg_wal/%08X.history)", t);
-			goto out;
+			return err_hint(err, "archive it (dapk-backup "
+			    "archive-push PGDATA/pg_wal/%08X.history)", t);
 		}
-		if (history_contains(out, from, lsn)) {
-			ret = 0;
-			goto out;
-		}
-		history_free(out);
+		if (history_contains(h, from, lsn))
+			return copy_history(h, out);
 	}
-	ret = own_path(repo, inc, from, out, err);
-out:
-	free(timelines);
-	return ret;
+	return own_path(view, from, out, err);
+}
+
+/* A timeline by its number. */
+static int
+number_path(struct walview *view, uint32_t number, uint32_t from, pg_lsn lsn,
+    struct history *out, struct err *err)
+{
+	const struct history *h;
+	char text[LSN_TEXT_MAX];
+
+	if (walview_history(view, number, &h, err) != 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		err_set(err, ERR_REFUSED,
+		    "timeline %u is not in the repository: it has no "
+		    "%08X.history", number, number);
+		return err_hint(err, "see which there are: dapk-backup info");
+	}
+	if (history_contains(h, from, lsn))
+		return copy_history(h, out);
+	err_set(err, ERR_REFUSED,
+	    "timeline %u does not go on from the backup, which ended at %s "
+	    "of timeline %u", number, lsn_format(lsn, text), from);
+	return err_hint(err, "choose an older backup, or another timeline: "
+	    "dapk-backup info");
+}
+
+int
+wal_reach_path_view(struct walview *view, const char *timeline, uint32_t from,
+    pg_lsn lsn, struct history *out, struct err *err)
+{
+	uint64_t number;
+
+	if (timeline == NULL || strcmp(timeline, "latest") == 0)
+		return latest_path(view, from, lsn, out, err);
+	if (strcmp(timeline, "current") == 0)
+		return own_path(view, from, out, err);
+	if (!text_u64(timeline, UINT32_MAX, &number) || number == 0)
+		return err_set(err, ERR_USAGE,
+		    "'%s' is no timeline: latest, current or a number",
+		    timeline);
+	return number_path(view, (uint32_t)number, from, lsn, out, err);
 }
 
 int
@@ -562,33 +658,9 @@ wal_reach_path(struct repo *repo, const struct incarnation *inc,
     const char *timeline, uint32_t from, pg_lsn lsn, struct history *out,
     struct err *err)
 {
-	char text[LSN_TEXT_MAX];
-	uint64_t number;
+	struct walview *view = walview_new(repo, inc);
+	int rc = wal_reach_path_view(view, timeline, from, lsn, out, err);
 
-	if (timeline == NULL || strcmp(timeline, "latest") == 0)
-		return latest_path(repo, inc, from, lsn, out, err);
-	if (strcmp(timeline, "current") == 0)
-		return own_path(repo, inc, from, out, err);
-	if (!text_u64(timeline, UINT32_MAX, &number) || number == 0)
-		return err_set(err, ERR_USAGE,
-		    "'%s' is no timeline: latest, current or a number",
-		    timeline);
-	if (wal_store_history(repo, inc, (uint32_t)number, out, err) != 0) {
-		if (err->code != ERR_NOT_FOUND)
-			return -1;
-		err_set(err, ERR_REFUSED,
-		    "timeline %llu is not in the repository: it has no "
-		    "%08X.history", (unsigned long long)number,
-		    (unsigned)number);
-		return err_hint(err, "see which there are: dapk-backup info");
-	}
-	if (history_contains(out, from, lsn))
-		return 0;
-	history_free(out);
-	err_set(err, ERR_REFUSED,
-	    "timeline %llu does not go on from the backup, which ended at %s "
-	    "of timeline %u", (unsigned long long)number,
-	    lsn_format(lsn, text), from);
-	return err_hint(err, "choose an older backup, or another timeline: "
-	    "dapk-backup info");
+	walview_free(view);
+	return rc;
 }

@@ -10,7 +10,7 @@
  */
 #include "core/err.h"
 #include "repo/commit.h"
-#include "repo/walstore.h"
+#include "repo/walview.h"
 
 /* Unbroken stored WAL along a path, from a backup's first segment. */
 struct wal_reach {
@@ -51,6 +51,16 @@ int wal_reach_path(struct repo *repo, const struct incarnation *inc,
 int wal_reach(struct repo *repo, const struct commit *backup,
     const struct history *path, struct wal_reach *out,
     struct err *err) ERR_USE;
+
+/*
+ * The same for who only shows what there is: from a view, and what it knows
+ * already is not read. last_record is 0.
+ */
+int wal_reach_path_view(struct walview *view, const char *timeline,
+    uint32_t from, pg_lsn lsn, struct history *out, struct err *err) ERR_USE;
+int wal_reach_view(struct repo *repo, struct walview *view,
+    const struct commit *backup, const struct history *path,
+    struct wal_reach *out, struct err *err) ERR_USE;
 
 /* What to look for, as PostgreSQL's recovery looks (xlogrecovery.c). */
 enum wal_target_type {

@@ -10,6 +10,7 @@
 
 #include "core/mem.h"
 #include "core/text.h"
+#include "repo/walview.h"
 
 #define HASH_DIGITS (2 * WAL_HASH_SIZE)
 
@@ -45,7 +46,6 @@ wal_store_key(const struct incarnation *inc, const struct wal_file *file,
 
 struct found {
 	const struct wal_file *file; /* whose objects are listed, or NULL */
-	bool partials; /* file NULL: also .partial files */
 	struct wal_stored *list;
 	size_t n, cap;
 };
@@ -349,34 +349,6 @@ wal_store_timelines(struct repo *repo, const struct incarnation *inc,
 	return 0;
 }
 
-/* "00000000/000000010000000000000003-HASH.zst" below a timeline. */
-static int
-note_segment(void *arg, const struct storage_entry *entry, struct err *err)
-{
-	struct found *f = arg;
-	struct err ignored = ERR_INIT;
-	struct wal_stored ws;
-	char name[WAL_FILE_NAME_MAX];
-	const char *slash = strchr(entry->name, '/'), *dash;
-
-	dash = slash == NULL ? NULL : strchr(slash, '-');
-	if (dash == NULL || dash - slash > (long)sizeof(name))
-		return 0;
-	memset(&ws, 0, sizeof(ws));
-	(void)snprintf(name, sizeof(name), "%.*s", (int)(dash - slash - 1),
-	    slash + 1);
-	/* What is not a WAL file's name is none of ours. */
-	if (wal_file_parse(name, &ws.file, &ignored) != 0 ||
-	    !(ws.file.type == WAL_FILE_SEGMENT ||
-		(f->partials && ws.file.type == WAL_FILE_PARTIAL)) ||
-	    !parse_rest(dash + 1, &ws))
-		return 0;
-	ws.size = entry->size;
-	ws.mtime = entry->mtime;
-	keep(f, &ws);
-	return 0;
-}
-
 /* The highest generation comes first: the rest of its kind goes. */
 static void
 fold_generations(struct found *f)
@@ -448,83 +420,20 @@ wal_store_segments(struct repo *repo, const struct incarnation *inc,
     uint32_t timeline, bool partials, struct wal_stored **out, size_t *n,
     struct err *err)
 {
-	struct found f = { .partials = partials };
-	char prefix[STORAGE_KEY_MAX], tail[32];
+	struct walview *v = walview_new(repo, inc);
+	struct walview_item *items;
+	size_t i, count;
+	int rc;
 
 	*out = NULL;
 	*n = 0;
-	(void)snprintf(tail, sizeof(tail), "wal/%08X/", timeline);
-	repo_key(inc, tail, prefix);
-	if (storage_list(repo->st, prefix, false, note_segment, &f, err) != 0) {
-		free(f.list);
-		return -1;
+	rc = walview_segments(v, timeline, &items, &count, err);
+	if (rc == 0) {
+		*out = xcalloc(count + 1, sizeof(**out));
+		for (i = 0; i < count; i++)
+			if (partials || !items[i].partial)
+				walview_stored(&items[i], &(*out)[(*n)++]);
 	}
-	fold_generations(&f);
-	*out = f.list;
-	*n = f.n;
-	return 0;
-}
-
-static void
-add_ranges(const struct wal_stored *list, size_t n, uint32_t segment_size,
-    struct wal_range **out, size_t *n_out)
-{
-	struct wal_range *r = NULL;
-	uint64_t segno, last = 0;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (!wal_file_fits(&list[i].file, segment_size))
-			continue;
-		segno = wal_segno(&list[i].file, segment_size);
-		if (r != NULL && segno == last) {
-			r->stored_bytes += list[i].size; /* a conflict */
-			continue;
-		}
-		if (r == NULL || segno != last + 1) {
-			*out = xreallocarray(*out, *n_out + 1, sizeof(**out));
-			r = &(*out)[(*n_out)++];
-			memset(r, 0, sizeof(*r));
-			r->timeline = list[i].file.timeline;
-			memcpy(r->first, list[i].file.segment,
-			    sizeof(r->first));
-		}
-		memcpy(r->last, list[i].file.segment, sizeof(r->last));
-		r->segments++;
-		r->stored_bytes += list[i].size;
-		last = segno;
-	}
-}
-
-int
-wal_store_ranges(struct repo *repo, const struct incarnation *inc,
-    uint32_t segment_size, struct wal_range **out, size_t *n,
-    struct err *err)
-{
-	struct wal_stored *list;
-	uint32_t *timelines;
-	size_t i, n_timelines, n_list;
-	int ret = 0;
-
-	*out = NULL;
-	*n = 0;
-	if (wal_store_timelines(repo, inc, &timelines, &n_timelines, err) != 0)
-		return -1;
-	for (i = 0; i < n_timelines && ret == 0; i++) {
-		ret = wal_store_segments(repo, inc, timelines[i], false,
-		    &list, &n_list, err);
-		if (ret == 0 && n_list > 0 && segment_size == 0)
-			ret = wal_store_segment_size(repo, inc, &segment_size,
-			    err);
-		if (ret == 0 && n_list > 0)
-			add_ranges(list, n_list, segment_size, out, n);
-		free(list);
-	}
-	free(timelines);
-	if (ret != 0) {
-		free(*out);
-		*out = NULL;
-		*n = 0;
-	}
-	return ret;
+	walview_free(v);
+	return rc;
 }

@@ -129,24 +129,6 @@ int wal_store_sixteen(struct repo *repo, const struct incarnation *inc,
     const struct wal_file *file, struct wal_stored **out, size_t *n,
     struct err *err) ERR_USE;
 
-/* An unbroken range of a timeline's segments. */
-struct wal_range {
-	uint32_t timeline;
-	char first[WAL_SEGMENT_NAME_LEN + 1];
-	char last[WAL_SEGMENT_NAME_LEN + 1];
-	uint64_t segments;
-	uint64_t stored_bytes;
-};
-
-/*
- * Ranges of all timelines, ascending: two ranges of one timeline have a gap
- * between them. Needs the segment size (taken from any commit or WAL object
- * when 0). Caller frees.
- */
-int wal_store_ranges(struct repo *repo, const struct incarnation *inc,
-    uint32_t segment_size, struct wal_range **out, size_t *n,
-    struct err *err) ERR_USE;
-
 /*
  * The history of a timeline: its stored .history file, or for timeline 1 the
  * single entry. ERR_NOT_FOUND when the file is missing.

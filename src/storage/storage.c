@@ -312,6 +312,12 @@ storage_list(struct storage *st, const char *prefix, bool delimiter,
 	return 0;
 }
 
+uint64_t
+storage_folder_margin(struct storage *st)
+{
+	return st->ops->folder_margin == NULL ? 0 : st->ops->folder_margin(st);
+}
+
 int
 storage_settle(struct storage *st, const char *key, struct err *err)
 {

@@ -91,7 +91,12 @@ struct storage_entry {
 	const char *name;
 	bool is_directory;
 	uint64_t size; /* objects */
-	int64_t mtime; /* objects: microseconds since 2000, the store's clock */
+	/*
+	 * Microseconds since 2000, the store's clock. Of a directory when
+	 * something was put into it or taken away last (directly, not further
+	 * below), where the storage knows that: storage_folder_margin().
+	 */
+	int64_t mtime;
 };
 
 /* Return 0 to go on, -1 (err filled) to stop with that error. */
@@ -163,6 +168,14 @@ int storage_stat(struct storage *st, const char *key, uint64_t *size,
  */
 int storage_list(struct storage *st, const char *prefix, bool delimiter,
     storage_list_fn fn, void *arg, struct err *err) ERR_USE;
+
+/*
+ * 0: this storage knows no times of directories, entries have mtime 0. Else
+ * microseconds: a directory whose time is at least so much before this host's
+ * clock, when it is listed, gets another time with every later change. So
+ * while it has that time, it holds what was listed.
+ */
+uint64_t storage_folder_margin(struct storage *st);
 
 /*
  * For an object that was found, or was in the way of a put, and that now

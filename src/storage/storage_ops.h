@@ -30,6 +30,7 @@ struct storage_ops {
 	    struct err *err); /* NULL: stat(), then get() */
 	int (*remove_many)(struct storage *st, const char *const *keys,
 	    size_t n, struct err *err); /* NULL: remove() each; names keys */
+	uint64_t (*folder_margin)(struct storage *st); /* NULL: 0 */
 	int (*settle)(struct storage *st, const char *key,
 	    struct err *err); /* NULL: a key that is seen is durable */
 	int (*sweep)(struct storage *st, uint64_t older_than_us,

@@ -683,6 +683,7 @@ static const struct storage_ops posix_ops = {
 	.get = posix_get,
 	.stat = posix_stat,
 	.list = posix_list,
+	.folder_margin = posix_folder_margin,
 	.remove = posix_remove,
 	.settle = posix_settle,
 	.sweep = posix_sweep,

@@ -48,6 +48,7 @@ int posix_stat(struct storage *st, const char *key, uint64_t *size,
     int64_t *mtime, struct err *err) ERR_USE;
 int posix_list(struct storage *st, const char *prefix, bool delimiter,
     storage_list_fn fn, void *arg, struct err *err) ERR_USE;
+uint64_t posix_folder_margin(struct storage *st);
 
 /* In storage_posix_sweep.c. */
 int posix_sweep(struct storage *st, uint64_t older_than_us,

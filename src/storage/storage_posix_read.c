@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/io.h"
@@ -82,6 +83,43 @@ posix_stat(struct storage *st, const char *key, uint64_t *size,
 	return 0;
 }
 
+/*
+ * Of a directory the time at which the inode changed: every change of an
+ * entry moves it, and nobody can set it back, as a copy with its times does
+ * with the other one.
+ */
+static int64_t
+ctime_of(const struct stat *st)
+{
+	return time_from_unix(st->st_ctim.tv_sec) + st->st_ctim.tv_nsec / 1000;
+}
+
+/*
+ * The kernel's clock for this moves every few milliseconds, that of an old
+ * file system each second or two. Over the network it is the server's clock,
+ * which may be another than ours.
+ */
+uint64_t
+posix_folder_margin(struct storage *st)
+{
+	static const uint64_t second = 1000000;
+	static const unsigned long network[] = { 0x6969 /* NFS */,
+		0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */,
+		0x65735546 /* FUSE */, 0x01021997 /* 9P */,
+		0x00c36400 /* Ceph */, 0x0bd00bd0 /* Lustre */,
+		0x01161970 /* GFS2 */, 0x7461636f /* OCFS2 */ };
+	struct posix *p = (struct posix *)st;
+	struct statfs fs;
+	size_t i;
+
+	if (p->root_fd < 0 || fstatfs(p->root_fd, &fs) != 0)
+		return 600 * second;
+	for (i = 0; i < sizeof(network) / sizeof(network[0]); i++)
+		if (((unsigned long)fs.f_type & 0xffffffff) == network[i])
+			return 600 * second;
+	return 2 * second;
+}
+
 /* A listing under way. */
 struct walk {
 	struct posix *p;
@@ -141,6 +179,7 @@ walk_entry(struct walk *w, int dir_fd, const char *name)
 		w->path[len + 1] = '\0';
 		if (!w->delimiter)
 			return walk_dir(w, "");
+		entry.mtime = ctime_of(&st);
 	} else {
 		entry.size = (uint64_t)st.st_size;
 		entry.mtime = mtime_of(&st);

@@ -252,12 +252,14 @@ find_end(struct path *p)
 	struct err ignored = ERR_INIT;
 	struct format_wal_tag tag;
 	struct wal_summary sum;
+	struct wal_stored ws;
 	const struct vwal *w;
 	int64_t end = 0;
 	size_t i;
 
 	for (i = p->used; i > 0; i--) {
-		w = find_wal(p->run, &p->chain.links[i - 1].ws);
+		ws = wal_chain_stored(&p->chain.links[i - 1]);
+		w = find_wal(p->run, &ws);
 		if (w != NULL && w->known) {
 			if (w->max_time > end)
 				end = w->max_time;
@@ -291,18 +293,28 @@ find_next(const struct path *p, uint64_t segno)
 	return 0;
 }
 
+/* The first segment that recovery does not get. */
+static void
+name_broken(const struct path *p, char out[WAL_SEGMENT_NAME_LEN + 1])
+{
+	if (p->used < p->chain.n)
+		walview_segment_name(p->chain.links[p->used].item, out);
+	else
+		memcpy(out, p->chain.missing, WAL_SEGMENT_NAME_LEN + 1);
+}
+
 static void
 note_gap(struct path *p, int64_t from)
 {
 	struct vrun *v = p->run;
-	const char *segment = p->chain.missing, *reason;
+	char segment[WAL_SEGMENT_NAME_LEN + 1];
+	const char *reason;
 	struct verify_finding *f;
 	size_t i;
 
-	if (p->used < p->chain.n)
-		segment = p->chain.links[p->used].ws.file.segment;
-	else if (!p->chain.gap && !p->chain.conflict)
+	if (p->used == p->chain.n && !p->chain.gap && !p->chain.conflict)
 		return; /* here the archive ends */
+	name_broken(p, segment);
 	reason = p->used < p->chain.n ? "is damaged: recovery cannot go past "
 	    "it" : p->chain.conflict ? "is stored with two contents: "
 	    "recovery cannot go past it" : "is not there, though later WAL "
@@ -322,16 +334,18 @@ build_chain(struct path *p, const struct commit *c, struct err *err)
 {
 	struct vrun *v = p->run;
 	const struct vwal *w;
+	struct wal_stored ws;
 	size_t i;
 
 	drop_chain(p);
 	p->have = true;
 	p->first = wal_segno_of_lsn(c->start_lsn, c->wal_segment_size);
-	if (wal_chain_build(&p->chain, v->p->repo, &v->inc,
+	if (wal_chain_build(&p->chain, v->p->repo, &v->inc, NULL,
 		c->wal_segment_size, p->history, p->first, err) != 0)
 		return -1;
 	for (i = 0; i < p->chain.n; i++) {
-		w = find_wal(v, &p->chain.links[i].ws);
+		ws = wal_chain_stored(&p->chain.links[i]);
+		w = find_wal(v, &ws);
 		if (w != NULL && (w->state == STATE_BAD ||
 		    w->state == STATE_MISSING))
 			break;
@@ -390,16 +404,15 @@ static void
 note_broken(struct path *p, struct verify_backup *b)
 {
 	struct vrun *v = p->run;
-	char reason[256];
+	char reason[256], segment[WAL_SEGMENT_NAME_LEN + 1];
 	size_t i;
 
 	b->wal_bad = true;
+	name_broken(p, segment);
 	for (i = 0; i < v->cl->n_findings; i++)
 		if (v->cl->findings[i].kind == VERIFY_GAP &&
 		    (p->used < p->chain.n || p->chain.gap) &&
-		    strcmp(v->cl->findings[i].object, p->used < p->chain.n ?
-			p->chain.links[p->used].ws.file.segment :
-			p->chain.missing) == 0)
+		    strcmp(v->cl->findings[i].object, segment) == 0)
 			return;
 	(void)snprintf(reason, sizeof(reason), "needs WAL segment %s to be "
 	    "consistent, which is not there", p->chain.missing);

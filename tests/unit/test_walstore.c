@@ -4,7 +4,7 @@
 #include "fixture_repo.h"
 
 #include "repo/hash.h"
-#include "repo/walstore.h"
+#include "repo/walview.h"
 
 #define SEGMENT_SIZE (16u << 20)
 #define PIECE ((size_t)1 << 20)
@@ -346,6 +346,7 @@ ranges_show_gaps_and_timelines(void **state)
 	struct fixture *f = *state;
 	struct wal_stored *list;
 	struct wal_range *ranges;
+	struct walview *v;
 	uint32_t *timelines;
 	size_t i, n;
 
@@ -367,7 +368,8 @@ ranges_show_gaps_and_timelines(void **state)
 	OK(wal_store_segments(f->repo, &f->inc, 2, true, &list, &n, &err));
 	assert_int_equal(n, 2);
 	free(list);
-	OK(wal_store_ranges(f->repo, &f->inc, 0, &ranges, &n, &err));
+	v = walview_new(f->repo, &f->inc);
+	OK(walview_ranges(v, SEGMENT_SIZE, &ranges, &n, &err));
 	assert_int_equal(n, 3);
 	assert_string_equal(ranges[0].first, names[0]);
 	assert_string_equal(ranges[0].last, names[2]);
@@ -378,9 +380,10 @@ ranges_show_gaps_and_timelines(void **state)
 	assert_true(ranges[2].stored_bytes > 0);
 	free(ranges);
 	/* 64 MB segments: the log part ends at 3F. */
-	OK(wal_store_ranges(f->repo, &f->inc, 64 << 20, &ranges, &n, &err));
+	OK(walview_ranges(v, 64 << 20, &ranges, &n, &err));
 	assert_int_equal(ranges[0].segments, 1);
 	free(ranges);
+	walview_free(v);
 }
 
 static void

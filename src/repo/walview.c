@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* What there is of WAL; walview_list.c lists it. */
+#include "config.h"
+
+#include "repo/walview_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+struct walview *
+walview_new(struct repo *repo, const struct incarnation *inc)
+{
+	struct walview *v = xcalloc(1, sizeof(*v));
+
+	v->repo = repo;
+	v->inc = *inc;
+	return v;
+}
+
+void
+walview_free(struct walview *v)
+{
+	size_t i;
+
+	if (v == NULL)
+		return;
+	for (i = 0; i < v->n; i++) {
+		struct walview_timeline *t = &v->timelines[i];
+
+		free(t->items);
+		free(t->folders);
+		history_free(&t->history);
+	}
+	free(v->timelines);
+	free(v->numbers);
+	free(v->spans);
+	free(v);
+}
+
+void
+walview_remember(struct walview *v, struct walcache *cache)
+{
+	const struct walview_span *spans;
+
+	v->cache = cache;
+	if (cache == NULL)
+		return;
+	spans = walcache_spans(cache, &v->n_spans);
+	v->spans = xcalloc(v->n_spans + 1, sizeof(*v->spans));
+	if (v->n_spans > 0)
+		memcpy(v->spans, spans, v->n_spans * sizeof(*v->spans));
+}
+
+int
+walview_timelines(struct walview *v, const uint32_t **out, size_t *n,
+    struct err *err)
+{
+	size_t i;
+
+	if (!v->listed) {
+		if (wal_store_timelines(v->repo, &v->inc, &v->numbers, &v->n,
+			err) != 0)
+			return -1;
+		v->timelines = xcalloc(v->n + 1, sizeof(*v->timelines));
+		for (i = 0; i < v->n; i++)
+			v->timelines[i].timeline = v->numbers[i];
+		v->listed = true;
+	}
+	*out = v->numbers;
+	*n = v->n;
+	return 0;
+}
+
+/* NULL: nothing of that timeline is stored. */
+static int
+find_timeline(struct walview *v, uint32_t timeline,
+    struct walview_timeline **out, struct err *err)
+{
+	const uint32_t *numbers;
+	size_t n, i;
+
+	*out = NULL;
+	if (walview_timelines(v, &numbers, &n, err) != 0)
+		return -1;
+	for (i = 0; i < n && *out == NULL; i++)
+		if (numbers[i] == timeline)
+			*out = &v->timelines[i];
+	return 0;
+}
+
+int
+walview_segments(struct walview *v, uint32_t timeline,
+    struct walview_item **out, size_t *n, struct err *err)
+{
+	struct walview_timeline *t;
+
+	*out = NULL;
+	*n = 0;
+	if (find_timeline(v, timeline, &t, err) != 0)
+		return -1;
+	if (t == NULL)
+		return 0;
+	if (!t->listed && walview_list(v, t, err) != 0)
+		return -1;
+	*out = t->items;
+	*n = t->n;
+	return 0;
+}
+
+int
+walview_history(struct walview *v, uint32_t timeline,
+    const struct history **out, struct err *err)
+{
+	struct walview_timeline *t;
+
+	if (find_timeline(v, timeline, &t, err) != 0)
+		return -1;
+	if (t == NULL && timeline == 1) {
+		if (v->first.n == 0)
+			history_single(1, &v->first);
+		*out = &v->first;
+		return 0;
+	}
+	if (t == NULL)
+		return err_set(err, ERR_NOT_FOUND,
+		    "WAL file %08X.history is not in the repository",
+		    timeline);
+	if (t->history.n == 0 && t->no_history.code == ERR_NONE &&
+	    wal_store_history(v->repo, &v->inc, timeline, &t->history,
+		&t->no_history) != 0)
+		memset(&t->history, 0, sizeof(t->history));
+	if (t->history.n == 0) {
+		*err = t->no_history;
+		return -1;
+	}
+	*out = &t->history;
+	return 0;
+}
+
+void
+walview_segment_name(const struct walview_item *item,
+    char out[WAL_SEGMENT_NAME_LEN + 1])
+{
+	(void)snprintf(out, WAL_SEGMENT_NAME_LEN + 1, "%08X%08X%08X",
+	    item->timeline, item->log, item->seg);
+}
+
+void
+walview_stored(const struct walview_item *item, struct wal_stored *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->file.type = item->partial ? WAL_FILE_PARTIAL : WAL_FILE_SEGMENT;
+	out->file.timeline = item->timeline;
+	out->file.log = item->log;
+	out->file.seg = item->seg;
+	walview_segment_name(item, out->file.segment);
+	(void)snprintf(out->file.name, sizeof(out->file.name), "%s%s",
+	    out->file.segment, item->partial ? ".partial" : "");
+	memcpy(out->hash, item->hash, WAL_HASH_SIZE);
+	out->generation = item->generation;
+	out->size = item->size;
+	out->mtime = item->mtime;
+}
+
+static int
+order_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+int
+walview_compare(const struct walview_item *a, const struct walview_item *b)
+{
+	int order = order_u32(a->timeline, b->timeline);
+
+	if (order == 0)
+		order = order_u32(a->log, b->log);
+	if (order == 0)
+		order = order_u32(a->seg, b->seg);
+	if (order == 0)
+		order = (int)a->partial - (int)b->partial;
+	return order != 0 ? order : memcmp(a->hash, b->hash, WAL_HASH_SIZE);
+}
+
+static void
+take_summary(struct walview *v, struct walview_item *item,
+    const struct wal_summary *sum)
+{
+	item->known = true;
+	item->parsed = sum->parsed;
+	item->ended = sum->ended;
+	item->has_commits = sum->commits > 0;
+	item->end = sum->end;
+	item->unfinished = sum->unfinished;
+	item->max_commit_time = sum->max_commit_time;
+	item->max_time = sum->max_time;
+	item->max_time_lsn = sum->max_time_lsn;
+	v->changed = true;
+}
+
+/* Another generation of the same content that holds. */
+static int
+other_generation(struct walview *v, struct walview_item *item,
+    const struct wal_stored *ws, struct format_wal_tag *tag,
+    struct wal_summary *sum, struct err *err)
+{
+	struct wal_stored *all = NULL;
+	size_t i, n = 0;
+	int ret;
+
+	if (wal_store_find(v->repo, &v->inc, &ws->file, &all, &n, err) != 0)
+		return -1;
+	ret = err_set(err, ERR_DAMAGED, "%s is stored damaged",
+	    ws->file.name);
+	for (i = 0; i < n && ret != 0; i++) {
+		struct err why = ERR_INIT;
+
+		if (memcmp(all[i].hash, ws->hash, WAL_HASH_SIZE) == 0)
+			ret = wal_store_describe(v->repo, &v->inc, &all[i],
+			    tag, sum, &why);
+		if (ret != 0)
+			continue;
+		item->generation = all[i].generation;
+		item->size = all[i].size;
+		item->mtime = all[i].mtime;
+	}
+	if (ret == 0)
+		err_clear(err);
+	free(all);
+	return ret;
+}
+
+int
+walview_describe(struct walview *v, struct walview_item *item,
+    struct format_wal_tag *tag, struct wal_summary *sum, struct err *err)
+{
+	struct wal_stored ws;
+
+	walview_stored(item, &ws);
+	if (wal_store_describe(v->repo, &v->inc, &ws, tag, sum, err) == 0)
+		return 0;
+	if (err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
+		return -1;
+	return other_generation(v, item, &ws, tag, sum, err);
+}
+
+int
+walview_facts(struct walview *v, struct walview_item *item, struct err *err)
+{
+	struct format_wal_tag tag;
+	struct wal_summary sum;
+
+	if (item->known)
+		return 0;
+	if (walview_describe(v, item, &tag, &sum, err) != 0)
+		return -1;
+	take_summary(v, item, &sum);
+	return 0;
+}
+
+static bool
+same_span(const struct walview_span *s, const struct walview_item *item,
+    pg_lsn from, pg_lsn to)
+{
+	return s->timeline == item->timeline && s->log == item->log &&
+	    s->seg == item->seg && s->from == from && s->to == to &&
+	    memcmp(s->hash, item->hash, WAL_HASH_SIZE) == 0;
+}
+
+const struct walview_span *
+walview_find_span(const struct walview *v, const struct walview_item *item,
+    pg_lsn from, pg_lsn to)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_spans; i++)
+		if (same_span(&v->spans[i], item, from, to))
+			return &v->spans[i];
+	return NULL;
+}
+
+void
+walview_add_span(struct walview *v, const struct walview_item *item,
+    const struct walview_span *span)
+{
+	struct walview_span *s;
+
+	v->spans = xreallocarray(v->spans, v->n_spans + 1,
+	    sizeof(*v->spans));
+	s = &v->spans[v->n_spans++];
+	*s = *span;
+	s->timeline = item->timeline;
+	s->log = item->log;
+	s->seg = item->seg;
+	memcpy(s->hash, item->hash, WAL_HASH_SIZE);
+	v->changed = true;
+}
+
+static void
+add_ranges(const struct walview_item *list, size_t n, uint32_t segment_size,
+    struct wal_range **out, size_t *n_out)
+{
+	const uint64_t each = (UINT64_C(1) << 32) / segment_size;
+	struct wal_range *r = NULL;
+	uint64_t segno, last = 0;
+	size_t i, last_item = 0;
+
+	for (i = 0; i < n; i++) {
+		if (list[i].partial || list[i].seg >= each)
+			continue;
+		segno = list[i].log * each + list[i].seg;
+		if (r != NULL && segno == last) {
+			r->stored_bytes += list[i].size; /* a conflict */
+			continue;
+		}
+		if (r == NULL || segno != last + 1) {
+			if (r != NULL)
+				walview_segment_name(&list[last_item],
+				    r->last);
+			*out = xreallocarray(*out, *n_out + 1, sizeof(**out));
+			r = &(*out)[(*n_out)++];
+			memset(r, 0, sizeof(*r));
+			r->timeline = list[i].timeline;
+			walview_segment_name(&list[i], r->first);
+		}
+		r->segments++;
+		r->stored_bytes += list[i].size;
+		last = segno;
+		last_item = i;
+	}
+	if (r != NULL)
+		walview_segment_name(&list[last_item], r->last);
+}
+
+int
+walview_ranges(struct walview *v, uint32_t segment_size,
+    struct wal_range **out, size_t *n, struct err *err)
+{
+	const uint32_t *timelines;
+	struct walview_item *items;
+	size_t i, n_timelines, n_items;
+
+	*out = NULL;
+	*n = 0;
+	if (walview_timelines(v, &timelines, &n_timelines, err) != 0)
+		return -1;
+	for (i = 0; i < n_timelines; i++) {
+		if (walview_segments(v, timelines[i], &items, &n_items,
+			err) != 0) {
+			free(*out);
+			*out = NULL;
+			*n = 0;
+			return -1;
+		}
+		add_ranges(items, n_items, segment_size, out, n);
+	}
+	return 0;
+}
