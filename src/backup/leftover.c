@@ -13,6 +13,7 @@
 #include "core/cancel.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "repo/commits.h"
 #include "repo/intent.h"
 #include "repo/object.h"
 #include "repo/pack.h"
@@ -126,6 +127,7 @@ taken_find(struct taken *t, struct repo *repo, const struct incarnation *inc,
     bool *known, struct err *err)
 {
 	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	struct commits *commits;
 	struct commit c;
 	size_t i, k, n;
 
@@ -133,8 +135,9 @@ taken_find(struct taken *t, struct repo *repo, const struct incarnation *inc,
 	if (tombstone_list(repo, inc, &t->stones, err) != 0 ||
 	    catalogue_backups(repo, inc, &labels, &n, NULL, err) != 0)
 		return -1;
+	commits = commits_new(repo, inc, REPO_BACKUP, labels, n);
 	for (i = 0; i < n && *known; i++) {
-		if (commit_get(repo, inc, labels[i], &c, err) != 0) {
+		if (commits_take(commits, i, &c, err) != 0) {
 			log_info("an interrupted backup is not gone on with: "
 			    "%s", err->msg);
 			err_clear(err);
@@ -151,6 +154,7 @@ taken_find(struct taken *t, struct repo *repo, const struct incarnation *inc,
 		}
 		commit_free(&c);
 	}
+	commits_free(commits);
 	free(labels);
 	return 0;
 }

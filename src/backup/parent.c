@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "pg/history.h"
+#include "repo/commits.h"
 #include "repo/tombstone.h"
 #include "repo/walstore.h"
 
@@ -124,6 +125,7 @@ find_candidates(const struct parent_params *p, struct candidates *cs,
 	char(*labels)[FORMAT_LABEL_MAX] = NULL;
 	struct tombstone_set stones;
 	struct history path = { .entries = NULL };
+	struct commits *commits;
 	struct commit c;
 	size_t i, n;
 	int ret = -1;
@@ -135,12 +137,13 @@ find_candidates(const struct parent_params *p, struct candidates *cs,
 		return -1;
 	}
 	find_history(p, &path);
+	commits = commits_new(p->repo, p->inc, REPO_BACKUP, labels, n);
 	for (i = 0; i < n; i++) {
 		if (cancel_check(err) != 0)
 			goto out;
 		if (tombstone_names_set(&stones, REPO_BACKUP, labels[i]))
 			continue; /* about to be removed */
-		if (commit_get(p->repo, p->inc, labels[i], &c, err) != 0) {
+		if (commits_take(commits, i, &c, err) != 0) {
 			log_warning("backup %s cannot be the parent of this "
 			    "one: %s", labels[i], err->msg);
 			err_clear(err);
@@ -155,6 +158,7 @@ find_candidates(const struct parent_params *p, struct candidates *cs,
 		    compare_candidates);
 	ret = 0;
 out:
+	commits_free(commits);
 	tombstone_list_free(&stones);
 	history_free(&path);
 	free(labels);

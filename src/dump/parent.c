@@ -10,6 +10,7 @@
 #include "core/cancel.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "repo/commits.h"
 #include "repo/dumpread.h"
 #include "repo/packset.h"
 #include "repo/renew.h"
@@ -40,13 +41,13 @@ struct candidates {
 };
 
 static int
-consider(const struct dump_parent_params *pp, const char *label,
-    struct candidates *found, struct err *err)
+consider(const struct dump_parent_params *pp, struct commits *commits,
+    size_t i, struct candidates *found, struct err *err)
 {
 	struct candidate *one = &found->list[found->n];
 	struct commit c;
 
-	if (commit_get_dump(pp->repo, pp->inc, label, &c, err) != 0)
+	if (commits_take(commits, i, &c, err) != 0)
 		return -1;
 	if (c.dump.globals == pp->globals &&
 	    strcmp(c.dump.database, pp->database) == 0) {
@@ -66,6 +67,7 @@ find_candidates(const struct dump_parent_params *pp,
 {
 	char(*labels)[FORMAT_LABEL_MAX] = NULL;
 	struct tombstone_set stones;
+	struct commits *commits;
 	size_t i, n;
 	int ret = 0;
 
@@ -75,16 +77,18 @@ find_candidates(const struct dump_parent_params *pp,
 		tombstone_list_free(&stones);
 		return -1;
 	}
+	commits = commits_new(pp->repo, pp->inc, REPO_DUMP, labels, n);
 	for (i = n; i > 0 && found->n < CANDIDATES_MAX && ret == 0; i--) {
 		ret = cancel_check(err);
 		if (ret != 0 ||
 		    tombstone_names_set(&stones, REPO_DUMP, labels[i - 1]) ||
-		    consider(pp, labels[i - 1], found, err) == 0)
+		    consider(pp, commits, i - 1, found, err) == 0)
 			continue;
 		log_warning("dump %s cannot be the parent of this one: %s",
 		    labels[i - 1], err->msg);
 		err_clear(err);
 	}
+	commits_free(commits);
 	tombstone_list_free(&stones);
 	free(labels);
 	return ret;

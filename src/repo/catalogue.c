@@ -8,6 +8,7 @@
 
 #include "core/mem.h"
 #include "repo/commit.h"
+#include "repo/each.h"
 
 struct labels {
 	char (*list)[FORMAT_LABEL_MAX];
@@ -38,14 +39,41 @@ compare(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+/* Which folders hold a commit. */
+struct looking {
+	const struct incarnation *inc;
+	enum repo_kind kind;
+	const struct labels *labels;
+	bool *committed;
+};
+
+static int
+look(struct repo *repo, void *arg, size_t i, struct err *err)
+{
+	struct looking *l = arg;
+	char key[STORAGE_KEY_MAX], tail[128];
+	uint64_t size;
+
+	(void)snprintf(tail, sizeof(tail), "%s%s/commit",
+	    repo_folder(l->kind), l->labels->list[i]);
+	repo_key(l->inc, tail, key);
+	l->committed[i] = storage_stat(repo->st, key, &size, NULL, err) == 0;
+	if (l->committed[i])
+		return 0;
+	if (err->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
 static int
 labels_of(struct repo *repo, const struct incarnation *inc,
     enum repo_kind kind, char (**out)[FORMAT_LABEL_MAX], size_t *n,
     size_t *unfinished, struct err *err)
 {
 	struct labels l = { .list = NULL };
-	char key[STORAGE_KEY_MAX], tail[128];
-	uint64_t size;
+	struct looking looking = { inc, kind, &l, NULL };
+	char key[STORAGE_KEY_MAX];
 	size_t i, kept = 0;
 
 	*out = NULL;
@@ -53,17 +81,13 @@ labels_of(struct repo *repo, const struct incarnation *inc,
 	repo_key(inc, repo_folder(kind), key);
 	if (storage_list(repo->st, key, true, note_folder, &l, err) != 0)
 		goto fail;
-	for (i = 0; i < l.n; i++) {
-		(void)snprintf(tail, sizeof(tail), "%s%s/commit",
-		    repo_folder(kind), l.list[i]);
-		repo_key(inc, tail, key);
-		if (storage_stat(repo->st, key, &size, NULL, err) == 0)
+	looking.committed = xcalloc(l.n + 1, sizeof(bool));
+	if (repo_each(repo, l.n, look, &looking, err) != 0)
+		goto fail;
+	for (i = 0; i < l.n; i++)
+		if (looking.committed[i])
 			memmove(l.list[kept++], l.list[i], FORMAT_LABEL_MAX);
-		else if (err->code == ERR_NOT_FOUND)
-			err_clear(err);
-		else
-			goto fail;
-	}
+	free(looking.committed);
 	if (unfinished != NULL)
 		*unfinished = l.n - kept;
 	if (kept > 0)
@@ -72,6 +96,7 @@ labels_of(struct repo *repo, const struct incarnation *inc,
 	*n = kept;
 	return 0;
 fail:
+	free(looking.committed);
 	free(l.list);
 	return -1;
 }

@@ -6,7 +6,9 @@ libdapk_a_SOURCES += \
 	%D%/claim.c %D%/claim.h \
 	%D%/dumpparts.c %D%/dumpparts.h \
 	%D%/dumpread.c %D%/dumpread.h \
+	%D%/each.c %D%/each.h \
 	%D%/commit.c %D%/commit.h \
+	%D%/commits.c %D%/commits.h \
 	%D%/cursor.h \
 	%D%/format.h \
 	%D%/filemap.c %D%/filemap.h \

@@ -18,6 +18,11 @@
 #define HEAD_READ ((size_t)4 << 10)
 #define TAIL_READ ((size_t)16 << 10)
 
+/* Over a network: what is this small comes whole, by one request. */
+#define WHOLE_READ ((size_t)128 << 10)
+#define AHEAD_MIN ((size_t)256 << 10)
+#define AHEAD_MAX ((size_t)4 << 20)
+
 struct frame_codec {
 	int level;
 	ZSTD_CCtx *cctx; /* NULL until first needed */
@@ -307,12 +312,72 @@ object_writer_finish(struct object_writer *w, struct err *err)
 	return buf_check(&w->bytes, "the object", err);
 }
 
-/* Bytes off..off+len of the object: b keeps what was read. */
+static bool
+in_window(const struct object_window *w, uint64_t off, size_t len,
+    const uint8_t **out)
+{
+	if (w->bytes.len == 0 || off < w->off ||
+	    off - w->off > w->bytes.len || len > w->bytes.len - (off - w->off))
+		return false;
+	*out = w->bytes.data + (off - w->off);
+	return true;
+}
+
 static int
-read_range(const struct object_reader *r, uint64_t off, size_t len,
-    struct buf *b, const uint8_t **out, struct err *err)
+fetch(const struct object_reader *r, uint64_t off, size_t len, struct buf *b,
+    struct err *err)
 {
 	uint8_t *p;
+
+	buf_clear(b);
+	p = buf_reserve(b, len);
+	if (p == NULL)
+		return buf_check(b, r->key, err);
+	if (storage_get(r->st, r->key, off, len, p, err) != 0)
+		return -1;
+	b->len = len;
+	return 0;
+}
+
+/* Fill a window and give the part of it that is meant. */
+static int
+fill(const struct object_reader *r, struct object_window *w, uint64_t off,
+    size_t len, struct err *err)
+{
+	if (fetch(r, off, len, &w->bytes, err) != 0) {
+		buf_clear(&w->bytes);
+		return -1;
+	}
+	w->off = off;
+	return 0;
+}
+
+/*
+ * Who reads one frame after another gets the next ones with it, the more the
+ * longer that goes on. 0: nothing is fetched ahead.
+ */
+static size_t
+ahead_of(struct object_reader *r, uint64_t off, size_t len)
+{
+	size_t step = off == r->next ? r->step : 0;
+
+	r->next = off + len;
+	r->step = step == 0 ? AHEAD_MIN :
+	    2 * step < AHEAD_MAX ? 2 * step : AHEAD_MAX;
+	if (step <= len)
+		return 0;
+	return step < r->size - off ? step : (size_t)(r->size - off);
+}
+
+/*
+ * Bytes off..off+len of the object: b keeps what was read, unless it was in
+ * memory already.
+ */
+static int
+read_range(struct object_reader *r, uint64_t off, size_t len, struct buf *b,
+    const uint8_t **out, struct err *err)
+{
+	size_t more;
 
 	if (off > r->size || len > r->size - off)
 		return err_set(err, ERR_DAMAGED, "%s has only %llu bytes",
@@ -321,15 +386,36 @@ read_range(const struct object_reader *r, uint64_t off, size_t len,
 		*out = r->bytes + off;
 		return 0;
 	}
-	buf_clear(b);
-	p = buf_reserve(b, len);
-	if (p == NULL)
-		return buf_check(b, r->key, err);
-	if (storage_get(r->st, r->key, off, len, p, err) != 0)
+	more = r->remote && b == &r->scratch ? ahead_of(r, off, len) : 0;
+	if (in_window(&r->head, off, len, out) ||
+	    in_window(&r->tail, off, len, out) ||
+	    in_window(&r->ahead, off, len, out))
+		return 0;
+	if (more > len) {
+		if (fill(r, &r->ahead, off, more, err) != 0)
+			return -1;
+		*out = r->ahead.bytes.data;
+		return 0;
+	}
+	if (fetch(r, off, len, b, err) != 0)
 		return -1;
-	b->len = len;
-	*out = p;
+	*out = b->data;
 	return 0;
+}
+
+/* The ends of what comes over a network, which are asked for again. */
+static int
+read_ends(struct object_reader *r, struct err *err)
+{
+	size_t head = HEAD_READ, tail = TAIL_READ;
+
+	if (!r->remote || r->size == 0)
+		return 0;
+	if (r->size <= WHOLE_READ)
+		return fill(r, &r->head, 0, (size_t)r->size, err);
+	if (fill(r, &r->tail, r->size - tail, tail, err) != 0)
+		return -1;
+	return fill(r, &r->head, 0, head, err);
 }
 
 static int
@@ -418,13 +504,16 @@ open_reader(struct object_reader *r, enum object_type type,
 
 	buf_init(&b, STORAGE_OBJECT_MAX);
 	buf_init(&r->scratch, STORAGE_OBJECT_MAX);
+	buf_init(&r->head.bytes, WHOLE_READ);
+	buf_init(&r->tail.bytes, TAIL_READ);
+	buf_init(&r->ahead.bytes, AHEAD_MAX);
 	if (r->size > STORAGE_OBJECT_MAX) {
 		err_set(err, ERR_DAMAGED, "%s has %llu bytes, an object has "
 		    "%zu at most", r->key, (unsigned long long)r->size,
 		    STORAGE_OBJECT_MAX);
 		goto out;
 	}
-	if (read_header(r, &b, &used, err) != 0 ||
+	if (read_ends(r, err) != 0 || read_header(r, &b, &used, err) != 0 ||
 	    check_identity(r, type, repository_id, system_id, err) != 0 ||
 	    read_index(r, &b, err) != 0)
 		goto out;
@@ -453,6 +542,7 @@ object_reader_open(struct object_reader *r, struct storage *st,
 	if (size == 0 && storage_stat(st, key, &size, NULL, err) != 0)
 		return -1;
 	r->st = st;
+	r->remote = !storage_is_local(storage_url(st));
 	r->key = xstrdup(key);
 	r->size = size;
 	return open_reader(r, type, repository_id, system_id, err);
@@ -476,7 +566,20 @@ object_reader_close(struct object_reader *r)
 	free(r->key);
 	free(r->entries);
 	buf_free(&r->scratch);
+	buf_free(&r->head.bytes);
+	buf_free(&r->tail.bytes);
+	buf_free(&r->ahead.bytes);
 	memset(r, 0, sizeof(*r));
+}
+
+void
+object_reader_rest(struct object_reader *r)
+{
+	if (r->ahead.bytes.data == NULL)
+		return;
+	buf_free(&r->ahead.bytes);
+	buf_init(&r->ahead.bytes, AHEAD_MAX);
+	r->step = 0;
 }
 
 static int
@@ -507,7 +610,7 @@ object_reader_fetch(struct object_reader *r, uint32_t first, uint32_t n,
 	len = last->offset + last->length - r->entries[first].offset;
 	if (read_range(r, r->entries[first].offset, len, raw, &p, err) != 0)
 		return -1;
-	if (r->bytes != NULL)
+	if (p != raw->data)
 		buf_add(raw, p, len);
 	return buf_check(raw, r->key, err);
 }

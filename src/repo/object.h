@@ -66,7 +66,17 @@ int object_writer_add_encoded(struct object_writer *w, const uint8_t *frame,
 /* Append the index: w->bytes is the object. */
 int object_writer_finish(struct object_writer *w, struct err *err) ERR_USE;
 
-/* An object being read by ranges. */
+/* A run of an object's bytes that is kept. */
+struct object_window {
+	uint64_t off;
+	struct buf bytes;
+};
+
+/*
+ * An object being read by ranges. From a store over a network its beginning
+ * and end stay in memory, some 20 KiB, and frames that are asked for one after
+ * another are fetched several at a time, up to 4 MiB.
+ */
 struct object_reader {
 	struct storage *st; /* not owned */
 	char *key;
@@ -76,6 +86,10 @@ struct object_reader {
 	uint32_t n;
 	const uint8_t *bytes; /* of object_reader_open_bytes(), else NULL */
 	struct buf scratch;   /* the frame read last */
+	bool remote;
+	struct object_window head, tail, ahead;
+	uint64_t next; /* the byte after what was asked for last */
+	size_t step;   /* to fetch, if that is asked for next */
 };
 
 /*
@@ -93,6 +107,9 @@ int object_reader_open_bytes(struct object_reader *r, const uint8_t *bytes,
     const uint8_t repository_id[16], uint64_t system_id,
     struct err *err) ERR_USE;
 void object_reader_close(struct object_reader *r); /* also a zeroed one */
+
+/* Forget what was fetched ahead: another reader is used now. */
+void object_reader_rest(struct object_reader *r);
 
 /*
  * frame_decode() for bytes that object_reader_fetch() gave: also checks that

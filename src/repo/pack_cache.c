@@ -23,6 +23,7 @@ struct pack_cache {
 	struct slot *slots;
 	size_t capacity;
 	uint64_t clock;
+	struct slot *last; /* used last */
 	struct packset *packs; /* NULL until first needed, unless shared */
 	bool packs_shared;
 };
@@ -147,6 +148,9 @@ pack_cache_open(struct pack_cache *c, const struct pack_id *id, uint64_t size,
 		if (open_slot(c, s, id, size, err) != 0)
 			return -1;
 	}
+	if (c->last != NULL && c->last != s)
+		object_reader_rest(&c->last->reader);
+	c->last = s;
 	s->used = ++c->clock;
 	*out = &s->reader;
 	return 0;

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "repo/each.h"
 #include "repo/json.h"
 
 #define IDENTITY_KEY "dapk-repository"
@@ -365,6 +366,7 @@ repo_clone(const struct repo *repo, struct repo **out, struct err *err)
 	*out = xmalloc(sizeof(**out));
 	**out = *repo;
 	(*out)->st = st;
+	(*out)->hands = NULL;
 	return 0;
 }
 
@@ -373,6 +375,7 @@ repo_close(struct repo *repo)
 {
 	if (repo == NULL)
 		return;
+	repo_hands_free(repo->hands);
 	storage_close(repo->st);
 	free(repo);
 }

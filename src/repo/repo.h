@@ -27,8 +27,11 @@
 #define REPO_ID_TEXT 33 /* 32 digits and the 0 */
 #define CLUSTER_NAME_MAX 64
 
+struct repo_hands;
+
 struct repo {
 	struct storage *st;
+	struct repo_hands *hands; /* repo/each.h: NULL until they are needed */
 	uint8_t id[16];
 	char id_text[REPO_ID_TEXT];
 	char place_text[REPO_ID_TEXT];

@@ -23,7 +23,7 @@
  * most, 2 jobs a worker are queued, each with its file's map (24 bytes a run:
  * 3 MiB for a file of 1 GiB of which no two pages lie together), and a
  * worker has 8 MiB for frames and 50 bytes for each block of 32 MiB; over a
- * network there are four times as many workers, up to 16, with 12 MiB each.
+ * network there are four times as many workers, up to 16, with 20 MiB each.
  * Page sums take 64 MiB at most. Called by one thread, makes its own.
  */
 #include <stdatomic.h>

@@ -27,7 +27,7 @@
 #define FETCH_MAX ((size_t)4 << 20) /* stored bytes by one request */
 #define FETCH_GAP ((size_t)64 << 10) /* of frames that are not wanted */
 /* Over a network: most of a pack, by one request where it is wanted. */
-#define REMOTE_FETCH_MAX ((size_t)8 << 20)
+#define REMOTE_FETCH_MAX ((size_t)16 << 20)
 #define REMOTE_FETCH_GAP ((size_t)512 << 10)
 #define EARLY_SYNC_MIN ((uint64_t)1 << 20)
 #define CACHE_PACKS 32

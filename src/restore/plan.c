@@ -22,6 +22,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/time.h"
+#include "repo/commits.h"
 #include "restore/proof.h"
 #include "restore/refuse.h"
 #include "restore/walleft.h"
@@ -96,6 +97,7 @@ load_incarnation(struct restore_plan *plan, const struct incarnation *inc,
 	char (*labels)[FORMAT_LABEL_MAX] = NULL;
 	const char *want = plan->config->backup;
 	struct err e = ERR_INIT;
+	struct commits *commits;
 	struct commit *c;
 	size_t i, n = 0;
 	int ret = -1;
@@ -103,6 +105,7 @@ load_incarnation(struct restore_plan *plan, const struct incarnation *inc,
 	if (catalogue_backups(plan->params.repo, inc, &labels, &n, NULL,
 		err) != 0)
 		return -1;
+	commits = commits_new(plan->params.repo, inc, REPO_BACKUP, labels, n);
 	cs->list = xreallocarray(cs->list, cs->n + n + 1, sizeof(*cs->list));
 	for (i = 0; i < n; i++) {
 		if (cancel_check(err) != 0)
@@ -111,7 +114,7 @@ load_incarnation(struct restore_plan *plan, const struct incarnation *inc,
 			continue;
 		memset(&cs->list[cs->n], 0, sizeof(cs->list[0]));
 		c = &cs->list[cs->n].c;
-		if (commit_get(plan->params.repo, inc, labels[i], c, &e) != 0) {
+		if (commits_take(commits, i, c, &e) != 0) {
 			if (e.code != ERR_DAMAGED || want != NULL) {
 				*err = e;
 				goto out;
@@ -126,6 +129,7 @@ load_incarnation(struct restore_plan *plan, const struct incarnation *inc,
 	}
 	ret = 0;
 out:
+	commits_free(commits);
 	free(labels);
 	return ret;
 }
