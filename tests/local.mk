@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: PostgreSQL
 # The integration tests run real servers: scripts/test runs them, make check
 # does not.
-# What an integration test asks; built by scripts/test.
-EXTRA_PROGRAMS = tests/lib/walblocks tests/lib/walmany
+# What integration tests run; built by scripts/test.
+EXTRA_PROGRAMS = tests/lib/walblocks tests/lib/walmany \
+	tests/contract/storage_faults
 
 EXTRA_DIST += \
+	%D%/contract/stores.h \
 	%D%/fuzz/fuzz_archive.c \
 	%D%/lib/backups.sh %D%/lib/base.sh %D%/lib/churn.sh %D%/lib/compare.sh \
 	%D%/lib/dumps.sh %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \

@@ -25,6 +25,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "storage/storage_ops.h"
+#include "stores.h"
 
 static struct err err; /* of the call at hand */
 
@@ -74,34 +75,40 @@ setup_posix(void **state)
 	return 0;
 }
 
-/*
- * A bucket of a server that the environment names (tests/integration starts
- * one); each test has a prefix of its own.
- */
+/* A real server (stores.h); each test has a folder of its own there. */
+static int
+setup_server(void **state, const char *scheme)
+{
+	static unsigned number;
+	struct place *p = xcalloc(1, sizeof(*p));
+	struct storage_settings set;
+	char *url = xasprintf("%s/contract-%ld-%lld-%u",
+	    stores_env(scheme, &set), (long)getpid(), (long long)time_now(),
+	    number++);
+	int rc;
+
+	err_clear(&err);
+	set.url = url;
+	rc = storage_open(&p->st, &set, &err);
+	if (rc == 0)
+		rc = storage_create(p->st, &err);
+	if (rc != 0)
+		print_error("%s: %s (%s)\n", url, err.msg, err.hint);
+	free(url);
+	*state = p;
+	return rc;
+}
+
 static int
 setup_s3(void **state)
 {
-	static unsigned number;
-	const char *style = getenv("DAPK_TEST_S3_PATH_STYLE");
-	struct place *p = xcalloc(1, sizeof(*p));
-	char *url = xasprintf("%s/contract-%ld-%lld-%u",
-	    getenv("DAPK_TEST_S3_URL"), (long)getpid(),
-	    (long long)time_now(), number++);
-	const struct storage_settings set = { .url = url,
-		.endpoint = getenv("DAPK_TEST_S3_ENDPOINT"),
-		.access_key_id = getenv("DAPK_TEST_S3_KEY"),
-		.secret_access_key = getenv("DAPK_TEST_S3_SECRET"),
-		.ca_file = getenv("DAPK_TEST_CA"),
-		.path_style = style != NULL && strcmp(style, "no") == 0 ?
-		    STORAGE_PATH_NO : STORAGE_PATH_AUTO };
+	return setup_server(state, "s3");
+}
 
-	if (storage_open(&p->st, &set, &err) != 0) {
-		print_error("%s (%s)\n", err.msg, err.hint);
-		return -1;
-	}
-	free(url);
-	*state = p;
-	return 0;
+static int
+setup_sftp(void **state)
+{
+	return setup_server(state, "sftp");
 }
 
 static int
@@ -904,10 +911,18 @@ main(void)
 		TEST(setup_posix, an_address_that_makes_no_sense_is_told),
 		TEST(setup_posix, without_permission_the_owner_is_named) };
 	const struct CMUnitTest s3[] = { SUITE(setup_s3) };
+	const struct CMUnitTest sftp[] = { SUITE(setup_sftp) };
+	struct storage_settings set;
 	int failed = 0;
 
-	if (getenv("DAPK_TEST_S3_URL") != NULL)
+	/* Only these then: the rest needs no server. */
+	if (stores_env("s3", &set) != NULL)
 		failed += cmocka_run_group_tests_name("s3", s3, NULL, NULL);
+	if (stores_env("sftp", &set) != NULL)
+		failed += cmocka_run_group_tests_name("sftp", sftp, NULL,
+		    NULL);
+	if (stores_env("s3", &set) != NULL || stores_env("sftp", &set) != NULL)
+		return failed;
 	failed += cmocka_run_group_tests_name("mem", mem, NULL, NULL);
 	failed += cmocka_run_group_tests_name("fault", fault, NULL, NULL);
 	failed += cmocka_run_group_tests_name("posix", posix, NULL, NULL);
