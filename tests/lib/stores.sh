@@ -43,8 +43,8 @@ take_env() { # DIR: what the server says of itself, exported
 store_s3_start() { # [DIR]
 	local dir=${1:-$T/s3}
 	STORE_DIRS+=("$SERVICES/s3-server:$dir")
-	"$SERVICES/s3-server" start "$dir" >"$T/s3-start.log" 2>&1 ||
-		fail "radosgw does not start: $(cat "$T/s3-start.log")"
+	"$SERVICES/s3-server" start "$dir" >"$T/s3-start.out" 2>&1 ||
+		fail "radosgw does not start: $(cat "$T/s3-start.out")"
 	take_env "$dir"
 	SECRETS+=("$S3_SECRET_KEY" "$S3_OTHER_SECRET_KEY")
 	store_s3 PUT /dapk
@@ -73,8 +73,8 @@ repo_s3() { # NAME BUCKET/PREFIX: the lines of a repository
 store_sftp_start() { # [DIR]: as the cluster's user, who logs in
 	local dir=${1:-$T/sftp}
 	STORE_DIRS+=("$SERVICES/sftp-server:$dir")
-	as_user "$SERVICES/sftp-server" start "$dir" >"$T/sftp-start.log" 2>&1 ||
-		fail "sshd does not start: $(cat "$T/sftp-start.log")"
+	as_user "$SERVICES/sftp-server" start "$dir" >"$T/sftp-start.out" 2>&1 ||
+		fail "sshd does not start: $(cat "$T/sftp-start.out")"
 	take_env "$dir"
 	REPO_SFTP=$(repo_sftp sftp "$SFTP_URL/repo")
 }

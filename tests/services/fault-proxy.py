@@ -80,7 +80,6 @@ class Connection:
         self.began = time.monotonic()
         self.passed = {"up": 0, "down": 0}
         self.hit = False
-        self.gone = asyncio.Event()  # one of the two sides ended
 
     def reset(self):
         for s in (self.client, self.target):
@@ -136,7 +135,8 @@ class Pump:
             return True
         self.conn.hit = True
         if self.stop == "hang":
-            await self.conn.gone.wait()
+            while await self.loop.sock_recv(self.source, CHUNK):
+                pass
         elif self.stop == "reset":
             await asyncio.sleep(0.02)  # a reset may overtake what was sent
             self.conn.reset()
@@ -195,13 +195,11 @@ class Pump:
             filling.cancel()
 
     async def run(self):
-        try:
-            if await (self.later() if self.delay else self.at_once()):
-                self.sink.shutdown(socket.SHUT_WR)
-                return
-            self.conn.close()
-        finally:
-            self.conn.gone.set()
+        """True when the source ended and the other direction may go on."""
+        if not await (self.later() if self.delay else self.at_once()):
+            return False
+        self.sink.shutdown(socket.SHUT_WR)
+        return True
 
 
 async def answer(conn, how):
@@ -249,15 +247,23 @@ async def serve(conn, target):
         conn.target.setblocking(False)
         await loop.sock_connect(conn.target, ("127.0.0.1", target))
         conn.target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        both = [asyncio.ensure_future(Pump(conn, "up", conn.client, conn.target).run()),
-                asyncio.ensure_future(Pump(conn, "down", conn.target, conn.client).run())]
-        done, pending = await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
-        for t in pending:
+        await both_ways(conn)
+
+
+async def both_ways(conn):
+    going = {asyncio.ensure_future(Pump(conn, "up", conn.client, conn.target).run()),
+             asyncio.ensure_future(Pump(conn, "down", conn.target, conn.client).run())}
+    try:
+        while going:
+            done, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+            if not all([t.result() for t in done]):
+                return
+    except OSError:
+        conn.reset()  # one side was: so is the other
+    finally:
+        for t in going:
             t.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
-        # One side was reset: so is the other.
-        if any(t.exception() for t in done if not t.cancelled()):
-            conn.reset()
+        await asyncio.gather(*going, return_exceptions=True)
 
 
 async def handle(conn, target, log):
