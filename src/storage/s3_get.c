@@ -241,8 +241,6 @@ fetch_all(struct s3 *s3, struct fetch *f, struct buf *b, struct s3_call *c,
 	b->len = before;
 	if (verdict == S3_FINE)
 		b->len += c->answer.got;
-	if (b->data != NULL)
-		b->data[b->len] = 0;
 	if (c->answer.failure == HTTP_TOO_LONG) {
 		(void)err_set(err, ERR_REFUSED, "more than %zu bytes", b->max);
 		return S3_FAILED;
@@ -276,12 +274,12 @@ s3_get_all(struct storage *st, const char *key, struct buf *b,
 		    fetch_more(s3, &f, &c, err);
 	while (s3_again(verdict, &c, &r, err));
 	s3_call_free(&c);
-	if (verdict != S3_FINE)
-		return -1;
-	b->len += f.len;
-	if (f.len > 0)
+	/* Not earlier: what came before a cut is kept behind b->len. */
+	if (verdict == S3_FINE)
+		b->len += f.len;
+	if (b->data != NULL)
 		b->data[b->len] = 0;
-	return 0;
+	return verdict == S3_FINE ? 0 : -1;
 }
 
 int

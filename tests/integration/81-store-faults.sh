@@ -45,19 +45,10 @@ ended() {
 	assert_no_secret
 }
 
-note "S3 over http"
 for op in put taken get range stat absent list remove; do
 	faults "http-$op" s3 "$S3_PORT" $op
 done
-ended
-note "S3 over https"
 for op in put get list; do
 	TLS=https faults "https-$op" s3 "$S3_TLS_PORT" $op
-done
-ended
-[ -z "${NOSFTP:-}" ] || exit 0
-note "SFTP"
-for op in put taken get range stat absent list remove; do
-	faults "sftp-$op" sftp "$SFTP_PORT" $op
 done
 ended
