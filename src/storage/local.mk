@@ -1,7 +1,13 @@
 libdapk_a_SOURCES += \
 	%D%/http.c %D%/http.h \
 	%D%/libcurl.c %D%/libcurl.h \
+	%D%/libssh2.c %D%/libssh2.h \
 	%D%/retry.c %D%/retry.h \
+	%D%/sftp.c %D%/sftp.h \
+	%D%/sftp_auth.c %D%/sftp_hostkey.c \
+	%D%/sftp_place.c %D%/sftp_place.h \
+	%D%/sftp_put.c %D%/sftp_read.c \
+	%D%/sftp_session.c %D%/sftp_session.h \
 	%D%/s3.c %D%/s3.h \
 	%D%/s3_answer.c %D%/s3_answer.h \
 	%D%/s3_ask.c %D%/s3_ask.h \

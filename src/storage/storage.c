@@ -22,6 +22,7 @@ struct scheme {
 static const struct scheme schemes[] = {
 	{ "file://", storage_posix_open },
 	{ "s3://", storage_s3_open },
+	{ "sftp://", storage_sftp_open },
 };
 
 static bool

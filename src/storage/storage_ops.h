@@ -64,6 +64,9 @@ struct storage_put {
 int storage_posix_open(struct storage **out,
     const struct storage_settings *set, struct err *err) ERR_USE;
 
+int storage_sftp_open(struct storage **out,
+    const struct storage_settings *set, struct err *err) ERR_USE;
+
 int storage_s3_open(struct storage **out, const struct storage_settings *set,
     struct err *err) ERR_USE;
 
