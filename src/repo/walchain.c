@@ -370,8 +370,8 @@ scan_link(struct scan *s, struct wal_link *l, uint64_t from, struct err *err)
 	for (; part < tag.parts && ret == 0 && !s->enough; part++) {
 		wal_store_key(c->inc, &ws.file, ws.hash, ws.generation, part,
 		    key);
-		if (object_reader_open(&r, c->repo->st, key, 0,
-		    part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, c->repo->id,
+		if (object_reader_open(&r, c->repo->st, key,
+		    part == 0 ? ws.size : 0, part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, c->repo->id,
 		    c->inc->system_id, err) != 0)
 			/* It was listed, or part 0 names it: damage. */
 			return err->code == ERR_NOT_FOUND ?

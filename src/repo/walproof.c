@@ -11,10 +11,12 @@
 #include "core/cancel.h"
 #include "core/mem.h"
 #include "repo/cursor.h"
+#include "repo/each.h"
 #include "repo/walchain.h"
 
 struct proof {
 	struct wal_chain *chain;
+	struct repo *repo; /* the thread's */
 	struct frame_codec *codec;
 	bool read;
 	struct wal_proof *out;
@@ -135,15 +137,15 @@ prove_object(struct proof *p, const struct wal_stored *ws, uint64_t *bytes,
 	*bytes = ws->size;
 	if (p->read) {
 		begin_segment(p, ws);
-		return wal_store_read(c->repo, c->inc, ws, p->codec,
+		return wal_store_read(p->repo, c->inc, ws, p->codec,
 		    look_at_records, p, err);
 	}
-	if (wal_store_describe(c->repo, c->inc, ws, &tag, NULL, err) != 0)
+	if (wal_store_describe(p->repo, c->inc, ws, &tag, NULL, err) != 0)
 		return -1;
 	for (part = 1; part < tag.parts; part++) {
 		wal_store_key(c->inc, &ws->file, ws->hash, ws->generation,
 		    part, key);
-		if (storage_stat(c->repo->st, key, &size, NULL, err) != 0)
+		if (storage_stat(p->repo->st, key, &size, NULL, err) != 0)
 			return -1;
 		*bytes += size;
 	}
@@ -152,26 +154,26 @@ prove_object(struct proof *p, const struct wal_stored *ws, uint64_t *bytes,
 
 /* The generation at hand, or another one that holds. */
 static int
-prove_link(struct proof *p, const struct wal_link *l, struct err *err)
+prove_link(struct proof *p, const struct wal_link *l, uint64_t *bytes,
+    struct err *err)
 {
 	const struct wal_chain *c = p->chain;
 	const struct wal_stored ws = wal_chain_stored(l);
 	struct wal_stored *all = NULL;
 	struct err why = ERR_INIT;
-	uint64_t bytes;
 	size_t i, n = 0;
 	int ret;
 
-	ret = prove_object(p, &ws, &bytes, err);
+	ret = prove_object(p, &ws, bytes, err);
 	if (ret != 0 && err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
 		return -1;
-	if (ret != 0 && wal_store_find(c->repo, c->inc, &ws.file, &all, &n,
+	if (ret != 0 && wal_store_find(p->repo, c->inc, &ws.file, &all, &n,
 		&why) != 0)
 		n = 0;
 	for (i = 0; i < n && ret != 0; i++)
 		if (all[i].generation != ws.generation &&
 		    memcmp(all[i].hash, ws.hash, WAL_HASH_SIZE) == 0)
-			ret = prove_object(p, &all[i], &bytes, &why);
+			ret = prove_object(p, &all[i], bytes, &why);
 	free(all);
 	if (ret != 0) {
 		/* It was listed, or part 0 names it: no absence. */
@@ -182,23 +184,62 @@ prove_link(struct proof *p, const struct wal_link *l, struct err *err)
 		    "before it");
 	}
 	err_clear(err);
-	p->out->segments += !p->read;
-	p->out->stored_bytes += p->read ? 0 : bytes;
 	return 0;
 }
 
-static int
-prove_chain(struct proof *p, pg_lsn until, struct err *err)
+/* The links that are needed. */
+static size_t
+needed(const struct wal_chain *c, pg_lsn until)
 {
+	size_t n = 0;
+
+	while (n < c->n && wal_chain_start(c, &c->links[n]) < until)
+		n++;
+	return n;
+}
+
+/* One of them is looked for, in any thread. */
+struct looking {
+	const struct proof *p;
+	uint64_t *bytes;
+};
+
+static int
+look_for(struct repo *repo, void *arg, size_t i, struct err *err)
+{
+	struct looking *l = arg;
+	struct proof own = *l->p;
+
+	own.repo = repo;
+	return prove_link(&own, &own.chain->links[i], &l->bytes[i], err);
+}
+
+static int
+look_for_all(struct proof *p, size_t n, struct err *err)
+{
+	struct looking l = { .p = p };
+	size_t i;
+	int ret;
+
+	l.bytes = xcalloc(n + 1, sizeof(*l.bytes));
+	ret = repo_each(p->repo, n, look_for, &l, err);
+	for (i = 0; i < n; i++)
+		p->out->stored_bytes += l.bytes[i];
+	p->out->segments = n;
+	free(l.bytes);
+	return ret;
+}
+
+static int
+read_all(struct proof *p, size_t n, struct err *err)
+{
+	uint64_t bytes;
 	size_t i;
 
-	for (i = 0; i < p->chain->n; i++) {
-		if (wal_chain_start(p->chain, &p->chain->links[i]) >= until)
-			break;
+	for (i = 0; i < n; i++)
 		if (cancel_check(err) != 0 ||
-		    prove_link(p, &p->chain->links[i], err) != 0)
+		    prove_link(p, &p->chain->links[i], &bytes, err) != 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -208,7 +249,8 @@ wal_reach_prove(struct repo *repo, const struct commit *backup,
     struct wal_proof *out, struct err *err)
 {
 	struct wal_chain c;
-	struct proof p = { .chain = &c, .out = out };
+	struct proof p = { .chain = &c, .repo = repo, .out = out };
+	size_t n;
 	int ret = -1;
 
 	memset(out, 0, sizeof(*out));
@@ -217,12 +259,13 @@ wal_reach_prove(struct repo *repo, const struct commit *backup,
 		backup->wal_segment_size, path, wal_segno_of_lsn(
 		    backup->start_lsn, backup->wal_segment_size), err) != 0)
 		goto out;
-	if (prove_chain(&p, until, err) != 0)
+	n = needed(&c, until);
+	if (look_for_all(&p, n, err) != 0)
 		goto out;
 	if (out->stored_bytes <= read_max) {
 		p.read = true;
 		p.codec = frame_codec_new(1);
-		if (prove_chain(&p, until, err) != 0)
+		if (read_all(&p, n, err) != 0)
 			goto out;
 		out->read = true;
 	}

@@ -19,6 +19,8 @@
 #include "core/text.h"
 #include "repo/walchain.h"
 
+#define AHEAD 64 /* links whose summaries are read together */
+
 /* Times of the records of one link that count. */
 struct times {
 	pg_lsn from, to;
@@ -154,6 +156,20 @@ build(struct wal_chain *c, struct repo *repo, const struct commit *backup,
 	    wal_segno_of_lsn(backup->start_lsn, size), err);
 }
 
+/* What the next links say, if it is time to read it. */
+static int
+look_ahead(struct wal_chain *c, size_t at, size_t limit, struct err *err)
+{
+	struct walview_item *items[AHEAD];
+	size_t n;
+
+	if (at % AHEAD != 0)
+		return 0;
+	for (n = 0; n < AHEAD && at + n < limit; n++)
+		items[n] = c->links[at + n].item;
+	return walview_facts_ahead(c->view, items, n, err);
+}
+
 /* The first `limit` links; *used: those before the first damaged one. */
 static int
 walk(struct wal_chain *c, const struct commit *backup, size_t limit,
@@ -169,6 +185,8 @@ walk(struct wal_chain *c, const struct commit *backup, size_t limit,
 	out->proven_lsn = backup->stop_lsn;
 	out->end_timeline = backup->timeline;
 	for (i = 0; i < limit && !ends; i++) {
+		if (look_ahead(c, i, limit, err) != 0)
+			return -1;
 		if (reach_link(c, i, backup->stop_lsn, out, &ends, err) == 0)
 			continue;
 		if (err->code != ERR_DAMAGED)

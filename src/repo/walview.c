@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "repo/each.h"
 
 struct walview *
 walview_new(struct repo *repo, const struct incarnation *inc)
@@ -259,6 +260,50 @@ walview_facts(struct walview *v, struct walview_item *item, struct err *err)
 		return -1;
 	take_summary(v, item, &sum);
 	return 0;
+}
+
+struct ahead {
+	struct walview *v;
+	struct walview_item *const *items;
+	struct wal_summary *sums;
+	bool *read;
+};
+
+static int
+read_ahead(struct repo *repo, void *arg, size_t i, struct err *err)
+{
+	struct ahead *a = arg;
+	struct format_wal_tag tag;
+	struct wal_stored ws;
+
+	if (a->items[i]->known)
+		return 0;
+	walview_stored(a->items[i], &ws);
+	a->read[i] = wal_store_describe(repo, &a->v->inc, &ws, &tag,
+	    &a->sums[i], err) == 0;
+	err_clear(err);
+	return 0;
+}
+
+int
+walview_facts_ahead(struct walview *v, struct walview_item *const *items,
+    size_t n, struct err *err)
+{
+	struct ahead a = { .v = v, .items = items };
+	size_t i;
+	int ret;
+
+	if (storage_is_local(storage_url(v->repo->st)))
+		return 0; /* nothing is gained by it */
+	a.sums = xcalloc(n + 1, sizeof(*a.sums));
+	a.read = xcalloc(n + 1, sizeof(*a.read));
+	ret = repo_each(v->repo, n, read_ahead, &a, err);
+	for (i = 0; i < n && ret == 0; i++)
+		if (a.read[i] && !items[i]->known)
+			take_summary(v, items[i], &a.sums[i]);
+	free(a.sums);
+	free(a.read);
+	return ret;
 }
 
 static bool

@@ -83,6 +83,13 @@ int walview_facts(struct walview *v, struct walview_item *item,
     struct err *err) ERR_USE;
 
 /*
+ * The same of several that will be asked for next: from a store over a
+ * network they are read several at once. What fails is left to walview_facts().
+ */
+int walview_facts_ahead(struct walview *v, struct walview_item *const *items,
+    size_t n, struct err *err) ERR_USE;
+
+/*
  * Tag and summary (or NULL) of the object itself, with the same about
  * generations: the store is asked.
  */

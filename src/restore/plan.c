@@ -23,6 +23,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "repo/commits.h"
+#include "repo/walview.h"
 #include "restore/proof.h"
 #include "restore/refuse.h"
 #include "restore/walleft.h"
@@ -260,7 +261,8 @@ out:
  * backup (an old primary that went on), backups on the way to it are taken.
  */
 static int
-find_paths(struct restore_plan *plan, struct candidates *cs, struct err *err)
+find_paths_in(struct restore_plan *plan, struct walview *view,
+    struct candidates *cs, struct err *err)
 {
 	struct err refused = ERR_INIT, e = ERR_INIT;
 	struct candidate *ca;
@@ -269,9 +271,8 @@ find_paths(struct restore_plan *plan, struct candidates *cs, struct err *err)
 
 	for (i = 0; i < cs->n; i++) {
 		ca = &cs->list[i];
-		if (wal_reach_path(plan->params.repo, &plan->inc,
-			plan->timeline, ca->c.timeline, ca->c.stop_lsn,
-			&ca->path, &e) != 0) {
+		if (wal_reach_path_view(view, plan->timeline,
+			ca->c.timeline, ca->c.stop_lsn, &ca->path, &e) != 0) {
 			if (e.code != ERR_REFUSED && e.code != ERR_NOT_FOUND) {
 				*err = e;
 				return -1;
@@ -307,6 +308,17 @@ find_paths(struct restore_plan *plan, struct candidates *cs, struct err *err)
 		ca->has_path = false;
 	}
 	return 0;
+}
+
+/* Histories are asked of the store once. */
+static int
+find_paths(struct restore_plan *plan, struct candidates *cs, struct err *err)
+{
+	struct walview *view = walview_new(plan->params.repo, &plan->inc);
+	int ret = find_paths_in(plan, view, cs, err);
+
+	walview_free(view);
+	return ret;
 }
 
 /* Does the backup end before the target (TRAPS T87)? */
