@@ -13,7 +13,8 @@ EXTRA_DIST += \
 	%D%/lib/sql/objects.sql %D%/lib/sql/quoting.sql \
 	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
 	%D%/lib/sql/types.sql \
-	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/stores.sh \
+	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/remote.sh \
+	%D%/lib/stores.sh \
 	%D%/lib/walblocks.c %D%/lib/walmany.c \
 	%D%/services/fault-proxy.py %D%/services/get-postgres \
 	%D%/services/mk-tls %D%/services/s3-request.py \
@@ -62,6 +63,7 @@ EXTRA_DIST += \
 	%D%/integration/79-dump-ways-in.sh \
 	%D%/integration/80-contract-s3.sh \
 	%D%/integration/81-store-faults.sh \
+	%D%/integration/82-pitr-s3.sh \
 	%D%/integration/87-push-ahead.sh \
 	%D%/integration/87-push-several.sh \
 	%D%/integration/64-thirty-incrementals.sh \
