@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "repo/commits.h"
+#include "repo/each.h"
 #include "repo/intent.h"
 #include "repo/object.h"
 #include "repo/pack.h"
@@ -159,32 +160,57 @@ taken_find(struct taken *t, struct repo *repo, const struct incarnation *inc,
 	return 0;
 }
 
+/* Which of some folders have no commit. */
+struct folders {
+	const struct incarnation *inc;
+	char (*labels)[FORMAT_LABEL_MAX]; /* "": not to be looked at */
+};
+
+static int
+look_at_folder(struct repo *repo, void *arg, size_t i, struct err *err)
+{
+	struct folders *f = arg;
+	char key[STORAGE_KEY_MAX];
+	uint64_t size;
+
+	if (f->labels[i][0] == '\0')
+		return 0;
+	folder_key(f->inc, f->labels[i], "commit", key);
+	if (storage_stat(repo->st, key, &size, NULL, err) == 0) {
+		f->labels[i][0] = '\0';
+		return 0;
+	}
+	if (err->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
 /* The newest label whose folder has no commit, and is not taken. */
 static int
 newest_open(struct repo *repo, const struct incarnation *inc, int64_t now,
     const struct taken *taken, char out[FORMAT_LABEL_MAX], struct err *err)
 {
+	struct folders f = { .inc = inc };
 	struct names l = { NULL, 0 };
-	char key[STORAGE_KEY_MAX], label[FORMAT_LABEL_MAX];
-	uint64_t size;
+	char key[STORAGE_KEY_MAX];
 	size_t i;
 	int rc;
 
 	out[0] = '\0';
 	repo_key(inc, "backups/", key);
 	rc = storage_list(repo->st, key, true, note_name, &l, err);
-	for (i = 0; i < l.n && rc == 0; i++) {
-		if (!label_in(l.list[i], now, label) ||
-		    strcmp(label, out) <= 0 || is_taken(taken, label))
-			continue;
-		folder_key(inc, label, "commit", key);
-		if (storage_stat(repo->st, key, &size, NULL, err) == 0)
-			continue;
-		rc = err->code == ERR_NOT_FOUND ? 0 : -1;
-		if (rc == 0)
-			memcpy(out, label, sizeof(label));
-		err_clear(err);
-	}
+	f.labels = xcalloc(l.n + 1, sizeof(*f.labels));
+	for (i = 0; i < l.n && rc == 0; i++)
+		if (!label_in(l.list[i], now, f.labels[i]) ||
+		    is_taken(taken, f.labels[i]))
+			f.labels[i][0] = '\0';
+	if (rc == 0)
+		rc = repo_each(repo, l.n, look_at_folder, &f, err);
+	for (i = 0; i < l.n && rc == 0; i++)
+		if (strcmp(f.labels[i], out) > 0)
+			memcpy(out, f.labels[i], FORMAT_LABEL_MAX);
+	free(f.labels);
 	free_names(&l);
 	return rc;
 }

@@ -20,6 +20,7 @@
 
 /* Over a network: what is this small comes whole, by one request. */
 #define WHOLE_READ ((size_t)128 << 10)
+#define REMOTE_TAIL_READ ((size_t)96 << 10) /* a pack's page sums are in it */
 #define AHEAD_MIN ((size_t)256 << 10)
 #define AHEAD_MAX ((size_t)4 << 20)
 
@@ -407,7 +408,7 @@ read_range(struct object_reader *r, uint64_t off, size_t len, struct buf *b,
 static int
 read_ends(struct object_reader *r, struct err *err)
 {
-	size_t head = HEAD_READ, tail = TAIL_READ;
+	size_t head = HEAD_READ, tail = REMOTE_TAIL_READ;
 
 	if (!r->remote || r->size == 0)
 		return 0;
@@ -505,7 +506,7 @@ open_reader(struct object_reader *r, enum object_type type,
 	buf_init(&b, STORAGE_OBJECT_MAX);
 	buf_init(&r->scratch, STORAGE_OBJECT_MAX);
 	buf_init(&r->head.bytes, WHOLE_READ);
-	buf_init(&r->tail.bytes, TAIL_READ);
+	buf_init(&r->tail.bytes, REMOTE_TAIL_READ);
 	buf_init(&r->ahead.bytes, AHEAD_MAX);
 	if (r->size > STORAGE_OBJECT_MAX) {
 		err_set(err, ERR_DAMAGED, "%s has %llu bytes, an object has "
@@ -575,9 +576,13 @@ object_reader_close(struct object_reader *r)
 void
 object_reader_rest(struct object_reader *r)
 {
-	if (r->ahead.bytes.data == NULL)
+	if (!r->remote)
 		return;
+	buf_free(&r->head.bytes);
+	buf_free(&r->tail.bytes);
 	buf_free(&r->ahead.bytes);
+	buf_init(&r->head.bytes, WHOLE_READ);
+	buf_init(&r->tail.bytes, REMOTE_TAIL_READ);
 	buf_init(&r->ahead.bytes, AHEAD_MAX);
 	r->step = 0;
 }

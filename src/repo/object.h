@@ -74,7 +74,7 @@ struct object_window {
 
 /*
  * An object being read by ranges. From a store over a network its beginning
- * and end stay in memory, some 20 KiB, and frames that are asked for one after
+ * and end stay in memory, some 100 KiB, and frames that are asked for one after
  * another are fetched several at a time, up to 4 MiB.
  */
 struct object_reader {
@@ -108,7 +108,10 @@ int object_reader_open_bytes(struct object_reader *r, const uint8_t *bytes,
     struct err *err) ERR_USE;
 void object_reader_close(struct object_reader *r); /* also a zeroed one */
 
-/* Forget what was fetched ahead: another reader is used now. */
+/*
+ * Keep no more of its bytes than its index, as another reader is used now:
+ * what is asked for again is fetched again.
+ */
 void object_reader_rest(struct object_reader *r);
 
 /*
