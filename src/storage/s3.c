@@ -10,6 +10,7 @@
 
 #include "storage/s3.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,28 @@ s3_probe_root(struct storage *st, struct err *err)
 	return rc;
 }
 
+static void
+s3_facts(struct storage *st, struct storage_facts *out)
+{
+	struct s3_shared *shared = ((struct s3 *)st)->shared;
+
+	(void)pthread_mutex_lock(&shared->lock);
+	out->refuses_taken = !shared->no_condition;
+	(void)pthread_mutex_unlock(&shared->lock);
+	if (shared->rules.object_lock_days > 0)
+		(void)snprintf(out->more, sizeof(out->more),
+		    "objects locked for %u days",
+		    shared->rules.object_lock_days);
+}
+
+static int64_t
+s3_lock_until(struct storage *st)
+{
+	struct s3 *s3 = (struct s3 *)st;
+
+	return s3_put_lock_until(&s3->shared->rules, s3_now(s3));
+}
+
 int
 storage_s3_open(struct storage **out, const struct storage_settings *set,
     struct err *err)
@@ -127,6 +150,8 @@ static const struct storage_ops s3_ops = {
 	.stat = s3_stat,
 	.list = s3_list,
 	.remove = s3_remove,
+	.facts = s3_facts,
+	.lock_until = s3_lock_until,
 	.get_all = s3_get_all,
 	.remove_many = s3_remove_many,
 };

@@ -192,11 +192,18 @@ add_digest(const void *body, size_t len, struct s3_put_headers *out,
 	return 0;
 }
 
+int64_t
+s3_put_lock_until(const struct s3_put_rules *rules, int64_t now)
+{
+	return rules->object_lock_days == 0 ? 0 :
+	    now + rules->object_lock_days * DAY_US;
+}
+
 static int
 add_lock(const struct s3_put_rules *rules, const void *body, size_t len,
     int64_t now, struct s3_put_headers *out, struct err *err)
 {
-	const int64_t until = now + rules->object_lock_days * DAY_US;
+	const int64_t until = s3_put_lock_until(rules, now);
 	time_t seconds = (time_t)(until / 1000000 + TIME_UNIX_EPOCH_OFFSET);
 	struct tm tm;
 

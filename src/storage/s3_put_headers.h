@@ -46,6 +46,9 @@ void s3_put_rules_free(struct s3_put_rules *rules);
  */
 bool s3_put_lasts(const char *key);
 
+/* When the lock of an object ends that is put now; 0: it gets none. Pure. */
+int64_t s3_put_lock_until(const struct s3_put_rules *rules, int64_t now);
+
 struct s3_put_headers {
 	struct sigv4_pair pairs[S3_PUT_HEADERS_MAX];
 	size_t n;

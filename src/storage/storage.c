@@ -372,3 +372,18 @@ storage_remove(struct storage *st, const char *key, struct err *err)
 		return wrap(st, key, err);
 	return 0;
 }
+
+void
+storage_facts(struct storage *st, struct storage_facts *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->refuses_taken = true;
+	if (st->ops->facts != NULL)
+		st->ops->facts(st, out);
+}
+
+int64_t
+storage_lock_until(struct storage *st)
+{
+	return st->ops->lock_until != NULL ? st->ops->lock_until(st) : 0;
+}

@@ -201,13 +201,39 @@ int storage_remove_many(struct storage *st, const char *const *keys, size_t n,
 int storage_sweep(struct storage *st, uint64_t older_than_us,
     uint64_t *removed, struct err *err) ERR_USE;
 
+/* What a store is like, as far as operations have shown until now. */
+struct storage_facts {
+	bool refuses_taken; /* a taken name, by itself; else it is looked up */
+	char more[160];	    /* a remark of the storage's own, or "" */
+};
+
+void storage_facts(struct storage *st, struct storage_facts *out);
+
+/*
+ * An object that is put now and is made to last cannot be removed before this
+ * (object lock), by the store's clock as far as it is known; 0: it can.
+ */
+int64_t storage_lock_until(struct storage *st);
+
+struct storage_check {
+	struct storage_facts facts;
+	int64_t clock_us;    /* the store's less this host's; 0: they agree as
+				far as can be seen */
+	uint64_t request_us; /* what a small read took */
+	uint64_t up, down;   /* bytes a second; 0: not measured */
+};
+
 /*
  * What `check` runs: put, get, range, list, create-if-absent, remove of a
- * probe object under "tmp-probe/". Each failure says which step. For posix it
- * also refuses a file system with neither link(2) nor
- * renameat2(RENAME_NOREPLACE).
+ * probe object under "tmp-probe/", then, with `measure`, a few MiB there and
+ * back. Each failure says which step. For posix it also refuses a file system
+ * with neither link(2) nor renameat2(RENAME_NOREPLACE).
  */
-int storage_check(struct storage *st, struct err *err) ERR_USE;
+int storage_check(struct storage *st, bool measure, struct storage_check *out,
+    struct err *err) ERR_USE;
+
+/* What works, in one line. Pure. */
+void storage_check_text(const struct storage_check *c, struct buf *out);
 
 bool storage_key_valid(const char *key);
 

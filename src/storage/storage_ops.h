@@ -35,6 +35,9 @@ struct storage_ops {
 	    struct err *err); /* NULL: a key that is seen is durable */
 	int (*sweep)(struct storage *st, uint64_t older_than_us,
 	    uint64_t *removed, struct err *err); /* NULL: nothing is left */
+	void (*facts)(struct storage *st,
+	    struct storage_facts *out); /* NULL: refuses taken names */
+	int64_t (*lock_until)(struct storage *st); /* NULL: locks nothing */
 	int (*put_begin)(struct storage *st, const char *key,
 	    struct storage_put **out, struct err *err);
 	int (*put_append)(struct storage_put *put, const void *data,

@@ -1,5 +1,7 @@
 libdapk_a_SOURCES += \
 	%D%/check.c %D%/check.h \
+	%D%/check_arrival.c %D%/check_private.h \
+	%D%/check_stores.c \
 	%D%/verify.c %D%/verify.h \
 	%D%/verify_dump.c \
 	%D%/verify_facts.c %D%/verify_facts.h \

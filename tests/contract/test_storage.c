@@ -505,10 +505,22 @@ static void
 the_check_passes_and_leaves_nothing(void **state)
 {
 	struct storage *st = st_of(state);
+	struct storage_check c;
+	struct buf b;
 
 	OK(storage_probe_root(st, &err));
-	OK(storage_check(st, &err));
+	OK(storage_check(st, true, &c, &err));
 	expect(st, "", false, "");
+	assert_true(c.up > 0 && c.down > 0);
+	/* The servers of the tests are on this host. */
+	assert_true(c.clock_us > -2000000 && c.clock_us < 2000000);
+	buf_init(&b, 1000);
+	storage_check_text(&c, &b);
+	assert_non_null(strstr(buf_str(&b), "put, get, range, list, "
+	    "create-if-absent (the store refuses a taken name itself), "
+	    "remove; clock "));
+	assert_non_null(strstr(buf_str(&b), " MB/s up"));
+	buf_free(&b);
 }
 
 #define RACERS 8
