@@ -227,6 +227,8 @@ void
 commit_encode(const struct commit *c, const struct repo *repo,
     struct buf *out)
 {
+	char when[TIME_TEXT_MAX];
+
 	buf_printf(out, "{\n\"kind\": \"%s\",\n\"label\": \"%s\",\n"
 	    "\"cluster\": \"%s\",\n\"must_know\": [],\n"
 	    "\"repository_id\": \"%s\",\n\"system_id\": \"%" PRIu64 "\",\n"
@@ -259,7 +261,12 @@ commit_encode(const struct commit *c, const struct repo *repo,
 		add_damaged(out, c);
 	}
 	add_objects(out, c);
-	buf_add_str(out, "\"key_ids\": [],\n\"lock_until\": null\n}");
+	buf_add_str(out, "\"key_ids\": [],\n\"lock_until\": ");
+	if (c->lock_until == 0)
+		buf_add_str(out, "null\n}");
+	else
+		buf_printf(out, "\"%s\"\n}", time_format(c->lock_until,
+		    when));
 }
 
 static void
@@ -574,6 +581,8 @@ commit_decode(const char *json, size_t len, struct commit *out,
 	get_totals(&j, out);
 	get_parts(&j, out);
 	get_packs(&j, out);
+	if (json_is_string(json_object_get(j.root, "lock_until")))
+		out->lock_until = json_get_time(&j, j.root, "lock_until");
 	ret = json_check(&j, err);
 out:
 	json_close(&j);
@@ -599,16 +608,30 @@ commit_key(const struct incarnation *inc, enum repo_kind kind,
 	repo_key(inc, tail, out);
 }
 
+/*
+ * Until when everything is locked that this backup stored itself: its first
+ * object may have been put when it began.
+ */
+static int64_t
+lock_of(const struct repo *repo, const struct commit *c)
+{
+	const int64_t until = storage_lock_until(repo->st);
+	const int64_t took = time_now() - c->start_time;
+
+	return until == 0 || took < 0 ? until : until - took;
+}
+
 int
 commit_put(struct repo *repo, const struct commit *c, struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
-	struct commit again;
+	struct commit locked = *c, again;
 	struct buf b;
 	int ret = -1;
 
 	buf_init(&b, FORMAT_TEXT_MAX);
-	commit_encode(c, repo, &b);
+	locked.lock_until = lock_of(repo, c);
+	commit_encode(&locked, repo, &b);
 	/*
 	 * What could not be read back must not become a backup: this is the
 	 * last moment at which it only costs the attempt.

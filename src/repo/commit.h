@@ -82,6 +82,7 @@ struct commit {
 	struct commit_pack *packs;
 	size_t n_packs;
 	struct commit_dump dump;
+	int64_t lock_until; /* commit_put() fills it in; 0: not locked */
 };
 
 void commit_free(struct commit *c); /* the members; also of a zeroed one */

@@ -20,7 +20,7 @@
 #define NEWEST_BACKUPS 5 /* are looked at */
 #define REACH_WAIT_US (5 * INT64_C(1000000))
 /* Others follow in the background; one that is not there by then lags. */
-#define OTHERS_WAIT_S 15.0
+#define OTHERS_WAIT_S 10.0
 
 /* Is the cluster's folder this server's? */
 static void
