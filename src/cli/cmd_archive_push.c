@@ -144,11 +144,12 @@ open_and_push(struct place *p, struct wal_push_params *params,
 	return ret;
 }
 
-static int
-push_to(struct place *p, struct err *err)
+static void
+params_for(struct place *p, struct wal_push_params *out)
 {
 	const struct config *cfg = p->all->cfg;
-	struct wal_push_params params = {
+
+	*out = (struct wal_push_params){
 		.cluster = cfg->cluster,
 		.pgdata = wal_cluster_directory(cli_server_directory(cfg),
 		    cfg->arguments[0]),
@@ -158,23 +159,40 @@ push_to(struct place *p, struct err *err)
 		.header_check = cfg->wal_header_check,
 		.state_directory = cfg->state_directory,
 	};
-	struct repo known = { .st = NULL };
-	int ret;
-
 	if (cfg->push_success != PUSH_ALL) {
-		params.stored = note_stored;
-		params.stored_arg = p->all;
+		out->stored = note_stored;
+		out->stored_arg = p->all;
 	}
 	if (!p->is_local && !cfg->push_all)
-		params.ahead = cfg->push_ahead;
-	if (params.ahead > 0 && wal_place_known(&p->remembered, &known) &&
-	    (p->address.id == NULL ||
-		strcmp(p->address.id, known.id_text) == 0) &&
-	    wal_push_was_ahead(&params, &known)) {
-		log_debug("%s was stored ahead in %s", params.path,
-		    p->address.url);
+		out->ahead = cfg->push_ahead;
+}
+
+/* Has an earlier call stored it there, as the record of that says? */
+static bool
+was_ahead(struct place *p)
+{
+	struct repo known = { .st = NULL };
+	struct wal_push_params params;
+
+	params_for(p, &params);
+	if (params.ahead == 0 || !wal_place_known(&p->remembered, &known) ||
+	    (p->address.id != NULL &&
+		strcmp(p->address.id, known.id_text) != 0) ||
+	    !wal_push_was_ahead(&params, &known))
+		return false;
+	log_debug("%s was stored ahead in %s", params.path, p->address.url);
+	return true;
+}
+
+static int
+push_to(struct place *p, struct err *err)
+{
+	struct wal_push_params params;
+	int ret;
+
+	if (was_ahead(p))
 		return 0;
-	}
+	params_for(p, &params);
 	/* After a failure one at a time, which a poor line may stand. */
 	if (p->failing)
 		params.ahead = 0;
@@ -236,6 +254,9 @@ push_anywhere(struct places *all, struct err *err)
 {
 	unsigned i, round;
 
+	for (i = 0; i < all->n; i++)
+		if (was_ahead(&all->places[i]))
+			return 0;
 	for (round = 0; round < 2; round++) {
 		for (i = 0; i < all->n; i++) {
 			struct place *p = &all->places[i];

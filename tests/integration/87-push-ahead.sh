@@ -111,6 +111,29 @@ store_s3_keys other/clusters/ | grep -q "/$next-" || fail "$next is not in the o
 REPO_S3=$good
 GLOBAL='push-ahead = 16MB' stores_conf src s3
 
+note "any: what is stored ahead in a store that died needs no other; what is not goes there"
+GLOBAL='push-ahead = 16MB' stores_conf src s3 local
+sed -i 's/^repositories = .*/repositories = s3, local\npush-success = any/' "$CONF"
+rm -rf "$T/state/address" "$T/state/pushed"
+expect 0 dapk init
+backlog 20
+mapfile -t list < <(waiting)
+expect 0 dapk archive-push "pg_wal/${list[-20]}"
+[ "$(records)" -gt 5 ] || fail "$(records) records"
+known=$(find "$T/state/pushed" -type f -printf '%f\n' | sort | tail -n 1)
+beyond=${list[-1]}
+proxy_rules s3 refuse
+expect 0 dapk archive-push "pg_wal/$known"
+assert_eq "$ERR" '' "messages"
+[ ! -d "$REPO/clusters" ] || fail "the other repository has got something"
+expect 0 dapk archive-push "pg_wal/$beyond"
+assert_match "$ERR" 'warning.*s3://' "the warning"
+[ -n "$(stored_wal "$beyond")" ] || fail "$beyond is nowhere"
+find "$T/state/queue" -path '*/s3/items/*' | grep -q "$beyond" || fail "s3 is not told of $beyond"
+proxy_rules s3 pass
+rm -rf "$T/state/queue" "$T/state/address"
+GLOBAL='push-ahead = 16MB' stores_conf src s3
+
 note "killed at random times, with a store that comes and goes"
 archive_with src "$BIN --config $CONF archive-push %p"
 pg_reload src
