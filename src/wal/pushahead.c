@@ -321,6 +321,8 @@ run_all(struct ahead *a, struct err *err)
 	struct pool *pool = NULL;
 	int ret = 0;
 
+	if (threads > WAL_AHEAD_MAX)
+		threads = jobs > WAL_AHEAD_MAX ? jobs : WAL_AHEAD_MAX;
 	if (threads > a->n)
 		threads = a->n;
 	(void)sem_init(&a->compressing, 0, jobs); /* a small number: fine */

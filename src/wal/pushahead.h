@@ -12,8 +12,13 @@
  */
 #include "wal/pushfile.h"
 
-/* Transfers under way beside those whose next file is being compressed. */
+/*
+ * Transfers under way beside those whose file is being compressed; in all not
+ * more than this unless `jobs` are: an SSH server turns away some of more than
+ * ten that log in at the same moment (MaxStartups).
+ */
 #define WAL_AHEAD_EXTRA 4u
+#define WAL_AHEAD_MAX 9u
 
 /*
  * The contract of wal_push_file() for `first`, whose own outcome is what is
