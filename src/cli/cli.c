@@ -70,6 +70,11 @@ static const char *const examples_export[] = {
 	"/srv/shop.d    (a dump)",
 	NULL
 };
+static const char *const examples_copy[] = {
+	"dapk-backup copy    # from cron, for all repositories but the first",
+	"dapk-backup copy --from offsite --to local    (after a disaster)",
+	"dapk-backup copy 20261122T133107Z --to offsite", NULL
+};
 static const char *const examples_info[] = {
 	"dapk-backup info", "dapk-backup info --json",
 	"dapk-backup info 20261122T133107Z", NULL
@@ -141,6 +146,13 @@ const struct command command_table[] = {
 	    "recovered to;\nwith the beginning of a label that backup or dump "
 	    "alone, a dump with its tables.",
 	    examples_info, cmd_info },
+	{ "copy", COMMAND_COPY, "[LABEL]...", 0, 1000,
+	    "bring another repository up to date",
+	    "Copies WAL, backups and dumps that a repository lacks from another "
+	    "one of the\ncluster, each object as it lies and checked on the "
+	    "way: from the first to all\nothers, or as --from and --to say. "
+	    "What is there is not sent again.",
+	    examples_copy, cmd_copy },
 	{ "expire", COMMAND_EXPIRE, "", 0, 0,
 	    "remove backups and dumps, in two steps",
 	    "Lists what is to go (the backup or dump that is named, and what nothing "

@@ -115,6 +115,7 @@ int cmd_check(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_archive_push(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_archive_get(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_backup(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_copy(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_dump(const struct config *cfg, struct err *err) ERR_USE;
 
 /*

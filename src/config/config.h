@@ -156,6 +156,10 @@ struct config {
 	char *verify_share;	  /* "1/30", or NULL: everything */
 	char *verify_repair_from; /* URL, or NULL */
 
+	/* copy; verify_wal_only too */
+	char *copy_from, *copy_to; /* names, or NULL */
+	bool copy_again;
+
 	/* load */
 	char *load_database, *into_schema;
 	bool load_create, load_clean, load_data_only, load_schema_only;

@@ -204,7 +204,7 @@ const struct option option_table[] = {
 	{ .name = "jobs", .short_name = 'j', .type = OPTION_JOBS,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ARCHIVE_PUSH |
 		COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_VERIFY |
-		COMMAND_EXPORT | COMMAND_DUMP | COMMAND_LOAD,
+		COMMAND_EXPORT | COMMAND_DUMP | COMMAND_LOAD | COMMAND_COPY,
 	    .env = "DAPK_BACKUP_JOBS", .value = "N", .default_value = "auto",
 	    .min = 1, .max = CONFIG_JOBS_MAX, AT(jobs),
 	    .help = "threads that copy and compress; "
@@ -228,7 +228,7 @@ const struct option option_table[] = {
 	    .help = "zstd level of dumps; of text 3 takes longer and is "
 		    "hardly smaller, if at all" },
 	{ .name = "max-rate", .type = OPTION_SIZE, .section = SECTION_GLOBAL,
-	    .commands = COMMAND_BACKUP | COMMAND_VERIFY,
+	    .commands = COMMAND_BACKUP | COMMAND_VERIFY | COMMAND_COPY,
 	    .env = "DAPK_BACKUP_MAX_RATE",
 	    .value = "SIZE", .default_value = "0", .max = (uint64_t)1 << 40,
 	    AT(max_rate),
@@ -284,7 +284,8 @@ const struct option option_table[] = {
 		    "counted anew whenever a segment arrives" },
 	{ .name = "lease-timeout", .type = OPTION_DURATION,
 	    .section = SECTION_GLOBAL,
-	    .commands = COMMAND_BACKUP | COMMAND_EXPIRE | COMMAND_DUMP,
+	    .commands = COMMAND_BACKUP | COMMAND_EXPIRE | COMMAND_DUMP |
+		COMMAND_COPY,
 	    .env = "DAPK_BACKUP_LEASE_TIMEOUT", .value = "TIME",
 	    .default_value = "10min", .min = 1000, .max = DAY_MS,
 	    AT(lease_ms),
@@ -448,8 +449,20 @@ const struct option option_table[] = {
 	    .help = "look only whether everything is there and has its "
 		    "size; read nothing" },
 	{ .name = "wal-only", .type = OPTION_BOOL,
-	    .commands = COMMAND_VERIFY, AT(verify_wal_only),
-	    .help = "look at the stored WAL only" },
+	    .commands = COMMAND_VERIFY | COMMAND_COPY, AT(verify_wal_only),
+	    .help = "look at the stored WAL only; with copy: copy no backups "
+		    "and dumps" },
+	{ .name = "from", .type = OPTION_NAME, .commands = COMMAND_COPY,
+	    .value = "NAME", AT(copy_from),
+	    .help = "copy from this repository; without it from the first "
+		    "one that is not copied to" },
+	{ .name = "to", .type = OPTION_NAME, .commands = COMMAND_COPY,
+	    .value = "NAME", AT(copy_to),
+	    .help = "copy to this repository; without it to all others" },
+	{ .name = "again", .type = OPTION_BOOL, .commands = COMMAND_COPY,
+	    AT(copy_again),
+	    .help = "copy also what was there, and was removed there on "
+		    "purpose" },
 	{ .name = "share", .key = "verify-share", .type = OPTION_TEXT,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_VERIFY,
 	    .env = "DAPK_BACKUP_SHARE", .value = "1/N",
@@ -471,7 +484,7 @@ const struct option option_table[] = {
 		    "loaded, and change nothing" },
 	{ .name = "dry-run", .short_name = 'n', .type = OPTION_BOOL,
 	    .commands = COMMAND_BACKUP | COMMAND_RESTORE | COMMAND_EXPIRE |
-		COMMAND_VERIFY,
+		COMMAND_VERIFY | COMMAND_COPY,
 	    AT(dry_run),
 	    .help = "say what would be done and do nothing" },
 
@@ -641,7 +654,7 @@ const struct option option_table[] = {
 
 	/* output */
 	{ .name = "json", .type = OPTION_BOOL,
-	    .commands = COMMAND_INFO | COMMAND_VERIFY,
+	    .commands = COMMAND_INFO | COMMAND_VERIFY | COMMAND_COPY,
 	    AT(json), .help = "print the result as JSON" },
 	{ .name = "quiet", .short_name = 'q', .type = OPTION_BOOL,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,

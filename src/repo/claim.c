@@ -16,8 +16,17 @@ int
 claim_take(struct claim *c, struct repo *repo, const struct incarnation *inc,
     enum repo_kind kind, uint64_t lease_ms, struct err *err)
 {
+	return claim_take_for(c, repo, inc, kind, repo_kind_name(kind),
+	    lease_ms, err);
+}
+
+int
+claim_take_for(struct claim *c, struct repo *repo,
+    const struct incarnation *inc, enum repo_kind kind, const char *purpose,
+    uint64_t lease_ms, struct err *err)
+{
 	struct lease_params lp = { .name = lease_name(kind),
-		.purpose = repo_kind_name(kind), .valid_ms = lease_ms };
+		.purpose = purpose, .valid_ms = lease_ms };
 
 	memset(c, 0, sizeof(*c));
 	c->repo = repo;
@@ -146,7 +155,7 @@ remove_intents_of(const struct claim *c, const char *label, struct err *err)
 }
 
 void
-claim_end(struct claim *c, const char *label)
+claim_end_intent(struct claim *c, const char *label)
 {
 	struct err err = ERR_INIT;
 
@@ -157,6 +166,13 @@ claim_end(struct claim *c, const char *label)
 	if (c->intent[0] != '\0' &&
 	    intent_remove(c->repo, &c->inc, c->intent, &err) != 0)
 		log_err(LOG_DEBUG, &err); /* the removal counts it as dead */
+	c->intent[0] = '\0';
+}
+
+void
+claim_end(struct claim *c, const char *label)
+{
+	claim_end_intent(c, label);
 	lease_release(c->lease);
 	memset(c, 0, sizeof(*c));
 }

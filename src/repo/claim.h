@@ -33,6 +33,11 @@ int claim_take(struct claim *c, struct repo *repo,
     const struct incarnation *inc, enum repo_kind kind, uint64_t lease_ms,
     struct err *err) ERR_USE;
 
+/* The same for who makes none itself: "copy", in messages. */
+int claim_take_for(struct claim *c, struct repo *repo,
+    const struct incarnation *inc, enum repo_kind kind, const char *purpose,
+    uint64_t lease_ms, struct err *err) ERR_USE;
+
 /* Before the first reference to the parent's packs; parent "": none. */
 int claim_intend(struct claim *c, const char *label, uint32_t attempt,
     const char *parent, struct err *err) ERR_USE;
@@ -51,5 +56,8 @@ int claim_look_back(struct claim *c, const struct commit *commit,
  * of this backup, which is committed, go too; NULL: none.
  */
 void claim_end(struct claim *c, const char *label);
+
+/* Only the intent, as above: the lease is held for another one. */
+void claim_end_intent(struct claim *c, const char *label);
 
 #endif

@@ -597,7 +597,7 @@ repo_kind_name(enum repo_kind kind)
 	return kind == REPO_DUMP ? "dump" : "backup";
 }
 
-static void
+void
 commit_key(const struct incarnation *inc, enum repo_kind kind,
     const char *label, char out[STORAGE_KEY_MAX])
 {
@@ -692,25 +692,21 @@ commit_get_dump(struct repo *repo, const struct incarnation *inc,
 }
 
 int
-commit_get_kind(struct repo *repo, const struct incarnation *inc,
+commit_get_bytes(struct repo *repo, const struct incarnation *inc,
     enum repo_kind kind, const char *label, struct commit *out,
-    struct err *err)
+    struct buf *bytes, struct err *err)
 {
 	char key[STORAGE_KEY_MAX];
 	const char *json;
-	struct buf b;
 	size_t len;
-	int ret = -1;
+	int ret;
 
 	memset(out, 0, sizeof(*out));
-	buf_init(&b, STORAGE_OBJECT_MAX);
 	commit_key(inc, kind, label, key);
-	if (repo_get_text(repo, key, KIND, &b, &json, &len, err) != 0)
-		goto out;
-	if (commit_decode(json, len, out, err) != 0) {
-		err_wrap(err, "%s/%s", storage_url(repo->st), key);
-		goto out;
-	}
+	if (repo_get_text(repo, key, KIND, bytes, &json, &len, err) != 0)
+		return -1;
+	if (commit_decode(json, len, out, err) != 0)
+		return err_wrap(err, "%s/%s", storage_url(repo->st), key);
 	ret = check_identity(repo, inc, label, json, len, out, err);
 	if (ret == 0 && out->kind != kind)
 		ret = err_set(err, ERR_DAMAGED, "it is of a %s",
@@ -719,7 +715,19 @@ commit_get_kind(struct repo *repo, const struct incarnation *inc,
 		commit_free(out);
 		err_wrap(err, "%s/%s", storage_url(repo->st), key);
 	}
-out:
+	return ret;
+}
+
+int
+commit_get_kind(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind kind, const char *label, struct commit *out,
+    struct err *err)
+{
+	struct buf b;
+	int ret;
+
+	buf_init(&b, STORAGE_OBJECT_MAX);
+	ret = commit_get_bytes(repo, inc, kind, label, out, &b, err);
 	buf_free(&b);
 	return ret;
 }

@@ -97,6 +97,14 @@ int commit_get_kind(struct repo *repo, const struct incarnation *inc,
     enum repo_kind kind, const char *label, struct commit *out,
     struct err *err) ERR_USE;
 
+/* The same with the object as it lies: bytes is an empty buffer. */
+int commit_get_bytes(struct repo *repo, const struct incarnation *inc,
+    enum repo_kind kind, const char *label, struct commit *out,
+    struct buf *bytes, struct err *err) ERR_USE;
+
+void commit_key(const struct incarnation *inc, enum repo_kind kind,
+    const char *label, char out[STORAGE_KEY_MAX]);
+
 /* "backup" or "dump": for messages. */
 const char *repo_kind_name(enum repo_kind kind);
 

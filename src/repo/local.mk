@@ -33,6 +33,7 @@ libdapk_a_SOURCES += \
 	%D%/pack_cache.c \
 	%D%/putter.c %D%/putter.h \
 	%D%/queue.c %D%/queue.h \
+	%D%/removed.c %D%/removed.h \
 	%D%/renew.c %D%/renew.h \
 	%D%/state.c %D%/state.h \
 	%D%/packlist.c %D%/packlist.h \

@@ -99,6 +99,17 @@ int wal_store_read_summary(struct repo *repo, const struct incarnation *inc,
     wal_store_sink sink, void *arg, struct wal_summary *summary,
     struct err *err) ERR_USE;
 
+/*
+ * The same for who wants the objects as they lie: each part, in order, after
+ * it was checked. That the parts are one file with the name's hash is known
+ * when all were given, at 0.
+ */
+typedef int (*wal_store_part)(void *arg, uint32_t part,
+    const struct buf *bytes, struct err *err);
+int wal_store_read_parts(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct frame_codec *codec,
+    wal_store_part part, void *arg, struct err *err) ERR_USE;
+
 /* The hash of the content's first len bytes; all is read and checked. */
 int wal_store_prefix_hash(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, struct frame_codec *codec, uint64_t len,

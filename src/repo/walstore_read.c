@@ -25,6 +25,8 @@ struct reading {
 	struct buf plain;
 	uint64_t position; /* within the file */
 	struct wal_summary *summary; /* or NULL */
+	wal_store_part part_sink; /* or NULL */
+	void *part_arg;
 };
 
 static int read_summary(struct object_reader *r, struct wal_summary *out,
@@ -144,9 +146,48 @@ read_part(struct reading *rd, uint32_t part, struct err *err)
 	ret = read_pieces(rd, &r, part, err);
 	if (ret == 0 && part == 0 && rd->summary != NULL)
 		ret = read_summary(&r, rd->summary, err);
+	if (ret == 0 && rd->part_sink != NULL)
+		ret = rd->part_sink(rd->part_arg, part, &rd->bytes, err);
 out:
 	object_reader_close(&r);
 	return ret;
+}
+
+/* All parts, and the hash of the whole. */
+static int
+read_file(struct reading *rd, struct err *err)
+{
+	uint8_t hash[WAL_HASH_SIZE];
+	uint32_t part;
+	int rc;
+
+	buf_init(&rd->bytes, STORAGE_OBJECT_MAX);
+	buf_init(&rd->plain, FORMAT_WAL_PIECE_MAX);
+	rd->hash = hash_128_stream_new();
+	rc = read_part(rd, 0, err);
+	for (part = 1; rc == 0 && part < rd->tag.parts; part++)
+		rc = read_part(rd, part, err);
+	hash_128_stream_finish(rd->hash, hash);
+	if (rc == 0 && memcmp(hash, rd->ws->hash, sizeof(hash)) != 0)
+		rc = err_set(err, ERR_DAMAGED,
+		    "WAL file %s: its content's hash is not the one of its "
+		    "object's name", rd->ws->file.name);
+	buf_free(&rd->bytes);
+	buf_free(&rd->plain);
+	return rc;
+}
+
+int
+wal_store_read_parts(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct frame_codec *codec,
+    wal_store_part part, void *arg, struct err *err)
+{
+	struct wal_summary checked;
+	struct reading rd = { .repo = repo, .inc = inc, .ws = ws,
+		.codec = codec, .summary = &checked, .part_sink = part,
+		.part_arg = arg };
+
+	return read_file(&rd, err);
 }
 
 int
@@ -167,24 +208,8 @@ wal_store_read_summary(struct repo *repo, const struct incarnation *inc,
 	struct reading rd = { .repo = repo, .inc = inc, .ws = ws,
 		.codec = codec, .sink = sink, .arg = arg,
 		.summary = summary };
-	uint8_t hash[WAL_HASH_SIZE];
-	uint32_t part;
-	int rc;
 
-	buf_init(&rd.bytes, STORAGE_OBJECT_MAX);
-	buf_init(&rd.plain, FORMAT_WAL_PIECE_MAX);
-	rd.hash = hash_128_stream_new();
-	rc = read_part(&rd, 0, err);
-	for (part = 1; rc == 0 && part < rd.tag.parts; part++)
-		rc = read_part(&rd, part, err);
-	hash_128_stream_finish(rd.hash, hash);
-	if (rc == 0 && memcmp(hash, ws->hash, sizeof(hash)) != 0)
-		rc = err_set(err, ERR_DAMAGED,
-		    "WAL file %s: its content's hash is not the one of its "
-		    "object's name", ws->file.name);
-	buf_free(&rd.bytes);
-	buf_free(&rd.plain);
-	return rc;
+	return read_file(&rd, err);
 }
 
 static int

@@ -12,6 +12,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "repo/intent.h"
+#include "repo/removed.h"
 #include "repo/tombstone.h"
 #include "retain/survey.h"
 
@@ -516,7 +517,9 @@ remove_commits(struct removal *s, struct err *err)
 		o = survey_find(&s->survey, t->objects[i]);
 		if (o == NULL)
 			continue; /* an earlier run did it */
-		if (lease_confirm(p->lease, err) != 0 ||
+		/* Noted first, so that no copy brings it back. */
+		if (removed_note_set(p->repo, p->inc, p->kind, o->id.label,
+		    err) != 0 || lease_confirm(p->lease, err) != 0 ||
 		    remove_object(s, t->objects[i], err) != 0)
 			return -1;
 		s->report->backups++;
@@ -559,6 +562,38 @@ is_ours_to_remove(enum repo_kind kind, const char *name)
 	    (kind == REPO_BACKUP && strncmp(name, "wal/", 4) == 0);
 }
 
+#define WAL_FOLDER_LEN 13 /* "wal/TIMELINE/" */
+
+/*
+ * A timeline's first file is about to go: note the last segment that this
+ * tombstone names of it. *noted: the timeline that this was done for.
+ */
+static int
+note_wal(const struct removal *s, const char *name, char *noted,
+    struct err *err)
+{
+	const struct tombstone *t = s->due;
+	char last[WAL_SEGMENT_NAME_LEN + 1] = "";
+	const char *file;
+	size_t i;
+
+	if (strncmp(name, "wal/", 4) != 0 ||
+	    strlen(name) < WAL_FOLDER_LEN ||
+	    strncmp(name, noted, WAL_FOLDER_LEN) == 0)
+		return 0;
+	memcpy(noted, name, WAL_FOLDER_LEN);
+	for (i = 0; i < t->n; i++) {
+		file = strrchr(t->objects[i], '/');
+		if (strncmp(t->objects[i], noted, WAL_FOLDER_LEN) == 0 &&
+		    strspn(file + 1, "0123456789ABCDEF") ==
+		    WAL_SEGMENT_NAME_LEN &&
+		    strncmp(file + 1, last, WAL_SEGMENT_NAME_LEN) > 0)
+			memcpy(last, file + 1, WAL_SEGMENT_NAME_LEN);
+	}
+	return last[0] == '\0' ? 0 :
+	    removed_note_wal(s->params->repo, s->params->inc, last, err);
+}
+
 /* Remove what was gathered: one request, where the store can. */
 static int
 remove_gathered(struct removal *s, struct names *going, struct err *err)
@@ -594,6 +629,7 @@ remove_named(struct removal *s, struct names *going, struct err *err)
 {
 	const struct removal_params *p = s->params;
 	const struct tombstone *t = s->due;
+	char noted[WAL_FOLDER_LEN + 1] = "";
 	const struct survey_object *o;
 	size_t i, batch = 0;
 
@@ -619,7 +655,9 @@ remove_named(struct removal *s, struct names *going, struct err *err)
 		}
 		if (o == NULL && in_folder(p->kind, name) != NULL)
 			continue; /* an earlier run did it */
-		if (gather(s, name, going, err) != 0)
+		/* Noted before it goes, whenever that is. */
+		if (note_wal(s, name, noted, err) != 0 ||
+		    gather(s, name, going, err) != 0)
 			return -1;
 	}
 	return remove_gathered(s, going, err);
