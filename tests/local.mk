@@ -67,6 +67,7 @@ EXTRA_DIST += \
 	%D%/integration/82-pitr-s3.sh \
 	%D%/integration/87-push-ahead.sh \
 	%D%/integration/87-push-several.sh \
+	%D%/integration/88-copy.sh \
 	%D%/integration/64-thirty-incrementals.sh \
 	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/67-evidence.sh \

@@ -673,7 +673,7 @@ const struct option option_table[] = {
 		    "object a line" },
 	{ .name = "progress", .type = OPTION_CHOICE,
 	    .section = SECTION_GLOBAL,
-	    .commands = COMMAND_BACKUP | COMMAND_RESTORE |
+	    .commands = COMMAND_BACKUP | COMMAND_COPY | COMMAND_RESTORE |
 		COMMAND_EXPORT | COMMAND_VERIFY | COMMAND_DUMP |
 		COMMAND_LOAD,
 	    .env = "DAPK_BACKUP_PROGRESS", .value = "WHEN",

@@ -11,6 +11,7 @@
 #include "repo/intent.h"
 #include "repo/lease.h"
 #include "repo/packset.h"
+#include "repo/removed.h"
 #include "repo/tombstone.h"
 #include "retain/removal.h"
 
@@ -336,6 +337,16 @@ expire(struct place *p, const char *label)
 }
 
 static void
+assert_noted(struct place *p, int i)
+{
+	struct removed_set set;
+
+	OK(removed_list(p->repo, &p->inc, &set, &err));
+	assert_true(removed_names(&set, p->kind, p->commits[i].label));
+	removed_free(&set);
+}
+
+static void
 nothing_goes_before_its_time_and_all_of_it_after(void **state)
 {
 	struct place *p = *state;
@@ -363,7 +374,9 @@ nothing_goes_before_its_time_and_all_of_it_after(void **state)
 	assert_int_equal(did.backups, 1);
 	assert_int_equal(did.objects, PACKS_EACH + 2);
 	assert_false(committed(p, 0));
-	assert_int_equal(count(p).all, PACKS_EACH + 2);
+	/* And a note, so that no copy brings it back. */
+	assert_int_equal(count(p).all, PACKS_EACH + 2 + 1);
+	assert_noted(p, 0);
 	all_commits_restore(p);
 	/* Once more is the same as once. */
 	OK(try_expire(p, NULL, false, false, &did, &marked));
