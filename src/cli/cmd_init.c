@@ -21,7 +21,7 @@ folder(const struct config_repository *r)
 	    r->url + sizeof(scheme) - 1 : NULL;
 }
 
-/* of: the first, which the others are copies of; NULL for itself. */
+/* of: what it is a place of, if that is there already; or NULL. */
 static int
 init_one(const struct config *cfg, const struct config_repository *r,
     const struct repo *of, struct repo **out, struct err *err)
@@ -44,7 +44,7 @@ init_one(const struct config *cfg, const struct config_repository *r,
 		wal_place_forget(cfg->state_directory, r);
 	(void)printf("repository %s (id %s) %s%s\n", r->url, (*out)->id_text,
 	    created ? "created" : "is there already", of == NULL ? "" :
-	    ", for copies of the first");
+	    ", a place of the same repository");
 	if (created && geteuid() == 0 && folder(r) != NULL)
 		log_warning("the repository belongs to root; PostgreSQL's "
 		    "user must be able to write it: chown -R postgres: %s",
@@ -52,15 +52,44 @@ init_one(const struct config *cfg, const struct config_repository *r,
 	return 0;
 }
 
+#define LIMIT_MS 20000
+
+/*
+ * After the loss of the first place the others have its identity: it is made
+ * as a copy of one of them. NULL: none is there, or the first is.
+ */
+static struct repo *
+find_other(const struct config *cfg)
+{
+	const struct config_repository *r;
+	struct err err = ERR_INIT;
+	struct repo *repo = NULL;
+	unsigned i;
+
+	for (i = 0; (r = config_repository(cfg, i)) != NULL; i++) {
+		err_clear(&err);
+		if (cfg->n_others > 0 &&
+		    repo_open_within(&repo, r, LIMIT_MS, &err) == 0) {
+			if (i > 0)
+				return repo;
+			repo_close(repo);
+			return NULL;
+		}
+	}
+	return NULL;
+}
+
 int
 cmd_init(const struct config *cfg, struct err *err)
 {
-	struct repo *first = NULL, *other;
+	struct repo *first = NULL, *other = find_other(cfg);
 	struct err failed = ERR_INIT;
 	unsigned i;
 	int ret = 0;
 
-	if (init_one(cfg, &cfg->repo, NULL, &first, err) != 0)
+	ret = init_one(cfg, &cfg->repo, other, &first, err);
+	repo_close(other);
+	if (ret != 0)
 		return -1;
 	/* One that cannot be reached keeps no other from being made. */
 	for (i = 1; config_repository(cfg, i) != NULL; i++) {

@@ -14,6 +14,7 @@ printf '\n[repository far]\nurl = file://%s\n' "$FAR" >>"$CONF"
 expect 0 dapk init
 # All goes into the first alone: here it is the command that copies.
 archive_with src "$BIN --config $CONF --repository local archive-push %p"
+pg_conf src "autovacuum = off" # no WAL but what is wanted
 pg_start src
 sql src "CREATE TABLE t AS SELECT g AS n, repeat(md5(g::text), 4) AS v FROM generate_series(1, 60000) g"
 
@@ -144,11 +145,11 @@ local_backup
 fifth=$LABEL
 local_dump
 sixth=$LABEL
-pack=$(find "$(backup_dir "$fifth")" -name 'pack-*.zst' | head -n 1)
+pack=$(find "$(backup_dir "$fifth")" -name 'pack-*.zst' | sed -n 1p)
 cp -p "$pack" "$T/pack"
 size=$(stat -c %s "$pack")
 printf 'XXXX' | dd of="$pack" bs=1 seek=$((size / 2)) conv=notrunc status=none
-segment=$(find "$REPO" -path '*/wal/*' -name '*.zst' -newer "$(backup_dir "$fourth")/commit" -size +1k | sort | head -n 1)
+segment=$(find "$REPO" -path '*/wal/*' -name '*.zst' -newer "$(backup_dir "$fourth")/commit" -size +1k | sort | sed -n 1p)
 cp -p "$segment" "$T/segment"
 printf 'XXXX' | dd of="$segment" bs=1 seek=700 conv=notrunc status=none
 expect 5 dapk copy
@@ -157,7 +158,9 @@ assert_match "$ERR" "warning: not copied: .*$(basename "$segment" | cut -c1-24)"
 [ -z "$(label_of_far "$fifth")" ] || fail "a backup whose pack is damaged was copied"
 [ -n "$(find "$FAR" -path "*/dumps/$sixth/commit")" ] || fail "the dump was not copied"
 [ -z "$(find "$FAR" -name "$(basename "$segment")")" ] || fail "a damaged segment was copied"
-expect 0 dapk --repository far verify
+expect 5 dapk --repository far verify
+assert_match "$OUT" "gap $(basename "$segment" | cut -c1-24)" "what the copy lacks"
+assert_match "$OUT" '^DAMAGE: 1 finding$' "what the copy lacks"
 cp -p "$T/pack" "$pack"
 cp -p "$T/segment" "$segment"
 expect 0 dapk copy
