@@ -37,4 +37,5 @@ unit_tests += \
 	tests/contract/test_storage \
 	tests/unit/test_retry \
 	tests/unit/test_s3_credentials \
-	tests/unit/test_s3_put_headers
+	tests/unit/test_s3_put_headers \
+	tests/unit/test_sftp_place

@@ -233,7 +233,9 @@ sync_file(struct sftp *s, LIBSSH2_SFTP_HANDLE *h, struct sftp_try *t,
 	if (rc == 0)
 		return 0;
 	(void)sftp_failed(s, t, rc, "sync", err);
-	if (t->status != LIBSSH2_FX_OP_UNSUPPORTED)
+	/* OpenSSH refuses a request that was turned off (-P) as not allowed. */
+	if (t->status != LIBSSH2_FX_OP_UNSUPPORTED &&
+	    t->status != LIBSSH2_FX_PERMISSION_DENIED)
 		return explain_full(s, t, err);
 	s->no_fsync = true;
 	log_debug("%s: the server has no fsync: what is put is durable when "
