@@ -12,6 +12,7 @@
 #include "core/cancel.h"
 #include "core/log.h"
 #include "pg/walname.h"
+#include "repo/notes.h"
 
 #define DATABASES_MAX 10000
 
@@ -85,6 +86,11 @@ static const char *const examples_verify[] = {
 	"dapk-backup verify --repair --repair-from file:///mnt/copy", NULL
 };
 
+static const char *const examples_status[] = {
+	"dapk-backup status", "dapk-backup status --json",
+	"dapk-backup status --cluster main --repository offsite", NULL
+};
+
 const struct command command_table[] = {
 	{ "init", COMMAND_INIT, "", 0, 0, "create the repository",
 	    "Creates the repository and writes README.recovery into it. One "
@@ -153,6 +159,12 @@ const struct command command_table[] = {
 	    "way: from the first to all\nothers, or as --from and --to say. "
 	    "What is there is not sent again.",
 	    examples_copy, cmd_copy },
+	{ "status", COMMAND_STATUS, "", 0, 0,
+	    "one line for each cluster and repository, without asking any",
+	    "Says how each cluster stands in each of its repositories, from "
+	    "what this host\nknows: no store is contacted. Exit code 1 when "
+	    "one of them needs attention.",
+	    examples_status, cmd_status },
 	{ "expire", COMMAND_EXPIRE, "", 0, 0,
 	    "remove backups and dumps, in two steps",
 	    "Lists what is to go (the backup or dump that is named, and what nothing "
@@ -232,6 +244,18 @@ cli_exit_code(unsigned command, const struct err *err, bool standby)
 	if (!standby)
 		return EXIT_RECOVERY_STOP;
 	return code == EXIT_FOUND ? EXIT_STORAGE : code;
+}
+
+void
+cli_note_set(const struct config *cfg, enum repo_kind kind,
+    const struct repo *repo, const struct commit *c, const struct err *err)
+{
+	const struct notes_of of = { cfg->state_directory, &cfg->repo,
+		cfg->cluster };
+
+	if (err == NULL || (err->code != ERR_CANCELLED &&
+	    err->code != ERR_USAGE))
+		notes_put_set(&of, kind, repo, c, err);
 }
 
 const char *

@@ -72,6 +72,14 @@ void cli_hint_elsewhere(const struct config *cfg, const char *prefix,
     struct err *err);
 
 /*
+ * For `status`: a backup or dump was stored (err NULL), or failed; unless
+ * somebody stopped it.
+ */
+struct commit;
+void cli_note_set(const struct config *cfg, enum repo_kind kind,
+    const struct repo *repo, const struct commit *c, const struct err *err);
+
+/*
  * The data directory that archive-push and archive-get serve; NULL: the
  * current one. PostgreSQL calls them in its data directory, and a restored
  * server calls them with the configuration of its source: what that says must
@@ -129,6 +137,7 @@ int cmd_restore(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_expire(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_export(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_info(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_status(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_verify(const struct config *cfg, struct err *err) ERR_USE;
 
 #endif

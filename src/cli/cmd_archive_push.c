@@ -17,6 +17,7 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "pipe/pool.h"
+#include "repo/notes.h"
 #include "repo/queue.h"
 #include "storage/storage.h"
 #include "wal/cluster.h"
@@ -49,6 +50,7 @@ struct place {
 
 struct places {
 	const struct config *cfg;
+	struct incarnation inc; /* system_id 0: not known */
 	struct place *places;
 	unsigned n;
 	unsigned jobs; /* for each place at work */
@@ -82,9 +84,37 @@ note_stored(void *arg, const struct repo *repo, const struct incarnation *inc,
 	struct places *all = arg;
 	unsigned i;
 
+	all->inc = *inc;
 	for (i = 0; i < all->n; i++)
 		if (&all->places[i] != all->storing)
 			add_to_queue(&all->places[i], repo, inc, name);
+}
+
+/* For `status`. */
+static void
+note_pushed(const struct place *p, const struct repo *repo)
+{
+	const struct config *cfg = p->all->cfg;
+	const struct notes_of of = { cfg->state_directory, &p->address,
+		cfg->cluster };
+	const char *slash = strrchr(cfg->arguments[0], '/');
+
+	if (!cfg->push_all)
+		notes_put_wal(&of, repo, p->all->inc.system_id == 0 ? NULL :
+		    &p->all->inc, slash == NULL ? cfg->arguments[0] :
+		    slash + 1);
+}
+
+static void
+note_failed(const struct places *all, const struct err *err)
+{
+	const struct config *cfg = all->cfg;
+	const struct notes_of of = { cfg->state_directory, &cfg->repo,
+		cfg->cluster };
+
+	if (!cfg->push_all && err->code != ERR_USAGE &&
+	    err->code != ERR_CANCELLED)
+		notes_put_push_failure(&of, err);
 }
 
 /*
@@ -139,6 +169,8 @@ open_and_push(struct place *p, struct wal_push_params *params,
 		ret = p->all->cfg->push_all ?
 		    wal_push_all(params, &p->salvaged, err) :
 		    push_one(p, params, err);
+		if (ret == 0)
+			note_pushed(p, repo);
 	}
 	repo_close(repo);
 	return ret;
@@ -181,6 +213,7 @@ was_ahead(struct place *p)
 	    !wal_push_was_ahead(&params, &known))
 		return false;
 	log_debug("%s was stored ahead in %s", params.path, p->address.url);
+	note_pushed(p, &known);
 	return true;
 }
 
@@ -341,6 +374,7 @@ places_init(struct places *all, const struct config *cfg)
 	all->places = xcalloc(all->n, sizeof(*all->places));
 	all->jobs = cfg->jobs;
 	all->storing = NULL;
+	memset(&all->inc, 0, sizeof(all->inc));
 	if (all->n > 1 && cfg->push_success == PUSH_ALL) {
 		all->jobs /= all->n;
 		if (all->jobs == 0)
@@ -385,6 +419,8 @@ cmd_archive_push(const struct config *cfg, struct err *err)
 	places_init(&all, cfg);
 	if (push_by_rule(&all, err) == 0)
 		code = cfg->push_all ? show_all(&all) : EXIT_DONE;
+	else
+		note_failed(&all, err);
 	if (code >= 0 && all.n > 1)
 		wake_others(&all);
 	places_free(&all);

@@ -120,6 +120,9 @@ cmd_backup(const struct config *cfg, struct err *err)
 	progress_start(&d.bar, cfg);
 	ret = backup_run(&params, &commit, err);
 	progress_end(&d.bar);
+	if (!cfg->dry_run)
+		cli_note_set(cfg, REPO_BACKUP, repo, &commit,
+		    ret == 0 ? NULL : err);
 	if (ret == 0 && cfg->dry_run) {
 		(void)printf("would copy %s of cluster %s into %s\n",
 		    text_human_size(commit.original_bytes, size),

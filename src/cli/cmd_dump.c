@@ -167,6 +167,8 @@ dump_one(const struct dump_params *all, const struct config *cfg,
 	else
 		print_summary(&commit, cfg->output,
 		    (double)(time_monotonic() - begun) / 1e6);
+	if (p.repo != NULL && !cfg->dry_run)
+		cli_note_set(cfg, REPO_DUMP, p.repo, &commit, NULL);
 	dump_outline_free(&outline);
 	commit_free(&commit);
 	return 0;
@@ -295,6 +297,8 @@ cmd_dump(const struct config *cfg, struct err *err)
 		goto out;
 	params.repo = repo;
 	ret = dump_what(&params, cfg, err);
+	if (ret != 0 && repo != NULL)
+		cli_note_set(cfg, REPO_DUMP, repo, NULL, err);
 out:
 	repo_close(repo);
 	free(options);

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include "cli/info.h"
+#include "cli/info_known.h"
 
 /* The one backup or dump that was asked for. */
 static int
@@ -43,11 +44,15 @@ cmd_info(const struct config *cfg, struct err *err)
 	struct info info = { 0 };
 	int ret = -1;
 
-	if (cli_open_repo(&repo, cfg, err) != 0)
+	if (cli_open_repo(&repo, cfg, err) != 0 ||
+	    info_collect(&info, repo, &from, err) != 0) {
+		repo_close(repo);
+		info_known_show(cfg, err);
 		return -1;
-	if (info_collect(&info, repo, &from, err) != 0)
-		goto out;
+	}
 	info.url = cfg->repo.url;
+	info.cfg = cfg;
+	info_known_keep(cfg, &info);
 	if (info.n == 0 && cfg->cluster_given) {
 		(void)err_set(err, ERR_NOT_FOUND, "nothing of cluster %s is "
 		    "in %s", cfg->cluster, cfg->repo.url);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "repo/notes.h"
 #include "wal/pushplace.h"
 
 /* The folder of a file:// repository, or NULL. */
@@ -40,8 +41,10 @@ init_one(const struct config *cfg, const struct config_repository *r,
 		}
 		return -1;
 	}
-	if (created)
+	if (created) {
 		wal_place_forget(cfg->state_directory, r);
+		notes_forget(cfg->state_directory, r);
+	}
 	(void)printf("repository %s (id %s) %s%s\n", r->url, (*out)->id_text,
 	    created ? "created" : "is there already", of == NULL ? "" :
 	    ", a place of the same repository");

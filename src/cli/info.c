@@ -420,6 +420,10 @@ collect_recovery(struct info *info, struct info_incarnation *inc,
 		rc = collect_windows(info, inc, repo, wal, err);
 	if (rc == 0)
 		walview_keep(wal);
+	if (rc == 0 && cache != NULL && storage_folder_margin(repo->st) == 0 &&
+	    walcache_known_since(cache) != 0 && (info->listed_at == 0 ||
+		walcache_known_since(cache) < info->listed_at))
+		info->listed_at = walcache_known_since(cache);
 	walview_free(wal);
 	walcache_close(cache);
 	free(folder);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "core/err.h"
+#include "config/config.h"
 #include "repo/commit.h"
 #include "repo/dumpread.h"
 #include "repo/repo.h"
@@ -88,6 +89,10 @@ struct info {
 	struct info_incarnation *incarnations;
 	size_t n;
 	bool damaged; /* some object could not be read */
+	/* When the oldest listing was made that was not made now; 0: all was
+	 * listed now, or is proved to be as it was. */
+	int64_t listed_at;
+	const struct config *cfg; /* whose others are shown too; may be NULL */
 };
 
 struct info_source {

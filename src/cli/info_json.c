@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/status.h"
 #include "core/text.h"
 #include "core/time.h"
 
@@ -399,7 +400,24 @@ repository_json(const struct info *info)
 	set(j, "url", text(info->url));
 	set(j, "id", json_string(info->repo->id_text));
 	set(j, "created", time_json(info->repo->created));
+	set(j, "reached", json_true());
+	set(j, "listed_at", time_json(info->listed_at));
 	return j;
+}
+
+/* The cluster's other repositories, by what this host knows of them. */
+static json_t *
+others_json(const struct config *cfg)
+{
+	json_t *list = json_array();
+	struct status_line *lines;
+	size_t i, n;
+
+	status_collect(cfg, &lines, &n);
+	for (i = 1; i < n; i++)
+		append(list, status_json(&lines[i]));
+	free(lines);
+	return list;
 }
 
 static int
@@ -426,6 +444,8 @@ info_print_json(const struct info *info, FILE *out, struct err *err)
 	set(j, "format", json_integer(1));
 	set(j, "repository", repository_json(info));
 	set(j, "incarnations", list);
+	if (info->cfg != NULL)
+		set(j, "others", others_json(info->cfg));
 	return write_json(j, out, err);
 }
 

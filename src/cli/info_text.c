@@ -4,8 +4,10 @@
 #include "cli/info.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cli/status.h"
 #include "core/text.h"
 #include "core/time.h"
 
@@ -248,16 +250,41 @@ info_print_one_text(const struct info_found *f, const struct dumpset *items,
 		info_print_items(items, verbose, out);
 }
 
+/* The cluster's other repositories, by what this host knows of them. */
+static void
+print_others(const struct info *info, FILE *out)
+{
+	struct status_line *lines;
+	size_t i, n;
+
+	if (info->cfg == NULL || info->cfg->n_others == 0)
+		return;
+	status_collect(info->cfg, &lines, &n);
+	(void)fprintf(out, "\nother repositories (--repository NAME shows "
+	    "one)\n");
+	for (i = 1; i < n; i++) {
+		(void)fprintf(out, "  ");
+		status_print_line(&lines[i], out);
+	}
+	free(lines);
+}
+
 void
 info_print_text(const struct info *info, bool verbose, FILE *out)
 {
+	char age[32];
 	size_t i;
 
 	(void)fprintf(out, "repository %s, id %s\n", info->url,
 	    info->repo->id_text);
+	if (info->listed_at != 0)
+		(void)fprintf(out, "  older WAL as listed %s ago "
+		    "(--refresh lists it anew)\n",
+		    notes_age(time_now() - info->listed_at, age));
 	if (info->n == 0)
 		(void)fprintf(out, "nothing is in it yet; next: dapk-backup "
 		    "check, dapk-backup backup\n");
 	for (i = 0; i < info->n; i++)
 		print_incarnation(&info->incarnations[i], verbose, out);
+	print_others(info, out);
 }

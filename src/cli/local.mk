@@ -12,16 +12,19 @@ libdapk_a_SOURCES += \
 	%D%/cmd_init.c \
 	%D%/cmd_load.c \
 	%D%/cmd_restore.c \
+	%D%/cmd_status.c \
 	%D%/cmd_verify.c \
 	%D%/find.c \
 	%D%/help.c \
 	%D%/info.c %D%/info.h \
 	%D%/info_dump.c \
 	%D%/info_json.c \
+	%D%/info_known.c %D%/info_known.h \
 	%D%/info_share.c \
 	%D%/info_text.c \
 	%D%/parse.c \
 	%D%/progress.c %D%/progress.h \
+	%D%/status.c %D%/status.h \
 	%D%/verify_json.c \
 	%D%/verify_show.h \
 	%D%/verify_text.c

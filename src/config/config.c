@@ -135,6 +135,9 @@ config_free(struct config *cfg)
 			*(char **)((char *)cfg + o->offset) = NULL;
 		}
 	}
+	for (i = 0; i < cfg->n_more_clusters; i++)
+		free(cfg->more_clusters[i]);
+	free(cfg->more_clusters);
 	free(cfg->target_value);
 	for (i = 0; i < cfg->n_tablespace_maps; i++) {
 		free(cfg->tablespace_maps[i].from);
@@ -297,7 +300,7 @@ choose_cluster(const struct config_sources *sources,
 		return 0;
 	if (cfg->cluster_given)
 		return no_section(f, SECTION_CLUSTER, cfg->cluster, err);
-	if (n > 1) {
+	if (n > 1 && sources->command != COMMAND_STATUS) {
 		buf_init(&names, ERR_HINT_MAX / 2);
 		list_sections(f, SECTION_CLUSTER, &names);
 		(void)err_set(err, ERR_CONFIG,
@@ -308,13 +311,31 @@ choose_cluster(const struct config_sources *sources,
 		buf_free(&names);
 		return -1;
 	}
-	for (i = 0; i < f->n_sections; i++) {
-		if (f->sections[i].kind == SECTION_CLUSTER) {
+	for (i = f->n_sections; i > 0; i--) {
+		if (f->sections[i - 1].kind == SECTION_CLUSTER) {
 			free(cfg->cluster);
-			cfg->cluster = xstrdup(f->sections[i].name);
+			cfg->cluster = xstrdup(f->sections[i - 1].name);
 		}
 	}
 	return 0;
+}
+
+/* status shows every cluster of the file when none is named. */
+static void
+list_more_clusters(const struct config_sources *sources,
+    const struct config_file *f, struct config *cfg)
+{
+	size_t i;
+
+	if (sources->command != COMMAND_STATUS || cfg->cluster_given)
+		return;
+	cfg->more_clusters = xcalloc(f->n_sections + 1,
+	    sizeof(*cfg->more_clusters));
+	for (i = 0; i < f->n_sections; i++)
+		if (f->sections[i].kind == SECTION_CLUSTER &&
+		    strcmp(f->sections[i].name, cfg->cluster) != 0)
+			cfg->more_clusters[cfg->n_more_clusters++] =
+			    xstrdup(f->sections[i].name);
 }
 
 /* The file's entries of one section; the repository is chosen elsewhere. */
@@ -673,6 +694,7 @@ config_load(struct config *cfg, const struct config_sources *sources,
 		goto out;
 	if (choose_cluster(sources, &f, cfg, err) != 0)
 		goto out;
+	list_more_clusters(sources, &f, cfg);
 	if (pgdata != NULL && pgdata[0] != '\0' && set_from(cfg,
 	    row("pgdata"), pgdata, "PGDATA", ERR_CONFIG, err) != 0)
 		goto out;

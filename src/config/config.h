@@ -80,6 +80,8 @@ struct config {
 	char *config_file; /* the file that was read, or NULL */
 	char *cluster;	   /* "main" */
 	bool cluster_given; /* named by the user, not the default */
+	char **more_clusters; /* status, none named: the file's others */
+	unsigned n_more_clusters;
 	char *pgdata;	   /* NULL: not known */
 	bool pgdata_given; /* on the command line */
 	char *conninfo;	   /* NULL: libpq's environment */

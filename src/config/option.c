@@ -654,7 +654,8 @@ const struct option option_table[] = {
 
 	/* output */
 	{ .name = "json", .type = OPTION_BOOL,
-	    .commands = COMMAND_INFO | COMMAND_VERIFY | COMMAND_COPY,
+	    .commands = COMMAND_INFO | COMMAND_VERIFY | COMMAND_COPY |
+		COMMAND_STATUS,
 	    AT(json), .help = "print the result as JSON" },
 	{ .name = "quiet", .short_name = 'q', .type = OPTION_BOOL,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,

@@ -10,6 +10,7 @@ libdapk_a_SOURCES += \
 	%D%/commit.c %D%/commit.h \
 	%D%/commits.c %D%/commits.h \
 	%D%/cursor.h \
+	%D%/notes.c %D%/notes.h %D%/notes_judge.c \
 	%D%/format.h \
 	%D%/filemap.c %D%/filemap.h \
 	%D%/fileread.c %D%/fileread.h \
@@ -90,3 +91,5 @@ unit_tests += tests/unit/test_lease
 unit_tests += tests/unit/test_walcache
 tests_unit_test_walcache_SOURCES = tests/unit/test_walcache.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
+
+unit_tests += tests/unit/test_notes

@@ -48,6 +48,23 @@ queue_open(struct queue **out, const char *state_directory,
 	return 0;
 }
 
+bool
+queue_open_existing(struct queue **out, const char *state_directory,
+    const struct repo *repo, const struct incarnation *inc, const char *name)
+{
+	struct queue *q = xcalloc(1, sizeof(*q));
+
+	q->dir = xasprintf("%s/queue/%s-%llu/%s", state_directory,
+	    repo->id_text, (unsigned long long)inc->system_id, name);
+	q->items = xasprintf("%s/items", q->dir);
+	if (access(q->items, R_OK | X_OK) != 0) {
+		queue_close(q);
+		return false;
+	}
+	*out = q;
+	return true;
+}
+
 void
 queue_close(struct queue *q)
 {

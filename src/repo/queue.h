@@ -17,6 +17,7 @@
  *
  * Adding and taking away may happen at the same time in several processes.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,11 @@ int queue_open(struct queue **out, const char *state_directory,
     const struct repo *repo, const struct incarnation *inc, const char *name,
     struct err *err) ERR_USE;
 void queue_close(struct queue *q); /* NULL is fine */
+
+/* To look only, whoever's it is: nothing is made. False: there is none. */
+bool queue_open_existing(struct queue **out, const char *state_directory,
+    const struct repo *repo, const struct incarnation *inc,
+    const char *name);
 
 /* A WAL file's name, "backup-LABEL" or "dump-LABEL". Twice is once. */
 int queue_add(struct queue *q, const char *item, struct err *err) ERR_USE;

@@ -70,9 +70,8 @@ state_folder(const char *state_directory, const char *kind,
 	return ret;
 }
 
-/* Is it ours, or may it become so? */
-static bool
-may_keep(const char *state_directory)
+bool
+state_may_keep(const char *state_directory)
 {
 	struct stat st;
 
@@ -88,7 +87,7 @@ state_catalogue(const char *state_directory, const struct repo *repo,
 	struct err err = ERR_INIT;
 	char *folder;
 
-	if (!may_keep(state_directory))
+	if (!state_may_keep(state_directory))
 		return NULL;
 	folder = xasprintf("%s/catalogue/%s/%s/%d-%llu", state_directory,
 	    repo->place_text, inc->cluster, inc->major,

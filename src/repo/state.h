@@ -12,6 +12,7 @@
  *	STATE/address/ADDRESS/				which PLACE was there
  *	STATE/queue/REPOSITORY-SYSTEM/NAME/		what NAME still lacks
  *	STATE/catalogue/PLACE/CLUSTER/MAJOR-SYSTEM/	what was read before
+ *	STATE/notes/ADDRESS/CLUSTER/			for status (repo/notes.h)
  *	STATE/unreachable/HASH				who was slow to fail (wal/tired.h)
  *
  * REPOSITORY is the repository's id, SYSTEM the system identifier, PLACE the
@@ -33,9 +34,15 @@ int state_folder(const char *state_directory, const char *kind,
 int state_make(const char *folder, struct err *err) ERR_USE;
 
 /*
+ * May this process keep anything there? Not when the directory is another
+ * user's (root looks at what postgres runs), nor when it would become root's
+ * because root came first.
+ */
+bool state_may_keep(const char *state_directory);
+
+/*
  * STATE/catalogue/PLACE/CLUSTER/MAJOR-SYSTEM, or NULL when nothing may be
- * kept there: the directory is another user's (root looks at what postgres
- * runs), or would be root's because root came first. The caller frees it.
+ * kept there. The caller frees it.
  */
 char *state_catalogue(const char *state_directory, const struct repo *repo,
     const struct incarnation *inc);

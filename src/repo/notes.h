@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_NOTES_H
+#define REPO_NOTES_H
+
+/*
+ * What this host knows of a cluster in one of its repositories without asking
+ * it: who stores something there leaves a note in the state directory, and
+ * `status` goes by the notes. Each kind of note is a file of its own, so that
+ * nobody waits for another; what cannot be kept is not, and a note that is
+ * damaged is none. Another user's state directory is read and not written.
+ *
+ *	STATE/notes/ADDRESS/CLUSTER/wal, push-failed, backup, dump, look
+ *
+ *	notes_put_wal(&of, &inc, "000000010000000000000003");
+ *	notes_read(&of, &facts);
+ *	notes_judge(&facts, time_now(), &notes_limits, &judgement);
+ *
+ * Any thread; several processes at once.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "core/err.h"
+#include "repo/repo.h"
+
+#define NOTES_TEXT_MAX 512
+
+/* Whose facts: a cluster, and where the repository lies. */
+struct notes_of {
+	const char *state_directory;
+	const struct config_repository *address;
+	const char *cluster;
+};
+
+/* Times are this host's clock; 0: not known. */
+struct notes {
+	/* of any note */
+	char repository_id[REPO_ID_TEXT]; /* "" */
+	uint64_t system_id;
+	/* archive-push */
+	char wal_file[WAL_FILE_NAME_MAX]; /* the last one stored, or "" */
+	int64_t wal_time;
+	int64_t push_failing_since; /* 0: the last one did not fail */
+	int64_t push_failed;	    /* the last time */
+	char push_error[NOTES_TEXT_MAX];
+	/* backup, dump: the last one stored, and the last one that failed */
+	struct notes_set {
+		char label[FORMAT_LABEL_MAX]; /* "" */
+		int64_t time;	/* when it ended */
+		uint64_t damaged; /* pages that failed */
+		int64_t failed; /* later than `time`, or 0 */
+		char error[NOTES_TEXT_MAX];
+	} backup, dump;
+	/* info: the last look into the repository */
+	int64_t looked;
+	bool recoverable; /* at least one window, then */
+	bool whole;	  /* nothing was damaged or missing */
+	/* the queue of what it lacks */
+	bool has_queue;
+	uint64_t waiting;
+	int64_t waiting_since;
+	int64_t mirrored; /* the last time that nothing was left to bring */
+	int64_t mirror_failed;
+	char mirror_error[NOTES_TEXT_MAX]; /* "" since a success */
+};
+
+/* archive-push has stored this file there. inc NULL: not known. Cheap. */
+void notes_put_wal(const struct notes_of *of, const struct repo *repo,
+    const struct incarnation *inc, const char *name);
+
+/* archive-push could not. */
+void notes_put_push_failure(const struct notes_of *of,
+    const struct err *err);
+
+/* A backup or dump was stored (err NULL), or failed. */
+struct commit;
+void notes_put_set(const struct notes_of *of, enum repo_kind kind,
+    const struct repo *repo, const struct commit *c, const struct err *err);
+
+/* `info` looked: the newest of each kind, or NULL. */
+struct notes_look {
+	const struct commit *backup, *dump;
+	bool recoverable, whole;
+};
+void notes_put_look(const struct notes_of *of, const struct repo *repo,
+    const struct incarnation *inc, const struct notes_look *look);
+
+/* Another repository is there now. */
+void notes_forget(const char *state_directory,
+    const struct config_repository *address);
+
+/* STATE/notes/ADDRESS, whether it is there or not. The caller frees it. */
+char *notes_folder(const char *state_directory,
+    const struct config_repository *address);
+
+/* All but the queue. */
+void notes_read(const struct notes_of *of, struct notes *out);
+
+/*
+ * The queue too, which goes by ids: where no note of this repository says
+ * them, another one's of the same cluster does.
+ */
+void notes_read_queue(const struct notes_of *of, const char *repository_id,
+    uint64_t system_id, struct notes *out);
+
+enum notes_verdict { NOTES_OK, NOTES_WARNING, NOTES_CRITICAL };
+
+/* Ages in microseconds from which on something is so. */
+struct notes_limits {
+	int64_t backup_warning, backup_critical;
+	int64_t push_critical; /* failing for so long */
+	int64_t queue_warning, queue_critical; /* waiting for so long */
+};
+extern const struct notes_limits notes_limits_default;
+
+#define NOTES_REASONS_MAX 8
+
+struct notes_judgement {
+	enum notes_verdict verdict; /* the worst of the reasons' */
+	struct {
+		enum notes_verdict verdict;
+		char text[NOTES_TEXT_MAX + 128];
+	} reasons[NOTES_REASONS_MAX]; /* the worst first */
+	size_t n;
+};
+
+/* Pure. */
+void notes_judge(const struct notes *f, int64_t now,
+    const struct notes_limits *limits, struct notes_judgement *out);
+
+const char *notes_verdict_name(enum notes_verdict v);
+
+/* The error's text, cut, as JSON can hold it and a terminal bears it. Pure. */
+const char *notes_message(const struct err *err, char out[NOTES_TEXT_MAX]);
+
+/* "3 days": for messages. Pure. */
+const char *notes_age(int64_t us, char out[32]);
+
+#endif
