@@ -30,7 +30,7 @@
 
 struct http {
 	const struct libcurl *curl;
-	CURL *handle;
+	CURL *handle; /* NULL: none yet, or the last request failed */
 	char *ca_file;
 	unsigned connect_ms;
 	unsigned stall_s;
@@ -74,11 +74,6 @@ http_new(struct http **out, const struct http_options *options,
 		return -1;
 	h = xcalloc(1, sizeof(*h));
 	h->curl = curl;
-	h->handle = curl->easy_init();
-	if (h->handle == NULL) {
-		free(h);
-		return err_set(err, ERR_BUG, "curl_easy_init() failed");
-	}
 	if (options->ca_file != NULL)
 		h->ca_file = xstrdup(options->ca_file);
 	h->fd = -1;
@@ -89,14 +84,38 @@ http_new(struct http **out, const struct http_options *options,
 	return 0;
 }
 
+/*
+ * After a failure too: a handle of curl 7.88 whose host was not resolved
+ * refuses all that follows.
+ */
+static void
+forget_handle(struct http *h)
+{
+	if (h->handle != NULL)
+		h->curl->easy_cleanup(h->handle);
+	h->handle = NULL;
+	h->used = false;
+}
+
 void
 http_free(struct http *h)
 {
 	if (h == NULL)
 		return;
-	h->curl->easy_cleanup(h->handle);
+	forget_handle(h);
 	free(h->ca_file);
 	free(h);
+}
+
+static int
+need_handle(struct http *h, struct err *err)
+{
+	if (h->handle == NULL)
+		h->handle = h->curl->easy_init();
+	if (h->handle == NULL)
+		return err_set(err, ERR_BUG, "curl_easy_init() failed");
+	h->curl->easy_reset(h->handle);
+	return 0;
 }
 
 /*
@@ -402,9 +421,9 @@ http_do(struct http *h, const struct http_request *request,
 	a->got = 0;
 	buf_clear(&a->headers);
 	buf_clear(&a->other);
-	if (add_headers(h, request, &headers, err) != 0)
+	if (need_handle(h, err) != 0 ||
+	    add_headers(h, request, &headers, err) != 0)
 		return -1;
-	h->curl->easy_reset(h->handle);
 	rc = set_common(h, &t, message);
 	if (rc == CURLE_OK)
 		rc = set_request(h, request, headers);
@@ -416,6 +435,8 @@ http_do(struct http *h, const struct http_request *request,
 	    a->status, (long long)(time_monotonic() - begun) / 1000,
 	    rc == CURLE_OK ? "" : ", ",
 	    rc == CURLE_OK ? "" : h->curl->easy_strerror(rc));
+	if (rc != CURLE_OK)
+		forget_handle(h);
 	if (rc == CURLE_WRITE_ERROR && t.too_long) {
 		a->failure = HTTP_TOO_LONG;
 		return err_set(err, ERR_STORAGE,

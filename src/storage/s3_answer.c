@@ -185,9 +185,11 @@ hint(const struct s3_failure *f, const char *bucket, const char *source,
 		return err_hint(err, "make the bucket %s, or mend the "
 		    "repository's url or endpoint", bucket);
 	case S3_KIND_DENIED:
-		return err_hint(err, "allow the key (from %s) s3:ListBucket on "
-		    "bucket %s and s3:GetObject, s3:PutObject, "
-		    "s3:DeleteObject on what is in it", source, bucket);
+		/* Some servers say so of a key that they do not know too. */
+		return err_hint(err, "is the key right (from %s), and allowed "
+		    "s3:ListBucket on bucket %s and s3:GetObject, "
+		    "s3:PutObject, s3:DeleteObject on what is in it?", source,
+		    bucket);
 	case S3_KIND_KEYS:
 		return err_hint(err, "mend the key's id and secret half: they "
 		    "came from %s", source);
