@@ -46,6 +46,10 @@ struct transfer {
 	struct http_answer *answer;
 	bool was_cancelled; /* before it began */
 	bool too_long;
+	bool head_ended; /* the empty line behind the headers came */
+	bool stalled;
+	curl_off_t moved; /* bytes, both ways */
+	int64_t moved_at;
 };
 
 void
@@ -166,9 +170,12 @@ take_header(char *data, size_t size, size_t n, void *arg)
 		a->status = 0;
 		(void)sscanf(line, "%*s %d", &a->status);
 		buf_clear(&a->headers);
+		t->head_ended = false;
 		acknowledge(t->http);
 		return len;
 	}
+	if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
+		t->head_ended = true;
 	/* More than the ceiling: those that were first are enough. */
 	if (len <= HEADER_LINE_MAX && len <= HEADERS_MAX - a->headers.len)
 		buf_add(&a->headers, data, len);
@@ -228,12 +235,20 @@ take_body(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
+/* Once a second and more often: 1 ends the transfer. */
 static int
-look_around(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+look_around(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+    curl_off_t up)
 {
-	const struct transfer *t = arg;
+	struct transfer *t = arg;
+	int64_t now = time_monotonic();
 
-	return !t->was_cancelled && cancel_requested();
+	if (down + up != t->moved) {
+		t->moved = down + up;
+		t->moved_at = now;
+	} else if (now - t->moved_at > (int64_t)t->http->stall_s * 1000000)
+		t->stalled = true; /* sooner than curl's average tells */
+	return t->stalled || (!t->was_cancelled && cancel_requested());
 }
 
 static int
@@ -366,7 +381,6 @@ fail(const struct http *h, CURLcode rc, const char *message,
 	case CURLE_SSL_CIPHER:
 		return fail_tls(h, why, err);
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 		return err_set(err, ERR_CONFIG, "the address: %s", why);
 	case CURLE_FAILED_INIT:
 	case CURLE_OUT_OF_MEMORY:
@@ -393,6 +407,24 @@ fail(const struct http *h, CURLcode rc, const char *message,
 	return -1;
 }
 
+/*
+ * curl takes an answer that ended within its head for one without a body, and
+ * a body of unknown length for complete wherever it ended.
+ */
+static bool
+is_whole(const struct transfer *t)
+{
+	const struct http_request *r = t->request;
+	char text[64];
+
+	if (!t->head_ended)
+		return false;
+	return strcmp(r->method, "HEAD") == 0 ||
+	    (r->into == NULL && r->into_buf == NULL) ||
+	    http_header(t->answer, "content-length", text, sizeof(text)) ||
+	    http_header(t->answer, "transfer-encoding", text, sizeof(text));
+}
+
 static void
 note_resent(struct http *h, struct http_answer *a)
 {
@@ -410,7 +442,8 @@ http_do(struct http *h, const struct http_request *request,
     struct http_answer *a, struct err *err)
 {
 	struct transfer t = { .http = h, .request = request, .answer = a,
-		.was_cancelled = cancel_requested() };
+		.was_cancelled = cancel_requested(),
+		.moved_at = time_monotonic() };
 	char message[CURL_ERROR_SIZE] = "";
 	struct curl_slist *headers = NULL;
 	int64_t begun = time_monotonic();
@@ -441,6 +474,15 @@ http_do(struct http *h, const struct http_request *request,
 		a->failure = HTTP_TOO_LONG;
 		return err_set(err, ERR_STORAGE,
 		    "the answer is longer than expected");
+	}
+	if (t.stalled) {
+		a->failure = HTTP_AGAIN;
+		return err_set(err, ERR_STORAGE, "nothing moved for %u s",
+		    h->stall_s);
+	}
+	if (rc == CURLE_OK && !is_whole(&t)) {
+		a->failure = HTTP_AGAIN;
+		return err_set(err, ERR_STORAGE, "the answer was cut");
 	}
 	if (rc != CURLE_OK)
 		return fail(h, rc, message, a, err);

@@ -81,6 +81,9 @@ kind_of_status(const struct s3_failure *f)
 	case 499: /* of a proxy: we seemed to have gone */
 		return S3_KIND_AGAIN;
 	default:
+		if (f->status >= 300 && f->status <= 399)
+			return f->location[0] != '\0' ? S3_KIND_REGION :
+			    S3_KIND_AGAIN; /* nobody says that: garbled */
 		return f->status >= 500 ? S3_KIND_AGAIN : S3_KIND_REFUSED;
 	}
 }
@@ -205,6 +208,10 @@ hint(const struct s3_failure *f, const char *bucket, const char *source,
 		if (f->endpoint[0] != '\0')
 			return err_hint(err, "set endpoint = https://%s, or "
 			    "the bucket's region", f->endpoint);
+		if (f->location[0] != '\0')
+			return err_hint(err, "the answer points to %s: set "
+			    "endpoint to where the S3 server is",
+			    f->location);
 		return err_hint(err, "set region to where the bucket is");
 	case S3_KIND_FULL:
 		return err_hint(err, "raise the quota of bucket %s, or expire "

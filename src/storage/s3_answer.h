@@ -19,6 +19,7 @@ struct s3_failure {
 	char request_id[100];
 	char region[64]; /* where the bucket is, if it says so */
 	char endpoint[256];
+	char location[256]; /* where a redirect leads: of the headers */
 };
 
 enum s3_kind {

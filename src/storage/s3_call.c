@@ -137,13 +137,14 @@ sign(const struct s3_call *c, struct draft *d, struct err *err)
 static int
 need_http(struct s3 *s3, struct err *err)
 {
-	uint64_t half_s = s3->shared->timeout_ms / 2000;
+	uint64_t quarter_s = s3->shared->timeout_ms / 4000;
 	struct http_options o = { .ca_file = s3->shared->ca_file };
 
 	if (s3->http != NULL)
 		return 0;
 	/* So short that a request which hangs is sent again in time. */
-	o.stall_s = half_s < 2 ? 2 : half_s > 30 ? 30 : (unsigned)half_s;
+	o.stall_s = quarter_s < 2 ? 2 :
+	    quarter_s > 30 ? 30 : (unsigned)quarter_s;
 	o.connect_ms = o.stall_s > 10 ? 10000 : o.stall_s * 1000;
 	return http_new(&s3->http, &o, err);
 }
@@ -299,6 +300,7 @@ says_error(struct s3_call *c)
 {
 	const struct http_answer *a = &c->answer;
 	const struct buf *b = &a->other;
+	char location[sizeof(c->failure.location)];
 
 	if (a->status >= 200 && a->status <= 299 && c->into_buf != NULL) {
 		b = c->into_buf;
@@ -306,7 +308,12 @@ says_error(struct s3_call *c)
 			b->len : ERROR_STARTS, "<Error", 6) == NULL)
 			return false;
 	}
-	return s3_failure_read(&c->failure, a->status, b->data, b->len);
+	if (s3_failure_read(&c->failure, a->status, b->data, b->len))
+		return true;
+	if (http_header(a, "location", location, sizeof(location)))
+		s3_failure_text(c->failure.location,
+		    sizeof(c->failure.location), location);
+	return false;
 }
 
 static enum s3_verdict
@@ -366,7 +373,7 @@ s3_again(enum s3_verdict verdict, const struct s3_call *c, struct retry *r,
 		return true;
 	if (cancel_requested() && !c->was_cancelled)
 		(void)cancel_error(err);
-	else
+	else if (r->tries > 1)
 		(void)err_wrap(err, "tried %u times", r->tries);
 	return false;
 }

@@ -203,7 +203,7 @@ what_may_go_better_is_told_from_what_may_not(void **state)
 		{ 501, "", S3_KIND_UNKNOWN },
 		{ 400, "NotImplemented", S3_KIND_UNKNOWN },
 		{ 301, "PermanentRedirect", S3_KIND_REGION },
-		{ 301, "", S3_KIND_REFUSED },
+		{ 306, "", S3_KIND_AGAIN }, /* a bit turned over */
 		{ 507, "", S3_KIND_FULL },
 		{ 403, "QuotaExceeded", S3_KIND_FULL },
 		{ 200, "InternalError", S3_KIND_AGAIN },
