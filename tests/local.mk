@@ -63,8 +63,10 @@ EXTRA_DIST += \
 	%D%/integration/79-dump-versions.sh \
 	%D%/integration/79-dump-ways-in.sh \
 	%D%/integration/80-contract-s3.sh \
+	%D%/integration/80-contract-sftp.sh \
 	%D%/integration/81-store-faults.sh \
 	%D%/integration/82-pitr-s3.sh \
+	%D%/integration/83-pitr-sftp.sh \
 	%D%/integration/87-push-ahead.sh \
 	%D%/integration/87-push-several.sh \
 	%D%/integration/88-copy.sh \

@@ -20,29 +20,38 @@
 
 #include "storage/storage.h"
 
+/* NULL when it is not set, or to nothing. */
+static inline const char *
+stores_var(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
 /* The settings but for the URL, which is the result: NULL when not told of. */
 static inline const char *
 stores_env(const char *scheme, struct storage_settings *set)
 {
-	const char *style = getenv("DAPK_TEST_S3_PATH_STYLE");
-	const char *ms = getenv("DAPK_TEST_TIMEOUT_MS");
+	const char *style = stores_var("DAPK_TEST_S3_PATH_STYLE");
+	const char *ms = stores_var("DAPK_TEST_TIMEOUT_MS");
 
 	*set = (struct storage_settings){
 		.timeout_ms = ms == NULL ? 0 : strtoull(ms, NULL, 10),
-		.endpoint = getenv("DAPK_TEST_S3_ENDPOINT"),
+		.endpoint = stores_var("DAPK_TEST_S3_ENDPOINT"),
 		.region = "us-east-1",
 		.path_style = style == NULL	 ? STORAGE_PATH_AUTO
 		    : strcmp(style, "yes") == 0 ? STORAGE_PATH_YES
 						 : STORAGE_PATH_NO,
-		.access_key_id = getenv("DAPK_TEST_S3_KEY"),
-		.secret_access_key = getenv("DAPK_TEST_S3_SECRET"),
-		.ca_file = getenv("DAPK_TEST_CA"),
-		.key_file = getenv("DAPK_TEST_SFTP_KEY"),
-		.key_passphrase_file = getenv("DAPK_TEST_SFTP_PASSPHRASE"),
-		.password_file = getenv("DAPK_TEST_SFTP_PASSWORD"),
-		.known_hosts = getenv("DAPK_TEST_SFTP_KNOWN_HOSTS"),
+		.access_key_id = stores_var("DAPK_TEST_S3_KEY"),
+		.secret_access_key = stores_var("DAPK_TEST_S3_SECRET"),
+		.ca_file = stores_var("DAPK_TEST_CA"),
+		.key_file = stores_var("DAPK_TEST_SFTP_KEY"),
+		.key_passphrase_file = stores_var("DAPK_TEST_SFTP_PASSPHRASE"),
+		.password_file = stores_var("DAPK_TEST_SFTP_PASSWORD"),
+		.known_hosts = stores_var("DAPK_TEST_SFTP_KNOWN_HOSTS"),
 	};
-	return getenv(strcmp(scheme, "s3") == 0 ? "DAPK_TEST_S3_URL"
+	return stores_var(strcmp(scheme, "s3") == 0 ? "DAPK_TEST_S3_URL"
 						: "DAPK_TEST_SFTP_URL");
 }
 

@@ -21,9 +21,6 @@ install -m 755 "$DAPK_CONTRACT/test_storage" "$T/bin/test_storage"
 
 store_sftp_start
 contract "an ed25519 key"
-contract "an ecdsa key" DAPK_TEST_SFTP_KEY="$T/sftp/id_ecdsa"
-contract "a key with a passphrase" DAPK_TEST_SFTP_KEY="$T/sftp/id_encrypted" \
-	DAPK_TEST_SFTP_PASSPHRASE="$T/sftp/passphrase"
 SFTP_ARGS='-P fsync,statvfs,hardlink,posix-rename' store_sftp_start "$T/plain"
 contract "a server without extensions"
 if [ "$(id -u)" = 0 ]; then
@@ -49,6 +46,15 @@ expect 0 dapk init
 [ -f "$SFTP_DATA/repo/dapk-repository" ] || fail "init said 0 and made no repository"
 expect 0 dapk init
 good=$REPO_SFTP
+
+note "other kinds of keys"
+REPO_SFTP=$(conf_set "$good" key-file "$T/sftp/id_ecdsa")
+stores_conf src sftp
+expect 0 dapk info
+REPO_SFTP=$(conf_set "$(conf_set "$good" key-file "$T/sftp/id_encrypted")" \
+	key-passphrase-file "$T/sftp/passphrase")
+stores_conf src sftp
+expect 0 dapk info
 
 # One error, at once, with the store, why, and what to do.
 mistake() { # WHAT REGEX HINT [KEY VALUE]...
@@ -78,7 +84,7 @@ grep -qF "$(tr ' ' '\n' <<<"$fingerprints")" <<<"$ERR" ||
 mistake "a host with another key" 'host key|changed|differ' '' known-hosts "$T/sftp/known_hosts.wrong"
 mistake "a key that is not authorized" 'authen|refused|key' 'authorized_keys|key' \
 	key-file "$T/sftp/id_stranger"
-mistake "a key with a passphrase, and none" 'passphrase' 'passphrase' \
+mistake "a key with a passphrase, and none" 'passphrase' '' \
 	key-file "$T/sftp/id_encrypted"
 as_user cp "$T/sftp/passphrase" "$T/wrong"
 echo 'not it' >"$T/wrong"

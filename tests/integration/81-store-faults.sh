@@ -45,10 +45,16 @@ ended() {
 	assert_no_secret
 }
 
+note "S3 over http and https"
 for op in put taken get range stat absent list remove; do
 	faults "http-$op" s3 "$S3_PORT" $op
 done
 for op in put get list; do
 	TLS=https faults "https-$op" s3 "$S3_TLS_PORT" $op
+done
+ended
+note "SFTP"
+for op in put taken get range stat absent list remove; do
+	faults "sftp-$op" sftp "$SFTP_PORT" $op
 done
 ended
