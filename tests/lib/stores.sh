@@ -108,9 +108,12 @@ proxy_rules() { # NAME RULE...
 
 proxy_hits() { grep -c ' hit$' "$T/$1.lines" || :; } # NAME: faults that did happen
 
-# An SSH server behind another port: the host key stays the same.
-known_at() { # PORT: a known_hosts file for it
-	sed "s/^\[127.0.0.1\]:$SFTP_PORT /[127.0.0.1]:$1 /" "$SFTP_KNOWN_HOSTS" >"$T/known.$1"
+# An SSH server that is behind another port too: the same host keys.
+known_at() { # PORT: a known_hosts file for both
+	{
+		cat "$SFTP_KNOWN_HOSTS"
+		sed "s/^\[127.0.0.1\]:$SFTP_PORT /[127.0.0.1]:$1 /" "$SFTP_KNOWN_HOSTS"
+	} >"$T/known.$1"
 	chmod 644 "$T/known.$1"
 	echo "$T/known.$1"
 }
