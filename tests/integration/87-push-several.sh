@@ -47,7 +47,10 @@ assert_queued() { # REPOSITORY NAME
 	queued "$1" | grep -qx "$2" || fail "$2 is not in the queue of $1: $(queued "$1")"
 }
 
-forget_queues() { rm -rf "$T/state/queue"; }
+forget_queues() {
+	quiet
+	rm -rf "$T/state/queue"
+}
 # What is remembered of failures.
 forget_failures() { rm -rf "$T/state/address"; }
 
@@ -56,6 +59,9 @@ new_segment() { # leaves its name in SEG
 	SEG=$(sql src "SELECT pg_walfile_name(pg_switch_wal())")
 }
 
+# Nothing brings another repository up to date just now.
+no_pusher() { ! pgrep -f -- "^$BIN --config $CONF archive-push" >/dev/null; }
+quiet() { wait_for 60 "what runs in the background" no_pusher; }
 die_repo() { mv "$T/$1" "$T/$1.away"; }
 revive_repo() { mv "$T/$1.away" "$T/$1"; }
 
@@ -122,8 +128,7 @@ assert_not_in two "$SEG"
 revive_repo one
 
 note "a queue that cannot be written is a warning"
-chmod 000 "$T/state/queue" 2>/dev/null || :
-rm -rf "$T/state/queue"
+forget_queues
 : >"$T/state/queue"
 new_segment
 expect 0 dapk archive-push "pg_wal/$SEG"
@@ -208,6 +213,7 @@ for name in one two three; do assert_in $name "$SEG"; done
 for name in one two three; do assert_eq "$(queued $name)" '' "queue of $name"; done
 
 note "a repository that is named is alone"
+quiet
 new_segment
 expect 0 dapk --repository two archive-push "pg_wal/$SEG"
 assert_not_in one "$SEG"
@@ -251,9 +257,12 @@ note "salvage: the first gets it, the others' queues know; with all each gets it
 pg_stop src
 several_conf first one two
 forget_queues
+die_repo two
 expect 0 dapk archive-push --all "$T/src"
 assert_match "$OUT" 'stored [0-9]+ files' "what it says"
 [ "$(queued two | wc -l)" -gt 50 ] || fail "the queue of two has $(queued two | wc -l) items"
+quiet
+revive_repo two
 several_conf all one two
 expect 0,1 dapk archive-push --all "$T/src"
 assert_match "$OUT" 'repository two: stored [1-9]' "what it says of the second"
