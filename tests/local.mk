@@ -42,6 +42,7 @@ EXTRA_DIST += \
 	%D%/integration/36-archiving-off.sh \
 	%D%/integration/37-start-proof.sh \
 	%D%/integration/84-check-stores.sh \
+	%D%/integration/84-object-lock.sh \
 	%D%/integration/40-versions.sh \
 	%D%/integration/41-auth.sh \
 	%D%/integration/42-users-database.sh \
