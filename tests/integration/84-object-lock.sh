@@ -12,7 +12,6 @@ store_s3_start
 store_s3 PUT /locked 'x-amz-bucket-object-lock-enabled:true'
 REPO_S3=$(repo_s3 s3 locked/repo)
 REPO_S3=$(conf_set "$REPO_S3" object-lock-days 130)
-GLOBAL='grace-period = 0s'
 pg_with_stores src s3
 sql src "CREATE TABLE t AS SELECT generate_series(1, 1000) AS n"
 
@@ -57,8 +56,8 @@ run store_s3 DELETE "/locked/$commit?versionId=$version"
 [ "$RC" != 0 ] || fail "the locked version of the commit was removed"
 
 note "expire removes it all the same: it is gone, and can be brought back"
-expect 0 dapk expire "${labels[0]}"
-expect 0 dapk expire
+expect 0 dapk expire --grace 0 "${labels[0]}"
+expect 0 dapk expire --grace 0
 expect 0 dapk info
 assert_lacks "$OUT" "${labels[0]:0:16}" "the removed backup"
 assert_contains "$OUT" "${labels[1]:0:16}" "the one that stays"
