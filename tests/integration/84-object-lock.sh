@@ -11,7 +11,7 @@
 store_s3_start
 store_s3 PUT /locked 'x-amz-bucket-object-lock-enabled:true'
 REPO_S3=$(repo_s3 s3 locked/repo)
-REPO_S3=$(conf_set "$REPO_S3" object-lock-days 130)
+REPO_S3=$(conf_set "$REPO_S3" object-lock-days 160)
 pg_with_stores src s3
 sql src "CREATE TABLE t AS SELECT generate_series(1, 1000) AS n"
 
@@ -22,7 +22,7 @@ keys() { store_s3 GET "/locked?list-type=2&prefix=$1" | grep -o '<Key>[^<]*' | s
 
 note "check, a backup, and what was locked"
 expect 0 dapk check
-assert_match "$OUT" 'ok +s3 .*objects locked for 130 days'
+assert_match "$OUT" 'ok +s3 .*objects locked for 160 days'
 expect 0 dapk backup
 expect 0 dapk backup
 expect 0 dapk info --json
@@ -32,7 +32,7 @@ commit=$(keys repo/clusters | grep "${labels[0]}/commit")
 store_s3 GET "/$commit" >/dev/null 2>&1 || store_s3 GET "/locked/$commit" >"$T/commit"
 until=$(sed -n 's/.*"lock_until": "\([^"]*\)".*/\1/p' "$T/commit")
 days=$((($(date -d "$until" +%s) - $(date +%s)) / 86400))
-assert_between "$days" 129 130 "days that the commit says"
+assert_between "$days" 159 160 "days that the commit says"
 
 locked() { # KEY: does the server say so of its newest version?
 	store_s3 GET "/locked/$1?retention" 2>/dev/null | grep -q '<Mode>COMPLIANCE</Mode>'
@@ -56,11 +56,11 @@ run store_s3 DELETE "/locked/$commit?versionId=$version"
 [ "$RC" != 0 ] || fail "the locked version of the commit was removed"
 
 note "expire removes it all the same: it is gone, and can be brought back"
-expect 0 dapk expire --grace 0 "${labels[0]}"
+expect 0 dapk expire --grace 0 --backup "${labels[0]}"
 expect 0 dapk expire --grace 0
-expect 0 dapk info
-assert_lacks "$OUT" "${labels[0]:0:16}" "the removed backup"
-assert_contains "$OUT" "${labels[1]:0:16}" "the one that stays"
+expect 0 dapk info --json
+assert_lacks "$OUT" "\"label\": \"${labels[0]}\"" "the removed backup"
+assert_contains "$OUT" "${labels[1]}" "the one that stays"
 [ -z "$(keys "$commit")" ] || fail "the removed commit is still listed"
 versions "$commit" | grep -q "<VersionId>$version" || fail "the locked version is gone"
 expect 0 dapk verify
@@ -68,7 +68,7 @@ pg_stop src
 expect 0 dapk restore -D "$T/back"
 
 note "a bucket without object lock refuses, and the error says what to do"
-REPO_S3=$(conf_set "$(repo_s3 s3 dapk/repo)" object-lock-days 130)
+REPO_S3=$(conf_set "$(repo_s3 s3 dapk/repo)" object-lock-days 160)
 stores_conf src s3
 expect 2,3 dapk init
 assert_clear_error 's3://dapk/repo'
