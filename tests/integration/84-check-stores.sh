@@ -117,3 +117,19 @@ stores_conf src s3
 quick 0
 assert_match "$(line s3)" "$works"
 assert_match "$OUT" '^ok +archiving: segment'
+
+note "SFTP: with and without fsync, wrong host key, nobody there"
+store_sftp_start
+stores_conf src local sftp
+expect 0 dapk init
+quick 0
+assert_match "$(line sftp)" "^ok .*$works; synced \\(fsync\\)"
+good=$REPO_SFTP
+for bad in "url = sftp://127.0.0.1:9/nowhere" "known-hosts = /dev/null" "key-file = $T/no-such-key"; do
+	REPO_SFTP=$(conf_set "$good" "${bad%% = *}" "${bad#* = }")
+	stores_conf src local sftp
+	quick 1,2,3
+	assert_match "$(line sftp)" '^FAILED' "the line of sftp with $bad"
+	assert_match "$(line local)" '^ok ' "the line of local"
+	assert_match "$OUT" 'next: '
+done
