@@ -8,9 +8,9 @@
 
 #include "cli/progress.h"
 #include "copy/copy.h"
-#include "copy/mirror.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "repo/notes.h"
 
 struct display {
 	struct progress bar;
@@ -147,7 +147,7 @@ exit_code(const struct copy_result *r, struct err *err)
 
 static int
 run(const struct config *cfg, struct repo *from, struct repo *to,
-    unsigned place, struct copy_result *out, struct err *err)
+    struct copy_result *out, struct err *err)
 {
 	struct display d = { 0 };
 	struct copy_params p = {
@@ -172,7 +172,7 @@ run(const struct config *cfg, struct repo *from, struct repo *to,
 	if (copy_new(&c, &p, err) != 0)
 		return -1;
 	progress_start(&d.bar, cfg);
-	ret = mirror_copy_all(cfg, place, c, &p, err);
+	ret = copy_all(c, err);
 	progress_end(&d.bar);
 	*out = *copy_result(c);
 	copy_free(c);
@@ -191,7 +191,7 @@ copy_to(const struct config *cfg, struct repo *from, unsigned from_number,
 
 	if (repo_open_configured(&repo, place, err) != 0)
 		return err_wrap(err, "repository %s", shown_name(place));
-	ret = run(cfg, from, repo, to, &result, err);
+	ret = run(cfg, from, repo, &result, err);
 	repo_close(repo);
 	if (ret != 0)
 		return err_wrap(err, "repository %s", shown_name(place));
@@ -202,7 +202,15 @@ copy_to(const struct config *cfg, struct repo *from, unsigned from_number,
 	} else
 		print_summary(cfg, place, &result);
 	(*shown)++;
-	return exit_code(&result, err);
+	ret = exit_code(&result, err);
+	/* For `status`. */
+	if (ret == EXIT_DONE && !cfg->dry_run && cfg->n_arguments == 0 &&
+	    !cfg->verify_wal_only)
+		notes_take_over(&(struct notes_of){ cfg->state_directory,
+		    config_repository(cfg, from_number), cfg->cluster },
+		    &(struct notes_of){ cfg->state_directory, place,
+		    cfg->cluster });
+	return ret;
 }
 
 /* To each; one that fails keeps no other from being brought up to date. */

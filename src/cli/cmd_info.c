@@ -6,6 +6,9 @@
 #include "cli/info.h"
 #include "cli/info_known.h"
 
+/* Who looks does not wait as long as a backup does for a store's answer. */
+#define PATIENCE_MS 15000u
+
 /* The one backup or dump that was asked for. */
 static int
 print_one(const struct config *cfg, const struct info *info,
@@ -40,11 +43,14 @@ cmd_info(const struct config *cfg, struct err *err)
 		.state_directory = cfg->state_directory,
 		.refresh = cfg->refresh,
 	};
+	struct config_repository here = cfg->repo; /* borrowed */
 	struct repo *repo = NULL;
 	struct info info = { 0 };
 	int ret = -1;
 
-	if (cli_open_repo(&repo, cfg, err) != 0 ||
+	if (here.timeout_ms > PATIENCE_MS)
+		here.timeout_ms = PATIENCE_MS;
+	if (repo_open_configured(&repo, &here, err) != 0 ||
 	    info_collect(&info, repo, &from, err) != 0) {
 		repo_close(repo);
 		info_known_show(cfg, err);

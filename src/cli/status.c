@@ -12,6 +12,18 @@
 
 #define LABEL_TIME 16
 
+/* What the first had when all of its queue was brought here is here. */
+static void
+mirrored(const struct notes *f, const struct notes_set *first,
+    struct notes_set *set)
+{
+	if (first->time <= set->time || f->mirrored <= first->time)
+		return;
+	memcpy(set->label, first->label, sizeof(set->label));
+	set->time = first->time;
+	set->damaged = first->damaged;
+}
+
 void
 status_collect(const struct config *cfg, struct status_line **out, size_t *n)
 {
@@ -42,6 +54,12 @@ status_collect(const struct config *cfg, struct status_line **out, size_t *n)
 			config_repository(cfg, (unsigned)i), cfg->cluster };
 
 		notes_read_queue(&of, id, system, &list[i].facts);
+		if (i > 0) {
+			mirrored(&list[i].facts, &list[0].facts.backup,
+			    &list[i].facts.backup);
+			mirrored(&list[i].facts, &list[0].facts.dump,
+			    &list[i].facts.dump);
+		}
 		notes_judge(&list[i].facts, list[i].now,
 		    &notes_limits_default, &list[i].judgement);
 	}

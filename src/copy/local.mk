@@ -3,5 +3,4 @@ libdapk_a_SOURCES += \
 	%D%/copy_object.c \
 	%D%/copy_set.c \
 	%D%/copy_wal.c \
-	%D%/copy_work.h \
-	%D%/mirror.c %D%/mirror.h
+	%D%/copy_work.h

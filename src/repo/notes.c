@@ -408,6 +408,32 @@ notes_read_queue(const struct notes_of *of, const char *repository_id,
 	read_queue(of, out);
 }
 
+static void
+take_over_set(const struct notes *f, const struct notes_set *set,
+    enum repo_kind kind, const struct notes_of *to)
+{
+	struct repo repo = { .st = NULL };
+	struct commit c = { .stop_time = set->time,
+		.damaged_count = set->damaged };
+
+	if (set->time == 0)
+		return;
+	c.inc.system_id = f->system_id;
+	memcpy(c.label, set->label, sizeof(c.label));
+	memcpy(repo.id_text, f->repository_id, sizeof(repo.id_text));
+	notes_put_set(to, kind, &repo, &c, NULL);
+}
+
+void
+notes_take_over(const struct notes_of *from, const struct notes_of *to)
+{
+	struct notes f;
+
+	notes_read(from, &f);
+	take_over_set(&f, &f.backup, REPO_BACKUP, to);
+	take_over_set(&f, &f.dump, REPO_DUMP, to);
+}
+
 void
 notes_forget(const char *state_directory,
     const struct config_repository *address)

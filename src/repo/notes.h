@@ -87,6 +87,9 @@ struct notes_look {
 void notes_put_look(const struct notes_of *of, const struct repo *repo,
     const struct incarnation *inc, const struct notes_look *look);
 
+/* A whole copy was made: what the one has is in the other, too. */
+void notes_take_over(const struct notes_of *from, const struct notes_of *to);
+
 /* Another repository is there now. */
 void notes_forget(const char *state_directory,
     const struct config_repository *address);

@@ -18,9 +18,13 @@
 /* Folders that a timeline still puts into: the last, and the one before. */
 #define NEWEST_FOLDERS 2
 
+/* Of a segment's 24 digits those that 256 have in common. */
+#define GROUP_DIGITS 22
+
 struct listing {
 	struct walview_timeline *t;
-	char folder[STORAGE_KEY_MAX]; /* "00000018/", or "" */
+	char folder[16]; /* "00000018/", or "" */
+	char group[GROUP_DIGITS + 1]; /* what names begin with, or "" */
 };
 
 static struct walview_item *
@@ -42,14 +46,17 @@ note_segment(void *arg, const struct storage_entry *entry, struct err *err)
 	const char *slash = strchr(entry->name, '/');
 	struct walview_item *item;
 	struct wal_stored ws;
-	char folder[16];
+	char folder[16], name[256];
 	uint32_t part;
+	int len;
 
 	if (entry->is_directory)
 		return 0;
+	len = snprintf(name, sizeof(name), "%s%s", l->group, slash == NULL ?
+	    entry->name : slash + 1);
 	/* What is not a WAL file's name, or in its folder, is none of ours. */
-	if (!wal_store_parse(slash == NULL ? entry->name : slash + 1, &ws,
-		&part) || part != 0 ||
+	if (len < 0 || (size_t)len >= sizeof(name) ||
+	    !wal_store_parse(name, &ws, &part) || part != 0 ||
 	    (ws.file.type != WAL_FILE_SEGMENT &&
 		ws.file.type != WAL_FILE_PARTIAL) ||
 	    ws.file.timeline != l->t->timeline)
@@ -100,15 +107,16 @@ sort_items(struct walview_timeline *t, size_t start)
 
 static int
 list_objects(struct walview *v, struct walview_timeline *t,
-    const char *folder, struct err *err)
+    const char *folder, const char *group, struct err *err)
 {
 	struct listing l = { .t = t };
 	char prefix[STORAGE_KEY_MAX], tail[64];
 	const size_t start = t->n;
 
 	(void)snprintf(l.folder, sizeof(l.folder), "%s", folder);
-	(void)snprintf(tail, sizeof(tail), "wal/%08X/%s", t->timeline,
-	    folder);
+	(void)snprintf(l.group, sizeof(l.group), "%s", group);
+	(void)snprintf(tail, sizeof(tail), "wal/%08X/%s%s", t->timeline,
+	    folder, group);
 	repo_key(&v->inc, tail, prefix);
 	if (storage_list(v->repo->st, prefix, folder[0] != '\0',
 	    note_segment, &l, err) != 0)
@@ -203,6 +211,58 @@ note_listed(struct walview *v, struct walview_timeline *t,
 	v->changed = true;
 }
 
+static void
+group_of(uint32_t timeline, uint32_t log, uint32_t group,
+    char out[GROUP_DIGITS + 1])
+{
+	char all[WAL_SEGMENT_NAME_LEN + 1];
+
+	(void)snprintf(all, sizeof(all), "%08X%08X%06X", timeline, log,
+	    group & 0xffffff);
+	memcpy(out, all, GROUP_DIGITS);
+	out[GROUP_DIGITS] = '\0';
+}
+
+/*
+ * A folder that grows, where each thousand names cost a request: what was
+ * listed lately is believed but for the last 256 names, and what follows is
+ * listed until nothing does.
+ */
+static int
+list_grown(struct walview *v, struct walview_timeline *t,
+    struct walcache_folder *f, const struct walcache_folder *old,
+    struct err *err)
+{
+	const size_t start = t->n;
+	const bool changed = v->changed;
+	struct walview_item item;
+	char folder[16], name[GROUP_DIGITS + 1];
+	uint32_t i, group = 0;
+	size_t before;
+
+	if (old->n_items > 0) {
+		walcache_item(v->cache, old, old->n_items - 1, &item);
+		group = item.seg >> 8;
+	}
+	for (i = 0; i < old->n_items; i++) {
+		walcache_item(v->cache, old, i, &item);
+		if (item.seg >> 8 < group)
+			*add_item(t) = item;
+	}
+	(void)snprintf(folder, sizeof(folder), "%08X/", f->log);
+	do {
+		before = t->n;
+		group_of(f->timeline, f->log, group++, name);
+		if (list_objects(v, t, folder, name, err) != 0)
+			return -1;
+	} while (t->n > before && group <= UINT32_MAX >> 8);
+	note_listed(v, t, f, old, old->listed_at, start, t->n);
+	if (t->n - start == old->n_items)
+		v->changed = changed; /* not worth being written again */
+	walcache_believed(v->cache, old);
+	return 0;
+}
+
 static bool
 is_newest(const struct walview_timeline *t, size_t i)
 {
@@ -228,8 +288,12 @@ load_folder(struct walview *v, struct walview_timeline *t, size_t i,
 		take_all(t, v->cache, old);
 		return 0;
 	}
+	/* Lately listed, but for its end? */
+	if (old != NULL && margin == 0 && is_newest(t, i) &&
+	    walcache_believes(v->cache, old, 0, 0, false))
+		return list_grown(v, t, f, old, err);
 	(void)snprintf(name, sizeof(name), "%08X/", f->log);
-	if (list_objects(v, t, name, err) != 0)
+	if (list_objects(v, t, name, "", err) != 0)
 		return -1;
 	note_listed(v, t, f, old, now, start, t->n);
 	return 0;
@@ -242,7 +306,7 @@ load_all(struct walview *v, struct walview_timeline *t, struct err *err)
 	const int64_t now = time_now();
 	size_t i, start = 0, end;
 
-	if (list_objects(v, t, "", err) != 0)
+	if (list_objects(v, t, "", "", err) != 0)
 		return -1;
 	for (i = 0; i < t->n_folders; i++) {
 		struct walcache_folder *f = &t->folders[i];
@@ -303,7 +367,7 @@ list_remembering(struct walview *v, struct walview_timeline *t,
 int
 walview_list(struct walview *v, struct walview_timeline *t, struct err *err)
 {
-	if ((v->cache == NULL ? list_objects(v, t, "", err) :
+	if ((v->cache == NULL ? list_objects(v, t, "", "", err) :
 	    list_remembering(v, t, err)) != 0) {
 		t->n = 0;
 		t->n_folders = 0;

@@ -3,7 +3,6 @@
 
 #include "storage/sftp.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -322,14 +321,6 @@ storage_sftp_open(struct storage **out, const struct storage_settings *set,
 	return 0;
 }
 
-static void
-sftp_facts(struct storage *st, struct storage_facts *out)
-{
-	(void)snprintf(out->more, sizeof(out->more), "%s", sftp_of(st)->no_fsync
-	    ? "the server has no fsync: what it took last may be lost when "
-	      "its power fails" : "synced (fsync) and renamed into place");
-}
-
 static const struct storage_ops sftp_ops = {
 	.scheme = "sftp",
 	.clone = sftp_clone,
@@ -340,8 +331,8 @@ static const struct storage_ops sftp_ops = {
 	.get = sftp_get,
 	.stat = sftp_stat,
 	.list = sftp_list,
+	.folder_margin = sftp_folder_margin,
 	.remove = sftp_remove,
 	.settle = sftp_settle,
 	.sweep = sftp_sweep,
-	.facts = sftp_facts,
 };

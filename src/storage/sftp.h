@@ -76,6 +76,7 @@ int sftp_get(struct storage *st, const char *key, uint64_t off, size_t len,
     void *out, struct err *err) ERR_USE;
 int sftp_list(struct storage *st, const char *prefix, bool delimiter,
     storage_list_fn fn, void *arg, struct err *err) ERR_USE;
+uint64_t sftp_folder_margin(struct storage *st);
 int sftp_sweep(struct storage *st, uint64_t older_than_us, uint64_t *removed,
     struct err *err) ERR_USE;
 

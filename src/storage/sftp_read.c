@@ -143,10 +143,8 @@ found_add(struct found *f, char *name, const LIBSSH2_SFTP_ATTRIBUTES *attrs,
 	memset(e, 0, sizeof(*e));
 	e->name = name;
 	e->is_directory = is_directory;
-	if (!is_directory) {
-		e->size = attrs->filesize;
-		e->mtime = time_from_unix((int64_t)attrs->mtime);
-	}
+	e->size = is_directory ? 0 : attrs->filesize;
+	e->mtime = time_from_unix((int64_t)attrs->mtime);
 }
 
 static int walk(struct sftp *s, struct list_args *a, const char *dir,
@@ -262,6 +260,14 @@ try_list(struct sftp *s, void *arg, struct sftp_try *t, struct err *err)
 	ret = walk(s, a, dir, t, err);
 	free(dir);
 	return ret;
+}
+
+/* Whole seconds, and of the server's clock, which may not be ours. */
+uint64_t
+sftp_folder_margin(struct storage *st)
+{
+	(void)st;
+	return UINT64_C(600) * 1000000;
 }
 
 int

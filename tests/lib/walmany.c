@@ -8,8 +8,9 @@
  *	walmany URL CLUSTER SEGMENT COUNT SEGMENT-SIZE [SETTING=VALUE...]
  *
  * makes COUNT segments, SEGMENT the first of them. Settings: endpoint,
- * region, ca-file, key-file, known-hosts. In a directory files are written
- * without a sync, else objects are put.
+ * region, ca-file, key-file, known-hosts; S3's keys are in S3_ACCESS_KEY and
+ * S3_SECRET_KEY. In a directory files are written without a sync, else
+ * objects are put.
  */
 #include "config.h"
 
@@ -144,7 +145,9 @@ set(struct storage_settings *s, const char *given)
 int
 main(int argc, char **argv)
 {
-	struct storage_settings settings = { .url = argc > 1 ? argv[1] : "" };
+	struct storage_settings settings = { .url = argc > 1 ? argv[1] : "",
+		.access_key_id = getenv("S3_ACCESS_KEY"),
+		.secret_access_key = getenv("S3_SECRET_KEY") };
 	struct frame_codec *codec = frame_codec_new(1);
 	const bool local = strncmp(settings.url, "file://", 7) == 0;
 	struct object_header none = { .type = OBJECT_WAL };
