@@ -67,6 +67,7 @@ EXTRA_DIST += \
 	%D%/integration/81-store-faults.sh \
 	%D%/integration/82-pitr-s3.sh \
 	%D%/integration/83-pitr-sftp.sh \
+	%D%/integration/86-store-refuses.sh \
 	%D%/integration/87-push-ahead.sh \
 	%D%/integration/87-push-several.sh \
 	%D%/integration/88-copy.sh \

@@ -25,8 +25,8 @@ rows() { sql "$1" "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, ' 
 remote_pitr() { # REPOSITORY OPTION...: how a bare host says where it is
 	local kind=$1 then_time then_rows end_rows lost
 	shift
-	note "a cluster whose repository is on $kind"
-	pg_with_stores src "$kind"
+	note "a cluster with a local repository, and $kind as its mirror"
+	pg_with_stores src local "$kind"
 	bench_init src 2
 	sql src "CREATE TABLE shipments (n int PRIMARY KEY, d jsonb);
 		INSERT INTO shipments SELECT g, jsonb_build_object('to', md5(g::text)) FROM generate_series(1, 5000) g"
@@ -46,11 +46,12 @@ remote_pitr() { # REPOSITORY OPTION...: how a bare host says where it is
 	end_rows=$(rows src)
 	assert_ne "$end_rows" "$then_rows"
 	archive_now src
+	expect 0 dapk copy
 	assert_no_secret
 
-	note "the site burns down: the cluster and its state"
+	note "the site burns down: the cluster, its repository, its state"
 	pg_stop src immediate
-	rm -rf "$T/state" "$T/src" "$CONF"
+	rm -rf "$REPO" "$T/state" "$T/src" "$CONF"
 
 	note "as it was before the accident, from $kind alone"
 	bare_restore new --target-time "$then_time" "$@"
