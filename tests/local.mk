@@ -42,6 +42,7 @@ EXTRA_DIST += \
 	%D%/integration/36-archiving-off.sh \
 	%D%/integration/37-start-proof.sh \
 	%D%/integration/84-check-stores.sh \
+	%D%/integration/84-object-lock.sh \
 	%D%/integration/40-versions.sh \
 	%D%/integration/41-auth.sh \
 	%D%/integration/42-users-database.sh \
@@ -71,6 +72,7 @@ EXTRA_DIST += \
 	%D%/integration/87-push-ahead.sh \
 	%D%/integration/87-push-several.sh \
 	%D%/integration/88-copy.sh \
+	%D%/integration/88-mirror-background.sh \
 	%D%/integration/64-thirty-incrementals.sh \
 	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/67-evidence.sh \

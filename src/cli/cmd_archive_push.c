@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copy/mirror.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
@@ -43,6 +44,7 @@ struct place {
 	bool failed;  /* now, with err */
 	struct wal_place remembered;
 	struct queue *queue; /* NULL: not needed so far */
+	struct incarnation inc; /* of the queue */
 	bool warned;
 	struct wal_salvage_result salvaged;
 	struct err err;
@@ -75,6 +77,7 @@ add_to_queue(struct place *p, const struct repo *repo,
 			    p->address.name, err.msg);
 		p->warned = true;
 	}
+	p->inc = *inc;
 }
 
 static void
@@ -124,7 +127,12 @@ note_failed(const struct places *all, const struct err *err)
 static void
 wake_others(const struct places *all)
 {
-	(void)all;
+	unsigned i;
+
+	for (i = 0; i < all->n; i++)
+		if (all->places[i].queue != NULL)
+			mirror_wake(all->cfg, i, all->places[i].queue,
+			    &all->places[i].inc);
 }
 
 static int

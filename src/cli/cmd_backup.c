@@ -7,6 +7,7 @@
 
 #include "backup/backup.h"
 #include "cli/progress.h"
+#include "copy/mirror.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "core/time.h"
@@ -134,6 +135,8 @@ cmd_backup(const struct config *cfg, struct err *err)
 			print_damaged(&commit);
 			ret = EXIT_FOUND;
 		}
+		mirror_tell(cfg, repo, &commit.inc, REPO_BACKUP,
+		    commit.label);
 	}
 	commit_free(&commit);
 	repo_close(repo);

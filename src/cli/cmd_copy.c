@@ -8,6 +8,7 @@
 
 #include "cli/progress.h"
 #include "copy/copy.h"
+#include "copy/mirror.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "repo/notes.h"
@@ -147,7 +148,7 @@ exit_code(const struct copy_result *r, struct err *err)
 
 static int
 run(const struct config *cfg, struct repo *from, struct repo *to,
-    struct copy_result *out, struct err *err)
+    unsigned place, struct copy_result *out, struct err *err)
 {
 	struct display d = { 0 };
 	struct copy_params p = {
@@ -172,7 +173,7 @@ run(const struct config *cfg, struct repo *from, struct repo *to,
 	if (copy_new(&c, &p, err) != 0)
 		return -1;
 	progress_start(&d.bar, cfg);
-	ret = copy_all(c, err);
+	ret = mirror_copy_all(cfg, place, c, &p, err);
 	progress_end(&d.bar);
 	*out = *copy_result(c);
 	copy_free(c);
@@ -191,7 +192,7 @@ copy_to(const struct config *cfg, struct repo *from, unsigned from_number,
 
 	if (repo_open_configured(&repo, place, err) != 0)
 		return err_wrap(err, "repository %s", shown_name(place));
-	ret = run(cfg, from, repo, &result, err);
+	ret = run(cfg, from, repo, to, &result, err);
 	repo_close(repo);
 	if (ret != 0)
 		return err_wrap(err, "repository %s", shown_name(place));

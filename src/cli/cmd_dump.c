@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/progress.h"
+#include "copy/mirror.h"
 #include "core/cancel.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -167,8 +168,11 @@ dump_one(const struct dump_params *all, const struct config *cfg,
 	else
 		print_summary(&commit, cfg->output,
 		    (double)(time_monotonic() - begun) / 1e6);
-	if (p.repo != NULL && !cfg->dry_run)
+	if (p.repo != NULL && !cfg->dry_run) {
 		cli_note_set(cfg, REPO_DUMP, p.repo, &commit, NULL);
+		mirror_tell(cfg, p.repo, &commit.inc, REPO_DUMP,
+		    commit.label);
+	}
 	dump_outline_free(&outline);
 	commit_free(&commit);
 	return 0;
@@ -187,6 +191,7 @@ dump_the_globals(const struct dump_params *p, const struct config *cfg,
 	if (globals_run(p, &commit, err) != 0)
 		return -1;
 	print_summary(&commit, NULL, 0);
+	mirror_tell(cfg, p->repo, &commit.inc, REPO_DUMP, commit.label);
 	commit_free(&commit);
 	return 0;
 }

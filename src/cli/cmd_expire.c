@@ -92,6 +92,10 @@ print_run(const struct removal_report *r, const struct removal_params *rp)
 	if (r->intents > 0)
 		(void)printf("removed %zu intent%s of %ss that died\n",
 		    r->intents, plural(r->intents), repo_kind_name(rp->kind));
+	if (r->locked > 0)
+		(void)printf("%zu object%s stay%s for a later run: the store "
+		    "keeps %s locked\n", r->locked, plural(r->locked),
+		    r->locked == 1 ? "s" : "", r->locked == 1 ? "it" : "them");
 	if (r->waiting > 0)
 		(void)printf("%zu list%s of what is to go wait%s, the first "
 		    "until %s\n", r->waiting, plural(r->waiting),

@@ -3,4 +3,5 @@ libdapk_a_SOURCES += \
 	%D%/copy_object.c \
 	%D%/copy_set.c \
 	%D%/copy_wal.c \
-	%D%/copy_work.h
+	%D%/copy_work.h \
+	%D%/mirror.c %D%/mirror.h

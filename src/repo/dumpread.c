@@ -453,8 +453,7 @@ dumpread_chunk(struct dumpread *r, const struct dump_item *item,
 		    item->path);
 	*plain = r->plain.data;
 	if (payload != NULL) {
-		*payload = object->scratch.data + object->scratch.len -
-		    h.payload_len;
+		*payload = object->frame + object->frame_len - h.payload_len;
 		*payload_len = h.payload_len;
 	}
 	return 0;

@@ -20,6 +20,8 @@
 
 /* Over a network: what is this small comes whole, by one request. */
 #define WHOLE_READ ((size_t)128 << 10)
+#define WHOLE_EAGER ((size_t)10 << 20) /* more than an ordinary pack */
+#define STREAM_MIN ((size_t)1 << 20)
 #define REMOTE_TAIL_READ ((size_t)96 << 10) /* a pack's page sums are in it */
 #define AHEAD_MIN ((size_t)256 << 10)
 #define AHEAD_MAX ((size_t)4 << 20)
@@ -412,7 +414,7 @@ read_ends(struct object_reader *r, struct err *err)
 
 	if (!r->remote || r->size == 0)
 		return 0;
-	if (r->size <= WHOLE_READ)
+	if (r->size <= r->whole)
 		return fill(r, &r->head, 0, (size_t)r->size, err);
 	if (fill(r, &r->tail, r->size - tail, tail, err) != 0)
 		return -1;
@@ -505,7 +507,7 @@ open_reader(struct object_reader *r, enum object_type type,
 
 	buf_init(&b, STORAGE_OBJECT_MAX);
 	buf_init(&r->scratch, STORAGE_OBJECT_MAX);
-	buf_init(&r->head.bytes, WHOLE_READ);
+	buf_init(&r->head.bytes, r->whole);
 	buf_init(&r->tail.bytes, REMOTE_TAIL_READ);
 	buf_init(&r->ahead.bytes, AHEAD_MAX);
 	if (r->size > STORAGE_OBJECT_MAX) {
@@ -534,10 +536,9 @@ out:
 	return ret;
 }
 
-int
-object_reader_open(struct object_reader *r, struct storage *st,
-    const char *key, uint64_t size, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id, struct err *err)
+static int
+open_stored(struct object_reader *r, struct storage *st, const char *key,
+    uint64_t size, size_t whole, struct err *err)
 {
 	memset(r, 0, sizeof(*r));
 	if (size == 0 && storage_stat(st, key, &size, NULL, err) != 0)
@@ -546,7 +547,34 @@ object_reader_open(struct object_reader *r, struct storage *st,
 	r->remote = !storage_is_local(storage_url(st));
 	r->key = xstrdup(key);
 	r->size = size;
+	r->whole = whole;
+	return 0;
+}
+
+int
+object_reader_open(struct object_reader *r, struct storage *st,
+    const char *key, uint64_t size, enum object_type type,
+    const uint8_t repository_id[16], uint64_t system_id, struct err *err)
+{
+	if (open_stored(r, st, key, size, WHOLE_READ, err) != 0)
+		return -1;
 	return open_reader(r, type, repository_id, system_id, err);
+}
+
+int
+object_reader_open_eager(struct object_reader *r, struct storage *st,
+    const char *key, uint64_t size, enum object_type type,
+    const uint8_t repository_id[16], uint64_t system_id, struct err *err)
+{
+	if (open_stored(r, st, key, size, WHOLE_EAGER, err) != 0)
+		return -1;
+	return open_reader(r, type, repository_id, system_id, err);
+}
+
+bool
+object_reader_streams(const struct object_reader *r)
+{
+	return r->remote && r->step >= STREAM_MIN;
 }
 
 int
@@ -581,7 +609,7 @@ object_reader_rest(struct object_reader *r)
 	buf_free(&r->head.bytes);
 	buf_free(&r->tail.bytes);
 	buf_free(&r->ahead.bytes);
-	buf_init(&r->head.bytes, WHOLE_READ);
+	buf_init(&r->head.bytes, r->whole);
 	buf_init(&r->tail.bytes, REMOTE_TAIL_READ);
 	buf_init(&r->ahead.bytes, AHEAD_MAX);
 	r->step = 0;
@@ -648,10 +676,13 @@ object_reader_frame(struct object_reader *r, struct frame_codec *c,
 	uint8_t *plain;
 
 	buf_clear(out);
+	r->frame_len = 0;
 	if (check_number(r, number, 1, err) != 0 ||
 	    read_range(r, r->entries[number].offset, r->entries[number].length,
 		&r->scratch, &data, err) != 0)
 		return -1;
+	r->frame = data;
+	r->frame_len = r->entries[number].length;
 	plain = buf_reserve(out, r->entries[number].plain_len);
 	if (plain == NULL)
 		return buf_check(out, r->key, err);

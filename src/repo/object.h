@@ -85,11 +85,14 @@ struct object_reader {
 	struct index_entry *entries;
 	uint32_t n;
 	const uint8_t *bytes; /* of object_reader_open_bytes(), else NULL */
-	struct buf scratch;   /* the frame read last */
+	struct buf scratch;
+	const uint8_t *frame; /* the one read last, as it is stored */
+	size_t frame_len;
 	bool remote;
 	struct object_window head, tail, ahead;
 	uint64_t next; /* the byte after what was asked for last */
 	size_t step;   /* to fetch, if that is asked for next */
+	size_t whole;  /* what is this small is read whole */
 };
 
 /*
@@ -100,6 +103,18 @@ int object_reader_open(struct object_reader *r, struct storage *st,
     const char *key, uint64_t size, enum object_type type,
     const uint8_t repository_id[16], uint64_t system_id,
     struct err *err) ERR_USE;
+
+/*
+ * The same of an object that will be read from one end to the other: over a
+ * network it comes by one request, when it has at most 10 MiB.
+ */
+int object_reader_open_eager(struct object_reader *r, struct storage *st,
+    const char *key, uint64_t size, enum object_type type,
+    const uint8_t repository_id[16], uint64_t system_id,
+    struct err *err) ERR_USE;
+
+/* Are its frames being read one after another, a MiB and more by now? */
+bool object_reader_streams(const struct object_reader *r);
 
 /* The same over a whole object in memory, which stays the caller's. */
 int object_reader_open_bytes(struct object_reader *r, const uint8_t *bytes,

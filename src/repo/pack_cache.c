@@ -112,13 +112,19 @@ open_slot(struct pack_cache *c, struct slot *slot, const struct pack_id *id,
 {
 	const struct object_header *h = &slot->reader.header;
 	char key[STORAGE_KEY_MAX];
+	/* Who has read one pack in order does so with the next. */
+	const bool eager = c->last != NULL &&
+	    object_reader_streams(&c->last->reader);
 
+	if (c->last == slot)
+		c->last = NULL;
 	object_reader_close(&slot->reader);
 	slot->used = 0;
 	if (choose_generation(c, id, &size, key, err) != 0)
 		return -1;
-	if (object_reader_open(&slot->reader, c->repo->st, key, size,
-		OBJECT_PACK, c->repo->id, c->inc.system_id, err) != 0)
+	if ((eager ? object_reader_open_eager : object_reader_open)(
+		&slot->reader, c->repo->st, key, size, OBJECT_PACK,
+		c->repo->id, c->inc.system_id, err) != 0)
 		return -1;
 	if (!h->has_pack || h->attempt != id->attempt ||
 	    h->number != id->number || strcmp(h->name, id->label) != 0) {

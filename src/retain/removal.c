@@ -28,6 +28,7 @@ struct removal {
 	size_t n_intents;
 	char process[LEASE_PROCESS_MAX]; /* this one */
 	const struct tombstone *due; /* step 2: the one at hand */
+	size_t locked; /* of what it names: what the store did not let go */
 	struct survey survey;
 };
 
@@ -464,6 +465,22 @@ remove_object(struct removal *s, const char *name, struct err *err)
 	return pulse(s, err);
 }
 
+/*
+ * The store keeps an object locked, as a bucket without versions can: it
+ * stays, and so does the tombstone, for a later run.
+ */
+static int
+note_locked(struct removal *s, struct err *err)
+{
+	if (err->code != ERR_REFUSED)
+		return -1;
+	if (s->locked++ == 0)
+		log_warning("tombstone %s waits: %s", s->due->id, err->msg);
+	s->report->locked++;
+	err_clear(err);
+	return 0;
+}
+
 static bool
 commits_may_go(const struct removal *s, const struct tombstone *t)
 {
@@ -491,7 +508,8 @@ commits_may_go(const struct removal *s, const struct tombstone *t)
 
 /*
  * What is left when they are gone is judged before the first of them goes. 1:
- * go on; 0: this tombstone waits until there is a usable backup.
+ * go on; 0: this tombstone waits until there is a usable backup, or until a
+ * lock has ended.
  */
 static int
 remove_commits(struct removal *s, struct err *err)
@@ -519,9 +537,11 @@ remove_commits(struct removal *s, struct err *err)
 			continue; /* an earlier run did it */
 		/* Noted first, so that no copy brings it back. */
 		if (removed_note_set(p->repo, p->inc, p->kind, o->id.label,
-		    err) != 0 || lease_confirm(p->lease, err) != 0 ||
-		    remove_object(s, t->objects[i], err) != 0)
+		    err) != 0 || lease_confirm(p->lease, err) != 0)
 			return -1;
+		/* What a commit that stays refers to stays too. */
+		if (remove_object(s, t->objects[i], err) != 0)
+			return note_locked(s, err);
 		s->report->backups++;
 	}
 	return 1;
@@ -594,6 +614,24 @@ note_wal(const struct removal *s, const char *name, char *noted,
 	    removed_note_wal(s->params->repo, s->params->inc, last, err);
 }
 
+/* Some of them are locked: those that are not. */
+static int
+remove_unlocked(struct removal *s, const struct names *going, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < going->n; i++) {
+		if (storage_remove(s->params->repo->st, going->list[i], err) ==
+		    0)
+			s->report->objects++;
+		else if (note_locked(s, err) != 0)
+			return -1;
+		if (pulse(s, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Remove what was gathered: one request, where the store can. */
 static int
 remove_gathered(struct removal *s, struct names *going, struct err *err)
@@ -605,11 +643,15 @@ remove_gathered(struct removal *s, struct names *going, struct err *err)
 		return 0;
 	rc = storage_remove_many(s->params->repo->st,
 	    (const char *const *)going->list, n, err);
+	if (rc != 0 && err->code == ERR_REFUSED) {
+		err_clear(err);
+		rc = remove_unlocked(s, going, err);
+	} else if (rc == 0)
+		s->report->objects += n;
 	while (going->n > 0)
 		free(going->list[--going->n]);
 	if (rc != 0)
 		return err_wrap(err, "remove what nothing refers to");
-	s->report->objects += n;
 	return pulse(s, err);
 }
 
@@ -685,11 +727,14 @@ run_stone(struct removal *s, const struct tombstone *t, struct err *err)
 	int rc;
 
 	s->due = t;
+	s->locked = 0;
 	rc = remove_commits(s, err);
 	if (rc <= 0)
 		return rc;
 	if (remove_rest(s, err) != 0)
 		return -1;
+	if (s->locked > 0)
+		return 0;
 	s->report->tombstones++;
 	return tombstone_remove(s->params->repo, s->params->inc, t->id, err);
 }

@@ -49,6 +49,8 @@ struct removal_report {
 	size_t kept;	  /* mark: of the folders' packs that stay, since others
 			     refer to them; run: of the tombstones' */
 	uint64_t kept_bytes;
+	size_t locked;	  /* run: objects that the store keeps locked for now:
+			     their tombstones stay for a later run */
 	size_t waiting;	  /* run: tombstones that are not due yet */
 	int64_t next_due; /* when the first of these is, by the store's clock */
 	size_t tombstones; /* run: done with */

@@ -39,5 +39,6 @@ unit_tests += \
 	tests/unit/test_s3_credentials \
 	tests/unit/test_s3_put_headers \
 	tests/unit/test_sftp_place \
+	tests/unit/test_s3_server \
 	tests/unit/test_s3_xml \
 	tests/unit/test_sigv4

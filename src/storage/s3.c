@@ -131,6 +131,9 @@ storage_s3_open(struct storage **out, const struct storage_settings *set,
 		shared_free(shared);
 		return err_wrap(err, "%s", set->url);
 	}
+	/* Locks imply versions: see note_versions() of s3_put.c. */
+	shared->no_condition = set->object_lock_days > 0 &&
+	    shared->place.host != NULL;
 	url = xasprintf("s3://%s/%s", shared->place.bucket,
 	    shared->place.prefix);
 	url[strlen(url) - 1] = '\0'; /* the '/' */

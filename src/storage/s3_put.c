@@ -35,8 +35,9 @@ note_no_condition(struct s3 *s3)
 	s3->shared->no_condition = true;
 	(void)pthread_mutex_unlock(&s3->shared->lock);
 	if (new)
-		log_debug("%s: the server does not know If-None-Match: each "
-		    "put is preceded by a look whether the name is taken",
+		log_debug("%s: the server does not know or not surely obey "
+		    "If-None-Match: each put is preceded by a look whether "
+		    "the name is taken",
 		    s3->st.url);
 }
 
@@ -118,6 +119,23 @@ check_free(struct s3 *s3, const struct s3_call *c, struct err *err)
 	return verdict;
 }
 
+/*
+ * In a bucket with versions some servers (Ceph 16) take the condition, ignore
+ * it, and put a new version before the old one. Nothing is lost by that, but
+ * the old one is hidden: so from now on each put is preceded by a look, unless
+ * the server is Amazon's, which obeys.
+ */
+static void
+note_versions(struct s3 *s3, const struct s3_call *c)
+{
+	char version[1024];
+
+	if (s3->shared->place.host != NULL && http_header(&c->answer,
+	    "x-amz-version-id", version, sizeof(version)) &&
+	    version[0] != '\0')
+		note_no_condition(s3);
+}
+
 static enum s3_verdict
 put_once(struct s3 *s3, struct s3_call *c, struct err *err)
 {
@@ -142,6 +160,8 @@ put_once(struct s3 *s3, struct s3_call *c, struct err *err)
 	if (verdict == S3_FINE)
 		verdict = s3_try(s3, c, err);
 	c->headers = NULL;
+	if (verdict == S3_FINE && condition)
+		note_versions(s3, c);
 	if (verdict != S3_FAILED)
 		return verdict;
 	if (err->code == ERR_EXISTS)

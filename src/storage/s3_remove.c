@@ -6,17 +6,53 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/log.h"
 #include "core/md5.h"
 #include "core/mem.h"
 #include "core/sha256.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "storage/s3_xml.h"
 
 #define BATCH_MAX 1000 /* of the protocol */
 #define BATCH_BYTES_MAX ((size_t)4 << 20)
 #define MD5_TEXT_MAX 25 /* in base64, with the 0 */
+
+/*
+ * It may have been refused because the object is locked (not where buckets
+ * have versions: there a removal only hides it). Then it stays for now, which
+ * ERR_REFUSED tells.
+ */
+static void
+explain_refusal(struct s3 *s3, const char *key, struct err *err)
+{
+	char until[64], hold[8], text[TIME_TEXT_MAX];
+	struct err none = ERR_INIT;
+	struct s3_meta meta;
+	struct s3_call c;
+	int64_t ends = 0;
+	bool local, held;
+
+	s3_call_init(&c, "look at the lock", "GET", key);
+	if (s3_try_meta(s3, key, &meta, &c, &none) == S3_FINE) {
+		held = http_header(&c.answer, "x-amz-object-lock-legal-hold",
+		    hold, sizeof(hold)) && strcasecmp(hold, "ON") == 0;
+		if (!http_header(&c.answer,
+			"x-amz-object-lock-retain-until-date", until,
+			sizeof(until)) ||
+		    time_parse(until, &ends, &local, &none) != 0)
+			ends = 0;
+		if (held || ends > s3_now(s3)) {
+			err_clear(err);
+			(void)err_set(err, ERR_REFUSED, "remove: the store "
+			    "keeps it locked%s%s", held ? "" : " until ",
+			    held ? "" : time_format(ends, text));
+		}
+	}
+	s3_call_free(&c);
+}
 
 int
 s3_remove(struct storage *st, const char *key, struct err *err)
@@ -27,6 +63,8 @@ s3_remove(struct storage *st, const char *key, struct err *err)
 	s3_call_init(&c, "remove", "DELETE", key);
 	rc = s3_run((struct s3 *)st, &c, err);
 	s3_call_free(&c);
+	if (rc != 0 && err->code == ERR_CONFIG)
+		explain_refusal((struct s3 *)st, key, err);
 	if (rc == 0 || err->code != ERR_NOT_FOUND)
 		return rc;
 	err_clear(err);
@@ -214,10 +252,13 @@ try_batch(struct s3 *s3, struct batch *b, struct s3_call *c, struct err *err)
 	return verdict;
 }
 
-/* *unknown: not by this server, or not without MD5 on this machine. */
+/*
+ * *unknown: not by this server, or not without MD5 on this machine. *denied:
+ * of an object, which may be locked.
+ */
 static int
 remove_batch(struct s3 *s3, const char *const *keys, size_t n, bool *unknown,
-    struct err *err)
+    bool *denied, struct err *err)
 {
 	struct batch b = { .prefix = s3->shared->place.prefix, .keys = keys,
 		.n = n };
@@ -239,6 +280,8 @@ remove_batch(struct s3 *s3, const char *const *keys, size_t n, bool *unknown,
 	*unknown = verdict == S3_FAILED && b.failed_key == NULL &&
 	    (err->code == ERR_UNSUPPORTED ||
 	    (c.failure.status != 0 && kind == S3_KIND_REFUSED));
+	*denied = verdict == S3_FAILED && b.failed_key != NULL &&
+	    s3_failure_kind(&b.failed) == S3_KIND_DENIED;
 	s3_call_free(&c);
 	buf_free(&b.body);
 	buf_free(&b.answer);
@@ -273,18 +316,20 @@ s3_remove_many(struct storage *st, const char *const *keys, size_t n,
     struct err *err)
 {
 	struct s3 *s3 = (struct s3 *)st;
-	size_t i, step;
-	bool unknown;
+	size_t i, step, alone = 0;
+	bool unknown, denied;
 
 	for (i = 0; i < n; i += step) {
 		step = n - i < BATCH_MAX ? n - i : BATCH_MAX;
-		if (step > 1 && has_batch(s3)) {
+		if (step > 1 && i >= alone && has_batch(s3)) {
 			if (remove_batch(s3, keys + i, step, &unknown,
-				err) == 0)
+				&denied, err) == 0)
 				continue;
-			if (!unknown)
+			if (!unknown && !denied)
 				return -1;
-			note_no_batch(s3, err);
+			if (unknown)
+				note_no_batch(s3, err);
+			alone = i + step; /* to see why it was denied */
 			err_clear(err);
 		}
 		step = 1;

@@ -3,6 +3,7 @@
 
 #include "storage/sftp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,6 +322,14 @@ storage_sftp_open(struct storage **out, const struct storage_settings *set,
 	return 0;
 }
 
+static void
+sftp_facts(struct storage *st, struct storage_facts *out)
+{
+	(void)snprintf(out->more, sizeof(out->more), "%s", sftp_of(st)->no_fsync
+	    ? "the server has no fsync: what it took last may be lost when "
+	      "its power fails" : "synced (fsync) and renamed into place");
+}
+
 static const struct storage_ops sftp_ops = {
 	.scheme = "sftp",
 	.clone = sftp_clone,
@@ -335,4 +344,5 @@ static const struct storage_ops sftp_ops = {
 	.remove = sftp_remove,
 	.settle = sftp_settle,
 	.sweep = sftp_sweep,
+	.facts = sftp_facts,
 };

@@ -25,6 +25,7 @@ struct attempt {
 	const char *user;
 	bool publickey, password, keyboard; /* what the server takes */
 	char tried[TRIED_MAX]; /* for people: "key /x (refused), ..." */
+	unsigned refusals;
 	bool *again;
 };
 
@@ -54,10 +55,27 @@ note(struct attempt *a, const char *what, const char *outcome)
 	    len == 0 ? "" : ", ", what, outcome);
 }
 
+/*
+ * libssh2 has one code for a key that is refused and for a line that broke
+ * before the answer: only its words tell. After some refusals the server may
+ * have had enough of us, and that will not get better.
+ */
+static bool
+unanswered(const struct attempt *a)
+{
+	char *said = NULL;
+
+	(void)a->s->lib->session_last_error(a->s->ssh, &said, NULL, 0);
+	return a->refusals == 0 && said != NULL &&
+	    strncmp(said, "Waiting for ", 12) == 0;
+}
+
 /* Is rc a broken line, and not an answer? Then err is filled. */
 static bool
 broke(struct attempt *a, int rc, struct err *err)
 {
+	if (unanswered(a))
+		rc = LIBSSH2_ERROR_SOCKET_RECV;
 	switch (rc) {
 	case LIBSSH2_ERROR_SOCKET_NONE:
 	case LIBSSH2_ERROR_SOCKET_SEND:
@@ -69,6 +87,7 @@ broke(struct attempt *a, int rc, struct err *err)
 		(void)sftp_session_failed(a->s, rc, "log in", a->again, err);
 		return true;
 	default:
+		a->refusals++;
 		return false;
 	}
 }

@@ -184,12 +184,16 @@ uint64_t storage_folder_margin(struct storage *st);
  */
 int storage_settle(struct storage *st, const char *key, struct err *err) ERR_USE;
 
-/* Remove; that it is not there is fine. Durable, so that order counts. */
+/*
+ * Remove; that it is not there is fine. Durable, so that order counts.
+ * ERR_REFUSED: the store keeps it locked for now, and it stays; a later
+ * attempt may remove it.
+ */
 int storage_remove(struct storage *st, const char *key, struct err *err) ERR_USE;
 
 /*
  * Remove several, in no order: many by one request where the store can. After
- * an error some are gone and others are not.
+ * an error (as of storage_remove()) some are gone and others are not.
  */
 int storage_remove_many(struct storage *st, const char *const *keys, size_t n,
     struct err *err) ERR_USE;

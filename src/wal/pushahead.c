@@ -99,8 +99,7 @@ wanted(const struct ahead *a, const char *entry, struct wal_file *out)
 	    (out->type == WAL_FILE_SEGMENT || out->type == WAL_FILE_BACKUP) &&
 	    out->timeline == first->name.timeline &&
 	    wal_file_fits(out, first->segment_size) &&
-	    strcmp(out->name, first->name.name) > 0 &&
-	    !wal_pushed_has(&a->pushed, out->name);
+	    strcmp(out->name, first->name.name) > 0;
 }
 
 static int
@@ -165,6 +164,8 @@ choose(struct ahead *a, const char *status, uint64_t bytes)
 	add_item(a, &a->first->name, a->first->path);
 	n = list_ready(a, status, &ready);
 	for (i = 0; i < n && a->n < ITEMS_MAX; i++) {
+		if (wal_pushed_has(&a->pushed, ready[i].name))
+			continue;
 		if (ready[i].type == WAL_FILE_SEGMENT)
 			used += a->first->segment_size;
 		if (used > bytes)
@@ -428,7 +429,7 @@ conclude(struct ahead *a, struct wal_push_result *out, struct err *err)
 		if (a->items[i].state == PUT)
 			ahead++;
 		else if (a->items[i].state == FAILED)
-			log_warning("%s, stored ahead: %s",
+			log_warning("%s is not stored ahead: %s",
 			    a->items[i].f.name.name, a->items[i].err.msg);
 	}
 	if (ahead > 0)

@@ -336,6 +336,58 @@ expire(struct place *p, const char *label)
 		fail_msg("expire: %s", err.msg);
 }
 
+/* A bucket without versions whose objects are locked for a time. */
+static const struct storage_ops *unlocked_ops;
+static const char *locked_name; /* part of the names that are; NULL: none */
+
+static int
+remove_unless_locked(struct storage *st, const char *key, struct err *e)
+{
+	if (locked_name != NULL && strstr(key, locked_name) != NULL)
+		return err_set(e, ERR_REFUSED, "locked");
+	return unlocked_ops->remove(st, key, e);
+}
+
+static void
+what_the_store_keeps_locked_goes_in_a_later_run(void **state)
+{
+	static struct storage_ops ops;
+	struct place *p = *state;
+	struct removal_report did, marked;
+
+	(void)backup(p, -1);
+	(void)backup(p, -1);
+	(void)backup(p, -1);
+	expire(p, p->commits[0].label);
+	unlocked_ops = p->repo->st->ops;
+	ops = *unlocked_ops;
+	ops.remove = remove_unless_locked;
+	ops.remove_many = NULL;
+	p->repo->st->ops = &ops;
+	pass_time(p, GRACE);
+	locked_name = "/commit";
+	OK(try_expire(p, NULL, false, false, &did, &marked));
+	assert_int_equal(did.locked, 1);
+	assert_int_equal(did.objects, 0); /* what a commit names stays */
+	assert_int_equal(did.tombstones, 0);
+	assert_true(committed(p, 0));
+	all_commits_restore(p);
+	locked_name = "/pack-";
+	OK(try_expire(p, NULL, false, false, &did, &marked));
+	assert_int_equal(did.backups, 1);
+	assert_int_equal(did.locked, PACKS_EACH);
+	assert_false(committed(p, 0));
+	assert_int_equal(count(p).stones, 1);
+	all_commits_restore(p);
+	locked_name = NULL; /* the locks have ended */
+	OK(try_expire(p, NULL, false, false, &did, &marked));
+	assert_int_equal(did.locked, 0);
+	assert_int_equal(did.objects, PACKS_EACH);
+	assert_int_equal(count(p).stones, 0);
+	p->repo->st->ops = unlocked_ops;
+	all_commits_restore(p);
+}
+
 static void
 assert_noted(struct place *p, int i)
 {
@@ -1047,6 +1099,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		REMOVAL_TEST(what_the_store_keeps_locked_goes_in_a_later_run),
 		REMOVAL_TEST(nothing_goes_before_its_time_and_all_of_it_after),
 		REMOVAL_TEST(what_others_refer_to_stays_until_they_go),
 		REMOVAL_TEST(the_last_usable_backup_is_refused),
@@ -1063,6 +1116,7 @@ main(void)
 		REMOVAL_TEST(wal_goes_only_if_no_backup_needs_it),
 		REMOVAL_TEST(
 		    a_commit_that_cannot_be_read_stops_all_but_its_own_removal),
+		DUMP_TEST(what_the_store_keeps_locked_goes_in_a_later_run),
 		DUMP_TEST(nothing_goes_before_its_time_and_all_of_it_after),
 		DUMP_TEST(what_others_refer_to_stays_until_they_go),
 		DUMP_TEST(the_last_usable_backup_is_refused),
