@@ -24,8 +24,6 @@
 	X(session_set_blocking)           \
 	X(session_set_timeout)            \
 	X(hostkey_hash)                   \
-	X(keepalive_config)               \
-	X(keepalive_send)                 \
 	X(knownhost_init)                 \
 	X(knownhost_readfile)             \
 	X(knownhost_checkp)               \

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/cancel.h"
 #include "core/log.h"
@@ -63,6 +64,15 @@ sftp_open_file(struct sftp *s, const char *path, unsigned long flags)
 	    (unsigned)strlen(path), flags, 0600, LIBSSH2_SFTP_OPENFILE);
 }
 
+int
+sftp_release(struct sftp *s, LIBSSH2_SFTP_HANDLE *h, const struct sftp_try *t)
+{
+	/* On a line that broke nobody answers: the memory is freed at once. */
+	if (t->again)
+		(void)shutdown(s->session->sock, SHUT_RDWR);
+	return s->session->lib->sftp_close_handle(h);
+}
+
 /* A session that answers, of this handle's own. */
 static int
 need_session(struct sftp *s, const struct retry *r, struct sftp_try *t,
@@ -70,11 +80,13 @@ need_session(struct sftp *s, const struct retry *r, struct sftp_try *t,
 {
 	uint64_t step = retry_left_ms(r);
 
-	if (s->session != NULL && sftp_session_alive(s->session))
+	step = step > STEP_MAX_MS ? STEP_MAX_MS : step < 1000 ? 1000 : step;
+	if (s->session != NULL && sftp_session_alive(s->session)) {
+		sftp_session_limit(s->session, step);
 		return 0;
+	}
 	sftp_session_close(s->session);
 	s->session = NULL;
-	step = step > STEP_MAX_MS ? STEP_MAX_MS : step < 1000 ? 1000 : step;
 	return sftp_session_open(&s->session, &s->shared->login, step,
 	    &t->again, err);
 }
@@ -296,6 +308,7 @@ sftp_close(struct storage *st)
 	free(shared->login.key_passphrase_file);
 	free(shared->login.password_file);
 	free(shared->login.known_hosts);
+	free(shared->login.home);
 	free(shared);
 }
 
@@ -314,6 +327,7 @@ storage_sftp_open(struct storage **out, const struct storage_settings *set,
 	    copy_text(set->key_passphrase_file);
 	shared->login.password_file = copy_text(set->password_file);
 	shared->login.known_hosts = copy_text(set->known_hosts);
+	sftp_login_complete(&shared->login);
 	shared->login.accept_new = set->host_key ==
 	    STORAGE_HOST_KEY_ACCEPT_NEW;
 	shared->timeout_ms = set->timeout_ms != 0 ? set->timeout_ms :

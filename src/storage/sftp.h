@@ -68,6 +68,10 @@ int sftp_object_absent(struct sftp *s, struct sftp_try *t, struct err *err);
 LIBSSH2_SFTP_HANDLE *sftp_open_file(struct sftp *s, const char *path,
     unsigned long flags);
 
+/* Close it, also after an error. What libssh2 says. */
+int sftp_release(struct sftp *s, LIBSSH2_SFTP_HANDLE *h,
+    const struct sftp_try *t);
+
 int sftp_put(struct storage *st, const char *key, const void *data,
     size_t len, struct err *err) ERR_USE;
 int sftp_settle(struct storage *st, const char *key, struct err *err) ERR_USE;

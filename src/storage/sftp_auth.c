@@ -29,21 +29,25 @@ struct attempt {
 	bool *again;
 };
 
-static const struct passwd *
-own_account(void)
+void
+sftp_login_complete(struct sftp_login *login)
 {
-	return getpwuid(geteuid());
+	/* Here, since getpwuid() has one answer for all threads. */
+	const struct passwd *pw = getpwuid(geteuid());
+	const char *home = getenv("HOME");
+
+	if (login->place.user == NULL)
+		login->place.user = xstrdup(pw == NULL ? "postgres" :
+		    pw->pw_name);
+	if (home == NULL || home[0] != '/')
+		home = pw == NULL ? "" : pw->pw_dir;
+	login->home = xstrdup(home);
 }
 
 const char *
 sftp_user(const struct sftp_login *login)
 {
-	const struct passwd *pw;
-
-	if (login->place.user != NULL)
-		return login->place.user;
-	pw = own_account();
-	return pw == NULL ? "postgres" : pw->pw_name;
+	return login->place.user;
 }
 
 static void
@@ -76,6 +80,13 @@ broke(struct attempt *a, int rc, struct err *err)
 {
 	if (unanswered(a))
 		rc = LIBSSH2_ERROR_SOCKET_RECV;
+	if (rc == LIBSSH2_ERROR_SOCKET_DISCONNECT && a->refusals > 0) {
+		/* Coming back with the same keys would be as many again. */
+		err_set(err, ERR_CONFIG, "the server ended the connection "
+		    "after it had refused %u keys", a->refusals);
+		err_hint(err, "name the key that it knows: key-file");
+		return true;
+	}
 	switch (rc) {
 	case LIBSSH2_ERROR_SOCKET_NONE:
 	case LIBSSH2_ERROR_SOCKET_SEND:
@@ -127,7 +138,9 @@ try_key(struct attempt *a, const char *path, bool *in, struct err *err)
 	(void)a->s->lib->session_last_error(a->s->ssh, &said, NULL, 0);
 	if (broke(a, rc, err))
 		ret = -1;
-	else if (rc == LIBSSH2_ERROR_FILE ||
+	if (ret != 0)
+		goto out;
+	if (rc == LIBSSH2_ERROR_FILE ||
 	    rc == LIBSSH2_ERROR_KEYFILE_AUTH_FAILED)
 		note(a, what, pass_file == NULL ? "cannot be read: it may need "
 		    "key-passphrase-file" : "cannot be read with this "
@@ -183,16 +196,12 @@ try_home_keys(struct attempt *a, bool *in, struct err *err)
 {
 	static const char *const names[] = { "id_ed25519", "id_ecdsa",
 		"id_rsa" };
-	const struct passwd *pw = own_account();
-	const char *home = getenv("HOME");
 	char *path;
 	size_t i;
 	int ret = 0;
 
-	if ((home == NULL || home[0] != '/') && pw != NULL)
-		home = pw->pw_dir;
-	for (i = 0; home != NULL && i < 3 && ret == 0 && !*in; i++) {
-		path = xasprintf("%s/.ssh/%s", home, names[i]);
+	for (i = 0; i < 3 && ret == 0 && !*in; i++) {
+		path = xasprintf("%s/.ssh/%s", a->login->home, names[i]);
 		if (access(path, R_OK) == 0)
 			ret = try_key(a, path, in, err);
 		free(path);

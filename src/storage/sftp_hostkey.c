@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,16 +38,9 @@ static const struct {
 static char *
 own_file(const struct sftp_login *login)
 {
-	const struct passwd *pw;
-	const char *home = getenv("HOME");
-
 	if (login->known_hosts != NULL)
 		return xstrdup(login->known_hosts);
-	if (home == NULL || home[0] != '/') {
-		pw = getpwuid(geteuid());
-		home = pw == NULL ? "/" : pw->pw_dir;
-	}
-	return xasprintf("%s/.ssh/known_hosts", home);
+	return xasprintf("%s/.ssh/known_hosts", login->home);
 }
 
 static int
@@ -173,15 +165,22 @@ append_line(const char *path, const char *line, size_t len, struct err *err)
 {
 	char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
 	int fd = -1, ret = -1;
+	off_t size;
+	char end;
 
 	if (io_mkdir_p(dir[0] == '\0' ? "/" : dir, 0700, err) != 0)
 		goto out;
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		err_sys(err, errno, "write %s", path);
 		goto out;
 	}
-	ret = io_write_full(fd, line, len, path, err);
+	/* An editor may have left the last line without its end. */
+	size = lseek(fd, 0, SEEK_END);
+	ret = size > 0 && pread(fd, &end, 1, size - 1) == 1 && end != '\n' ?
+	    io_write_full(fd, "\n", 1, path, err) : 0;
+	if (ret == 0)
+		ret = io_write_full(fd, line, len, path, err);
 	if (ret == 0)
 		ret = io_fsync(fd, path, err);
 	if (close(fd) != 0 && ret == 0)

@@ -24,6 +24,7 @@
 /* What libssh2 has on its way at once; OpenSSH's window is 2 MiB. */
 #define WRITE_WINDOW ((size_t)2 << 20)
 #define COMPARE_STEP ((size_t)1 << 20)
+#define OPEN_TRIES 20
 
 struct put_args {
 	const char *key;
@@ -55,6 +56,9 @@ make_dir(struct sftp *s, const char *path, struct sftp_try *t,
 	/* "Failure" is what servers say when it is there. */
 	rc = s->session->lib->sftp_stat_ex(s->session->sftp, path, len,
 	    LIBSSH2_SFTP_STAT, &attrs);
+	if (rc == LIBSSH2_ERROR_SFTP_PROTOCOL && sftp_is_absent((long)
+	    s->session->lib->sftp_last_error(s->session->sftp)))
+		t->status = LIBSSH2_FX_NO_SUCH_FILE; /* as others say at once */
 	if (rc != 0 || ((attrs.flags & LIBSSH2_SFTP_ATTR_PERMISSIONS) != 0 &&
 	    !LIBSSH2_SFTP_S_ISDIR(attrs.permissions)))
 		return -1;
@@ -148,34 +152,6 @@ temp_name(const char *path, char **out, struct err *err)
 	return 0;
 }
 
-static int
-open_temp(struct sftp *s, const char *temp, LIBSSH2_SFTP_HANDLE **out,
-    struct sftp_try *t, struct err *err)
-{
-	const unsigned long flags = LIBSSH2_FXF_WRITE | LIBSSH2_FXF_CREAT |
-	    LIBSSH2_FXF_EXCL;
-	char *said = NULL;
-	int rc;
-
-	*out = sftp_open_file(s, temp, flags);
-	if (*out != NULL)
-		return 0;
-	rc = s->session->lib->session_last_error(s->session->ssh, &said,
-	    NULL, 0);
-	(void)sftp_failed(s, t, rc, "create", err);
-	if (!sftp_is_absent(t->status))
-		return -1;
-	err_clear(err);
-	if (make_object_dir(s, temp, t, err) != 0)
-		return -1;
-	*out = sftp_open_file(s, temp, flags);
-	if (*out != NULL)
-		return 0;
-	rc = s->session->lib->session_last_error(s->session->ssh, &said,
-	    NULL, 0);
-	return sftp_failed(s, t, rc, "create", err);
-}
-
 /* "Failure" of a write: a full disk, if the server tells of its room. */
 static int
 explain_full(struct sftp *s, struct sftp_try *t, struct err *err)
@@ -189,12 +165,39 @@ explain_full(struct sftp *s, struct sftp_try *t, struct err *err)
 		strlen(root), &fs) != 0)
 		return -1;
 	if (fs.f_bavail * fs.f_frsize > (uint64_t)64 << 20)
-		return -1;
+		return err_hint(err, "the server does not say why: a quota of "
+		    "the user's, or an error of its disk? See its log");
 	err_wrap(err, "the disk of %s is full, or nearly (%s free)",
 	    s->shared->login.place.host,
 	    text_human_size(fs.f_bavail * fs.f_frsize, room));
 	return err_hint(err, "make room there: 'dapk-backup expire' removes "
 	    "what is due");
+}
+
+static int
+open_temp(struct sftp *s, const char *temp, LIBSSH2_SFTP_HANDLE **out,
+    struct sftp_try *t, struct err *err)
+{
+	const unsigned long flags = LIBSSH2_FXF_WRITE | LIBSSH2_FXF_CREAT |
+	    LIBSSH2_FXF_EXCL;
+	int rc, tries;
+
+	/* Again: a remove may have taken the empty directory away. */
+	for (tries = 0;; tries++) {
+		*out = sftp_open_file(s, temp, flags);
+		if (*out != NULL)
+			return 0;
+		rc = s->session->lib->session_last_error(s->session->ssh,
+		    NULL, NULL, 0);
+		(void)sftp_failed(s, t, rc, "create", err);
+		/* Some say "failure" where the directory is missing. */
+		if (tries == OPEN_TRIES || (!sftp_is_absent(t->status) &&
+		    (t->status != LIBSSH2_FX_FAILURE || tries > 0)))
+			return explain_full(s, t, err);
+		err_clear(err);
+		if (make_object_dir(s, temp, t, err) != 0)
+			return t->again ? -1 : explain_full(s, t, err);
+	}
 }
 
 static int
@@ -294,10 +297,18 @@ settle_taken(struct sftp *s, const char *path, const struct put_args *a,
 	    attrs.filesize != a->len ||
 	    read_equal(s, h, a, &same, t, err) == 0))
 		ret = 0;
-	(void)s->session->lib->sftp_close_handle(h);
+	(void)sftp_release(s, h, t); /* only read from */
 	if (ret != 0 || same)
 		return ret;
 	return exists_already(err);
+}
+
+static void
+remove_temp(struct sftp *s, const char *temp, const struct sftp_try *t)
+{
+	if (!t->again) /* else a later sweep removes it */
+		(void)s->session->lib->sftp_unlink_ex(s->session->sftp, temp,
+		    (unsigned)strlen(temp));
 }
 
 static int
@@ -328,22 +339,16 @@ publish(struct sftp *s, const char *temp, const char *path,
 		return -1;
 	}
 	err_clear(err);
-	return settle_taken(s, path, a, t, err);
-}
-
-static void
-remove_temp(struct sftp *s, const char *temp, const struct sftp_try *t)
-{
-	if (!t->again) /* else a later sweep removes it */
-		(void)s->session->lib->sftp_unlink_ex(s->session->sftp, temp,
-		    (unsigned)strlen(temp));
+	if (settle_taken(s, path, a, t, err) != 0)
+		return -1;
+	remove_temp(s, temp, t); /* an earlier try's has the name */
+	return 0;
 }
 
 static int
 put_temp(struct sftp *s, const char *temp, const char *path,
     struct put_args *a, struct sftp_try *t, struct err *err)
 {
-	const struct libssh2 *lib = s->session->lib;
 	LIBSSH2_SFTP_HANDLE *h;
 	int rc, ret = -1;
 
@@ -356,13 +361,13 @@ put_temp(struct sftp *s, const char *temp, const char *path,
 	/* It has its name: from here on the temporary one is gone. */
 	a->renamed = true;
 	ret = sync_file(s, h, t, err);
-	rc = lib->sftp_close_handle(h);
+	rc = sftp_release(s, h, t);
 	h = NULL;
 	if (ret == 0 && rc != 0)
 		ret = sftp_failed(s, t, rc, "close", err);
 out:
-	if (h != NULL && !t->again)
-		(void)lib->sftp_close_handle(h);
+	if (h != NULL)
+		(void)sftp_release(s, h, t); /* it is thrown away */
 	if (ret != 0)
 		remove_temp(s, temp, t);
 	return ret;

@@ -14,6 +14,19 @@
 #include "storage/sftp.h"
 
 #define NAME_LEN_MAX 1024
+#define READ_ALL_MAX ((size_t)32 << 10)
+
+/*
+ * How much to ask libssh2 for: it has up to four times as much on its way,
+ * which must not go far beyond what is wanted.
+ */
+static size_t
+read_step(size_t left)
+{
+	if (left <= READ_ALL_MAX)
+		return left;
+	return left / 4 < READ_ALL_MAX ? READ_ALL_MAX : left / 4;
+}
 
 struct get_args {
 	const char *key;
@@ -47,9 +60,8 @@ read_range(struct sftp *s, LIBSSH2_SFTP_HANDLE *h, const struct get_args *a,
 	while (done < a->len && rc > 0) {
 		if (cancel_check(err) != 0)
 			return -1;
-		/* With all that is wanted it has many requests on their way. */
 		rc = s->session->lib->sftp_read(h, (char *)a->out + done,
-		    a->len - done);
+		    read_step(a->len - done));
 		if (rc > 0)
 			done += (size_t)rc;
 	}
@@ -90,8 +102,7 @@ try_get(struct sftp *s, void *arg, struct sftp_try *t, struct err *err)
 		    sftp_object_absent(s, t, err) : -1;
 	}
 	ret = read_range(s, h, a, t, err);
-	if (!t->again)
-		(void)s->session->lib->sftp_close_handle(h); /* only read */
+	(void)sftp_release(s, h, t); /* only read from */
 	return ret;
 }
 
@@ -177,10 +188,41 @@ out:
 	return ret;
 }
 
+static bool
+no_object(const char *dir, const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	    (dir[0] == '\0' && strcmp(name, "lost+found") == 0);
+}
+
+/*
+ * A directory that was moved to another disk and linked: get() finds what is
+ * in it, so it must not be passed over, and where the disk is missing nothing
+ * may be said about what is there. No object is a link.
+ */
+static int
+follow(struct sftp *s, const char *dir, const char *name,
+    LIBSSH2_SFTP_ATTRIBUTES *attrs, struct sftp_try *t, struct err *err)
+{
+	char *key = xasprintf("%s%s", dir, name), *path = sftp_path(s, key);
+	int rc = s->session->lib->sftp_stat_ex(s->session->sftp, path,
+	    (unsigned)strlen(path), LIBSSH2_SFTP_STAT, attrs);
+
+	if (rc == 0 && !LIBSSH2_SFTP_S_ISDIR(attrs->permissions))
+		attrs->permissions = LIBSSH2_SFTP_S_IFLNK;
+	free(path);
+	if (rc != 0) {
+		(void)sftp_failed(s, t, rc, "follow the link", err);
+		err_wrap(err, "%s", key);
+	}
+	free(key);
+	return rc == 0 ? 0 : -1;
+}
+
 /* All of a directory is read before its directories are gone into. */
 static int
-read_dir(struct sftp *s, LIBSSH2_SFTP_HANDLE *h, struct found *names,
-    struct sftp_try *t, struct err *err)
+read_dir(struct sftp *s, LIBSSH2_SFTP_HANDLE *h, const char *dir,
+    struct found *names, struct sftp_try *t, struct err *err)
 {
 	LIBSSH2_SFTP_ATTRIBUTES attrs;
 	char name[NAME_LEN_MAX];
@@ -198,7 +240,13 @@ read_dir(struct sftp *s, LIBSSH2_SFTP_HANDLE *h, struct found *names,
 		if (rc < 0)
 			continue; /* longer than any name of ours */
 		name[rc] = '\0';
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		if (no_object(dir, name))
+			continue;
+		if (LIBSSH2_SFTP_S_ISLNK(attrs.permissions) &&
+		    follow(s, dir, name, &attrs, t, err) != 0)
+			return -1;
+		if (!LIBSSH2_SFTP_S_ISDIR(attrs.permissions) &&
+		    !LIBSSH2_SFTP_S_ISREG(attrs.permissions))
 			continue;
 		found_add(names, xstrdup(name), &attrs,
 		    LIBSSH2_SFTP_S_ISDIR(attrs.permissions));
@@ -232,9 +280,8 @@ walk(struct sftp *s, struct list_args *a, const char *dir,
 		err_clear(err);
 		return 0;
 	}
-	ret = read_dir(s, h, &names, t, err);
-	if (!t->again)
-		(void)s->session->lib->sftp_close_handle(h); /* only read */
+	ret = read_dir(s, h, dir, &names, t, err);
+	(void)sftp_release(s, h, t); /* only read from */
 	for (i = 0; i < names.n && ret == 0; i++) {
 		attrs.permissions = names.entries[i].is_directory ?
 		    LIBSSH2_SFTP_S_IFDIR : LIBSSH2_SFTP_S_IFREG;
@@ -317,8 +364,8 @@ try_clock(struct sftp *s, void *arg, struct sftp_try *t, struct err *err)
 		a->now = time_from_unix((int64_t)attrs.mtime);
 		ret = 0;
 	}
-	if (h != NULL && !t->again) {
-		(void)lib->sftp_close_handle(h); /* nothing was written */
+	if (h != NULL) {
+		(void)sftp_release(s, h, t); /* nothing was written */
 		(void)lib->sftp_unlink_ex(s->session->sftp, path,
 		    (unsigned)strlen(path));
 	}

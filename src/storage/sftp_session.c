@@ -19,8 +19,11 @@
 #include "core/time.h"
 
 #define CONNECT_MAX_MS 15000u
-#define KEEPALIVE_S 15
 #define IDLE_US ((int64_t)10 * 1000000) /* after this it is asked first */
+#define ASK_MS 10000
+/* An idle connection: the kernel asks, so that no router forgets it. */
+#define KEEPALIVE_IDLE_S 30
+#define KEEPALIVE_EVERY_S 10
 
 const char *
 sftp_status_text(long status)
@@ -77,7 +80,8 @@ wait_connected(int fd, uint64_t timeout_ms)
 static int
 connect_one(const struct addrinfo *a, uint64_t timeout_ms)
 {
-	int fd, error = 0, on = 1;
+	const int idle = KEEPALIVE_IDLE_S, every = KEEPALIVE_EVERY_S, on = 1;
+	int fd, error = 0;
 
 	fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    0);
@@ -94,6 +98,9 @@ connect_one(const struct addrinfo *a, uint64_t timeout_ms)
 	/* Without them it is slower, or dead lines are noticed later. */
 	(void)!setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)!setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every,
+	    sizeof(every));
 	return fd;
 }
 
@@ -161,14 +168,28 @@ sftp_session_failed(struct sftp_session *s, int rc, const char *what,
 	return -1;
 }
 
+void
+sftp_session_limit(struct sftp_session *s, uint64_t timeout_ms)
+{
+	s->lib->session_set_timeout(s->ssh, (long)timeout_ms);
+}
+
+/*
+ * libssh2's own keep-alive is not used: while it is configured, a call that
+ * waits for the server gives up when the next one is due, even after a second.
+ */
 bool
 sftp_session_alive(struct sftp_session *s)
 {
-	int next;
+	LIBSSH2_SFTP_ATTRIBUTES attrs;
+	int rc;
 
 	if (time_boottime() - s->last_used < IDLE_US)
 		return true;
-	return s->lib->keepalive_send(s->ssh, &next) == 0;
+	sftp_session_limit(s, ASK_MS);
+	rc = s->lib->sftp_stat_ex(s->sftp, ".", 1, LIBSSH2_SFTP_STAT, &attrs);
+	return rc == 0 || (rc == LIBSSH2_ERROR_SFTP_PROTOCOL &&
+	    s->lib->sftp_last_error(s->sftp) != LIBSSH2_FX_OK);
 }
 
 static int
@@ -197,12 +218,16 @@ start(struct sftp_session *s, const struct sftp_login *login, bool *again,
 	if (sftp_hostkey_check(s, login, err) != 0 ||
 	    sftp_auth(s, login, again, err) != 0)
 		return -1;
-	s->lib->keepalive_config(s->ssh, 1, KEEPALIVE_S);
 	s->sftp = s->lib->sftp_init(s->ssh);
 	if (s->sftp != NULL)
 		return 0;
-	(void)sftp_session_failed(s, LIBSSH2_ERROR_CHANNEL_FAILURE,
-	    "start SFTP", again, err);
+	rc = s->lib->session_last_error(s->ssh, NULL, NULL, 0);
+	(void)sftp_session_failed(s, rc, "start SFTP", again, err);
+	if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE ||
+	    rc == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) {
+		*again = false; /* it said no */
+		err->code = ERR_CONFIG;
+	}
 	return err_hint(err, "%s could log in, but the server starts no SFTP: "
 	    "sshd_config needs a line 'Subsystem sftp internal-sftp'",
 	    sftp_user(login));
@@ -224,7 +249,7 @@ sftp_session_open(struct sftp_session **out, const struct sftp_login *login,
 		goto fail;
 	}
 	s->lib->session_set_blocking(s->ssh, 1);
-	s->lib->session_set_timeout(s->ssh, (long)timeout_ms);
+	sftp_session_limit(s, timeout_ms);
 	if (sftp_hostkey_prefer(s, login, err) != 0 ||
 	    start(s, login, again, err) != 0)
 		goto fail;
@@ -245,7 +270,7 @@ sftp_session_close(struct sftp_session *s)
 	if (s->sock >= 0)
 		(void)shutdown(s->sock, SHUT_RDWR);
 	if (s->ssh != NULL) {
-		s->lib->session_set_timeout(s->ssh, 1000);
+		sftp_session_limit(s, 1000);
 		if (s->sftp != NULL)
 			(void)s->lib->sftp_shutdown(s->sftp);
 		(void)s->lib->session_free(s->ssh);

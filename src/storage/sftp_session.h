@@ -26,6 +26,7 @@
 struct sftp_login {
 	struct sftp_place place;
 	char *key_file, *key_passphrase_file, *password_file, *known_hosts;
+	char *home; /* of who runs this */
 	bool accept_new;
 };
 
@@ -46,7 +47,13 @@ int sftp_session_open(struct sftp_session **out,
     struct err *err) ERR_USE;
 void sftp_session_close(struct sftp_session *s); /* NULL is fine */
 
-/* Is it still there after a pause? Sends a keep-alive when it was long. */
+/* The time that each call from now on may take. */
+void sftp_session_limit(struct sftp_session *s, uint64_t timeout_ms);
+
+/*
+ * Is it still there after a pause? Asks the server when that was long, and
+ * changes the limit then.
+ */
 bool sftp_session_alive(struct sftp_session *s);
 
 /*
@@ -69,6 +76,9 @@ int sftp_hostkey_check(struct sftp_session *s,
 /* sftp_auth.c */
 int sftp_auth(struct sftp_session *s, const struct sftp_login *login,
     bool *again, struct err *err) ERR_USE;
+
+/* Fill in what was left open: the user's name, the home directory. */
+void sftp_login_complete(struct sftp_login *login);
 
 /* The user's name on the server. */
 const char *sftp_user(const struct sftp_login *login);
