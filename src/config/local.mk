@@ -3,5 +3,6 @@ libdapk_a_SOURCES += \
 	%D%/file.c %D%/file.h \
 	%D%/mask.c \
 	%D%/option.c %D%/option.h \
+	%D%/option_find.c \
 	%D%/option_set.c
 unit_tests += tests/unit/test_option tests/unit/test_config

@@ -159,6 +159,8 @@ tell_all(const struct place *places, unsigned n, struct err *err)
 			log_warning("repository %s: %s",
 			    name_of(places[i].from), places[i].err.msg);
 	}
+	if (told == NULL) /* none was reached */
+		told = &places[0];
 	*err = told->err;
 	return err_wrap(err, "repository %s", name_of(told->from));
 }
