@@ -73,6 +73,7 @@ EXTRA_DIST += \
 	%D%/integration/87-push-several.sh \
 	%D%/integration/88-copy.sh \
 	%D%/integration/88-mirror-background.sh \
+	%D%/integration/88-mirror-stores.sh \
 	%D%/integration/64-thirty-incrementals.sh \
 	%D%/integration/64-wal-blocks.sh \
 	%D%/integration/67-evidence.sh \

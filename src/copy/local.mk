@@ -5,3 +5,6 @@ libdapk_a_SOURCES += \
 	%D%/copy_wal.c \
 	%D%/copy_work.h \
 	%D%/mirror.c %D%/mirror.h
+unit_tests += tests/unit/test_places
+tests_unit_test_places_SOURCES = tests/unit/test_places.c \
+	tests/unit/fixture_dump.h tests/unit/fixture_repo.h
