@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	%D%/lib/lib.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/remote.sh \
 	%D%/lib/stores.sh \
 	%D%/lib/walblocks.c %D%/lib/walmany.c \
+	%D%/services/aws-keys.py \
 	%D%/services/fault-proxy.py %D%/services/get-postgres \
 	%D%/services/mk-tls %D%/services/s3-request.py \
 	%D%/services/s3-server %D%/services/sftp-server \
@@ -68,7 +69,7 @@ EXTRA_DIST += \
 	%D%/integration/81-store-faults.sh \
 	%D%/integration/82-pitr-s3.sh \
 	%D%/integration/83-pitr-sftp.sh \
-	%D%/integration/86-store-refuses.sh \
+	%D%/integration/85-sftp-logins.sh %D%/integration/86-store-refuses.sh \
 	%D%/integration/87-push-ahead.sh \
 	%D%/integration/87-push-several.sh \
 	%D%/integration/88-copy.sh \
