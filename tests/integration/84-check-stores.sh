@@ -126,7 +126,8 @@ quick 0
 assert_match "$(line sftp)" "^ok .*$works; synced \\(fsync\\)"
 good=$REPO_SFTP
 for bad in "url = sftp://127.0.0.1:9/nowhere" "known-hosts = /dev/null" "key-file = $T/no-such-key"; do
-	REPO_SFTP=$(conf_set "$good" "${bad%% = *}" "${bad#* = }")
+	# What brings it up to date in the background gives up soon, too.
+	REPO_SFTP=$(conf_set "$(conf_set "$good" timeout 2s)" "${bad%% = *}" "${bad#* = }")
 	stores_conf src local sftp
 	quick 1,2,3
 	assert_match "$(line sftp)" '^FAILED' "the line of sftp with $bad"
