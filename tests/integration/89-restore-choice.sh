@@ -12,6 +12,8 @@ FAR=$T/far
 sed -i "s,^repositories = .*,repositories = local\, offsite," "$CONF"
 printf '\n[repository offsite]\nurl = file://%s\n' "$FAR" >>"$CONF"
 dapk init >/dev/null
+# Nothing brings the offsite one up to date but `mirror`.
+sed -i "s,^repositories = .*,repositories = local," "$CONF"
 pg_start src
 sql src "CREATE TABLE t (n int)"
 point() { # N: row N and a restore point after it, archived
@@ -27,6 +29,9 @@ first=$LABEL
 point 1
 mirror
 point 2
+archive_now src
+pg_stop src
+sed -i "s,^repositories = .*,repositories = local\, offsite," "$CONF"
 
 comes_back() { # NAME ROWS: start what was restored
 	free_port
