@@ -17,7 +17,8 @@ static void
 mirrored(const struct notes *f, const struct notes_set *first,
     struct notes_set *set)
 {
-	if (first->time <= set->time || f->mirrored <= first->time)
+	if (first->time <= set->time || f->mirrored <= first->time ||
+	    f->set_waits)
 		return;
 	memcpy(set->label, first->label, sizeof(set->label));
 	set->time = first->time;

@@ -374,6 +374,7 @@ read_queue(const struct notes_of *of, struct notes *out)
 		return;
 	out->has_queue = queue_lag(q, &out->waiting, &out->waiting_since,
 	    &ignored) == 0;
+	out->set_waits = queue_has_set(q);
 	queue_note_read(q, &note);
 	out->mirrored = note.last_success;
 	out->mirror_failed = note.last_failure;

@@ -61,6 +61,7 @@ struct notes {
 	bool has_queue;
 	uint64_t waiting;
 	int64_t waiting_since;
+	bool set_waits; /* a backup or dump is in the queue */
 	int64_t mirrored; /* the last time that nothing was left to bring */
 	int64_t mirror_failed;
 	char mirror_error[NOTES_TEXT_MAX]; /* "" since a success */

@@ -85,6 +85,16 @@ item_valid(const char *item)
 	    strchr(item, '/') == NULL;
 }
 
+/* Without it nobody knows that both were compared lately. */
+static void
+forget_note(const struct queue *q)
+{
+	char *path = xasprintf("%s/" NOTE_FILE, q->dir);
+
+	(void)unlink(path); /* or there is none */
+	free(path);
+}
+
 int
 queue_add(struct queue *q, const char *item, struct err *err)
 {
@@ -96,9 +106,10 @@ queue_add(struct queue *q, const char *item, struct err *err)
 		    item);
 	path = xasprintf("%s/%s", q->items, item);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
+	if (fd < 0) {
 		err_sys(err, errno, "create %s", path);
-	else
+		forget_note(q); /* the next comparison is due at once */
+	} else
 		(void)close(fd); /* nothing was written */
 	free(path);
 	return fd < 0 ? -1 : 0;
@@ -214,6 +225,26 @@ queue_lag(const struct queue *q, uint64_t *items, int64_t *oldest,
 	*items = lag.items;
 	*oldest = lag.oldest;
 	return 0;
+}
+
+static void
+note_set(void *arg, const char *name, int64_t since)
+{
+	bool *has = arg;
+
+	(void)since;
+	if (strncmp(name, "backup-", 7) == 0 || strncmp(name, "dump-", 5) == 0)
+		*has = true;
+}
+
+bool
+queue_has_set(const struct queue *q)
+{
+	struct err ignored = ERR_INIT;
+	bool has = false;
+
+	/* What cannot be read may have one. */
+	return each_item(q, note_set, &has, &ignored) != 0 || has;
 }
 
 int

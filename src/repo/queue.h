@@ -36,7 +36,10 @@ bool queue_open_existing(struct queue **out, const char *state_directory,
     const struct repo *repo, const struct incarnation *inc,
     const char *name);
 
-/* A WAL file's name, "backup-LABEL" or "dump-LABEL". Twice is once. */
+/*
+ * A WAL file's name, "backup-LABEL" or "dump-LABEL". Twice is once. When it
+ * cannot be added, the note goes, so that both are compared soon.
+ */
 int queue_add(struct queue *q, const char *item, struct err *err) ERR_USE;
 void queue_done(struct queue *q, const char *item);
 
@@ -53,6 +56,9 @@ void queue_items_free(struct queue_item *items, size_t n);
 /* How many items, and since when the oldest waits (0: none). */
 int queue_lag(const struct queue *q, uint64_t *items, int64_t *oldest,
     struct err *err) ERR_USE;
+
+/* Does a backup or dump wait? */
+bool queue_has_set(const struct queue *q);
 
 /* The right to work on it: as state_lock(). */
 int queue_lock(const struct queue *q);

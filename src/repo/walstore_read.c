@@ -300,6 +300,8 @@ wal_store_history(struct repo *repo, const struct incarnation *inc,
 	if (wal_store_read(repo, inc, &ws, codec, add_to_buf, &text, err) == 0)
 		ret = history_decode(timeline, buf_str(&text), text.len, out,
 		    err);
+	else if (err->code == ERR_NOT_FOUND)
+		err->code = ERR_STORAGE; /* it was listed a moment ago */
 	if (ret != 0)
 		err_wrap(err, "%s", name);
 	buf_free(&text);

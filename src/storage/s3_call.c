@@ -12,6 +12,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 
+#define ABSENCE_BYTES_MAX ((size_t)1 << 20)
 #define URL_MAX_BYTES 8192
 #define EMPTY_HASH \
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -242,19 +243,36 @@ settle_absence(struct s3 *s3, const struct s3_call *of, struct err *err)
 	char *prefix = xasprintf("%s%s", s3->shared->place.prefix, of->key);
 	const struct sigv4_pair query[] = { { "list-type", "2" },
 		{ "max-keys", "1" }, { "prefix", prefix } };
+	char *key = xasprintf("%s</Key>", of->key);
 	enum s3_verdict verdict;
 	struct s3_call c;
+	struct buf body;
+	bool is_list, listed;
 
+	buf_init(&body, ABSENCE_BYTES_MAX);
 	s3_call_init(&c, of->what, "GET", NULL);
 	c.query = query;
 	c.n_query = 3;
+	c.into_buf = &body;
+	c.is_xml = true;
 	verdict = s3_try(s3, &c, err);
 	s3_call_free(&c);
+	/* It is the first of those that begin like it. */
+	is_list = memmem(body.data, body.len, "<ListBucketResult", 17) != NULL;
+	listed = memmem(body.data, body.len, key, strlen(key)) != NULL;
+	buf_free(&body);
+	free(key);
 	free(prefix);
 	if (verdict != S3_FINE)
 		return verdict;
-	(void)err_set(err, ERR_NOT_FOUND, "no such object");
-	return S3_FAILED;
+	if (is_list && !listed) {
+		(void)err_set(err, ERR_NOT_FOUND, "no such object");
+		return S3_FAILED;
+	}
+	(void)err_set(err, ERR_STORAGE, "%s: the server answers 404, and %s",
+	    of->what, listed ? "lists the object" : "no listing when asked "
+	    "for one");
+	return S3_AGAIN;
 }
 
 /* What an answer that is no success means; *fixed: send it again at once. */

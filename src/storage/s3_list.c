@@ -182,9 +182,13 @@ note(void *arg, const char *path, const char *text, struct err *err)
 		p->has_time = read_time(text, &p->mtime);
 		if (!p->has_time)
 			return bad_page("a time that is none", err);
-	} else if (strcmp(path, "/IsTruncated") == 0)
+	} else if (strcmp(path, "/IsTruncated") == 0) {
 		p->truncated = strcmp(text, "true") == 0;
-	else if (strcmp(path, "/NextContinuationToken") == 0)
+		/* What is neither must not pass for the end. */
+		if (!p->truncated && strcmp(text, "false") != 0)
+			return bad_page("no word of whether there is more",
+			    err);
+	} else if (strcmp(path, "/NextContinuationToken") == 0)
 		buf_add_str(&p->token, text);
 	return 0;
 }
@@ -196,8 +200,9 @@ read_page(struct page *p, const struct buf *body, struct err *err)
 		return -1;
 	if (!p->is_listing)
 		return bad_page("another root", err);
-	if (p->truncated && p->token.len == 0)
-		return bad_page("more pages and no token", err);
+	if (p->truncated != (p->token.len > 0))
+		return bad_page(p->truncated ? "more pages and no token" :
+		    "a token and no more pages", err);
 	if (buf_check(&p->names, "a listing's names", err) != 0)
 		return -1;
 	return buf_check(&p->token, "a listing's token", err);
