@@ -223,8 +223,8 @@ start(struct sftp_session *s, const struct sftp_login *login, bool *again,
 		return 0;
 	rc = s->lib->session_last_error(s->ssh, NULL, NULL, 0);
 	(void)sftp_session_failed(s, rc, "start SFTP", again, err);
-	if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE ||
-	    rc == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) {
+	/* "Channel failure" is what a line that broke just now gives, too. */
+	if (rc == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) {
 		*again = false; /* it said no */
 		err->code = ERR_CONFIG;
 	}
