@@ -258,8 +258,10 @@ settle_absence(struct s3 *s3, const struct s3_call *of, struct err *err)
 	verdict = s3_try(s3, &c, err);
 	s3_call_free(&c);
 	/* It is the first of those that begin like it. */
-	is_list = memmem(body.data, body.len, "<ListBucketResult", 17) != NULL;
-	listed = memmem(body.data, body.len, key, strlen(key)) != NULL;
+	is_list = body.len > 0 &&
+	    memmem(body.data, body.len, "<ListBucketResult", 17) != NULL;
+	listed = body.len > 0 &&
+	    memmem(body.data, body.len, key, strlen(key)) != NULL;
 	buf_free(&body);
 	free(key);
 	free(prefix);
