@@ -3,7 +3,7 @@
 
 #include "cli/cli.h"
 
-#include "cli/info.h"
+#include "cli/info_show.h"
 #include "cli/info_known.h"
 
 /* Who looks does not wait as long as a backup does for a store's answer. */

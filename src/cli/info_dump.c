@@ -2,7 +2,7 @@
 /* Dumps as text: in the list, and one by itself with its largest tables. */
 #include "config.h"
 
-#include "cli/info.h"
+#include "cli/info_show.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

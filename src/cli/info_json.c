@@ -6,7 +6,7 @@
  * changes its meaning or goes. 64-bit identifiers are strings. Paths are
  * escaped as in FORMAT.md section 3, since they need not be UTF-8.
  */
-#include "cli/info.h"
+#include "cli/info_show.h"
 
 #include <inttypes.h>
 #include <jansson.h>

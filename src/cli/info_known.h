@@ -6,7 +6,7 @@
  * What `info` said the last time, kept in the state directory, so that it can
  * be shown, as what it is, while the store cannot be reached.
  */
-#include "cli/info.h"
+#include "cli/info_show.h"
 #include "config/config.h"
 
 /* Keep it, and what `status` goes by. A failure only costs that. */

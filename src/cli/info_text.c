@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "cli/info.h"
+#include "cli/info_show.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -16,11 +16,10 @@ libdapk_a_SOURCES += \
 	%D%/cmd_verify.c \
 	%D%/find.c \
 	%D%/help.c \
-	%D%/info.c %D%/info.h \
 	%D%/info_dump.c \
 	%D%/info_json.c \
 	%D%/info_known.c %D%/info_known.h \
-	%D%/info_share.c \
+	%D%/info_show.h \
 	%D%/info_text.c \
 	%D%/parse.c \
 	%D%/progress.c %D%/progress.h \
@@ -28,4 +27,4 @@ libdapk_a_SOURCES += \
 	%D%/verify_json.c \
 	%D%/verify_show.h \
 	%D%/verify_text.c
-unit_tests += tests/unit/test_info_share tests/unit/test_parse tests/unit/test_progress
+unit_tests += tests/unit/test_parse tests/unit/test_progress

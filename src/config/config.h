@@ -68,6 +68,8 @@ struct config_repository {
 	char *key_file, *key_passphrase_file, *password_file; /* SFTP */
 	char *known_hosts;
 	enum config_host_key host_key;
+	uint64_t retain_ms; /* 0: nothing is removed */
+	unsigned keep_daily, keep_weekly, keep_monthly, keep_yearly;
 };
 
 struct config_passed { /* an option that is handed on to pg_dump */
@@ -112,6 +114,18 @@ struct config {
 	uint64_t push_ahead; /* archive-push: bytes of WAL at once, 0: none */
 	bool wal_header_check; /* archive-push: page header against the name */
 	uint64_t prefetch;     /* archive-get: bytes ahead, 0: none */
+
+	/* what is kept, watched, and run beside */
+	bool expire_after; /* backup, dump: apply retention then */
+	uint64_t keep_for_mirror_ms; /* what another repository waits for */
+	uint64_t archive_queue_max; /* bytes; 0: WAL is never given up */
+	/* status; 0: never */
+	uint64_t backup_warning_ms, backup_critical_ms;
+	uint64_t dump_warning_ms, dump_critical_ms;
+	uint64_t archive_warning_ms, archive_critical_ms;
+	uint64_t lag_warning_ms, lag_critical_ms;
+	char *hook_before, *hook_after, *hook_failure; /* or NULL */
+	uint64_t hook_timeout_ms;
 
 	/* output */
 	bool quiet, verbose, json, dry_run;

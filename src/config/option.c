@@ -315,6 +315,164 @@ const struct option option_table[] = {
 	    .max = (uint64_t)64 << 30, AT(prefetch),
 	    .help = "fetch this much WAL ahead of recovery; 0: none" },
 
+	/* what is kept, watched, and run beside */
+	{ .name = "retain", .type = OPTION_DURATION,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO | COMMAND_STATUS | COMMAND_REPORT | COMMAND_CHECK,
+	    .env = "DAPK_BACKUP_RETAIN", .value = "TIME", .default_value = "30d",
+	    .max = 36500 * DAY_MS, AT(repo.retain_ms),
+	    .help = "keep what it takes to restore every moment of this "
+		    "long: the newest backup that is older, all WAL since, "
+		    "and dumps of that age; 0: remove nothing" },
+	{ .name = "keep-daily", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO | COMMAND_STATUS | COMMAND_REPORT | COMMAND_CHECK,
+	    .env = "DAPK_BACKUP_KEEP_DAILY", .value = "N", .default_value = "0",
+	    .max = 1000, AT(repo.keep_daily),
+	    .help = "keep the last backup, and the last dump of each "
+		    "database, of each day (UTC) that has one, for the last "
+		    "N of these, also when it is older than retain" },
+	{ .name = "keep-weekly", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO | COMMAND_STATUS | COMMAND_REPORT | COMMAND_CHECK,
+	    .env = "DAPK_BACKUP_KEEP_WEEKLY", .value = "N", .default_value = "0",
+	    .max = 1000, AT(repo.keep_weekly),
+	    .help = "keep the last backup, and the last dump of each "
+		    "database, of each week, Monday to Sunday (UTC) that "
+		    "has one, for the last N of these, also when it is "
+		    "older than retain" },
+	{ .name = "keep-monthly", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO | COMMAND_STATUS | COMMAND_REPORT | COMMAND_CHECK,
+	    .env = "DAPK_BACKUP_KEEP_MONTHLY", .value = "N", .default_value = "0",
+	    .max = 1000, AT(repo.keep_monthly),
+	    .help = "keep the last backup, and the last dump of each "
+		    "database, of each month (UTC) that has one, for the "
+		    "last N of these, also when it is older than retain" },
+	{ .name = "keep-yearly", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO | COMMAND_STATUS | COMMAND_REPORT | COMMAND_CHECK,
+	    .env = "DAPK_BACKUP_KEEP_YEARLY", .value = "N", .default_value = "0",
+	    .max = 1000, AT(repo.keep_yearly),
+	    .help = "keep the last backup, and the last dump of each "
+		    "database, of each year (UTC) that has one, for the "
+		    "last N of these, also when it is older than retain" },
+	{ .name = "expire", .type = OPTION_BOOL,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_EXPIRE", .default_value = "yes",
+	    AT(expire_after),
+	    .help = "when it has succeeded, apply retention as expire does" },
+	{ .name = "keep-for-mirror", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP |
+		COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_KEEP_FOR_MIRROR", .value = "TIME", .default_value = "7d",
+	    .max = 365 * DAY_MS, AT(keep_for_mirror_ms),
+	    .help = "keep what another repository still waits for, in the "
+		    "one that it is copied from, for at most this long "
+		    "beyond retain" },
+	{ .name = "archive-queue-max", .type = OPTION_SIZE,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_ARCHIVE_PUSH,
+	    .env = "DAPK_BACKUP_ARCHIVE_QUEUE_MAX", .value = "SIZE", .default_value = "0",
+	    .max = (uint64_t)64 << 40, AT(archive_queue_max),
+	    .help = "when more WAL than this waits to be archived, give it "
+		    "up so that the disk of the server does not fill: a gap "
+		    "in the archive, which status calls critical until a "
+		    "new backup is made; 0: never" },
+	{ .name = "backup-warning", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_STATUS,
+	    .env = "DAPK_BACKUP_BACKUP_WARNING", .value = "TIME", .default_value = "36h",
+	    .max = 3650 * DAY_MS, AT(backup_warning_ms),
+	    .help = "status says warning when the last backup is this old "
+		    "(0: never)" },
+	{ .name = "backup-critical", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_STATUS,
+	    .env = "DAPK_BACKUP_BACKUP_CRITICAL", .value = "TIME", .default_value = "8d",
+	    .max = 3650 * DAY_MS, AT(backup_critical_ms),
+	    .help = "status says critical when the last backup is this old "
+		    "(0: never)" },
+	{ .name = "dump-warning", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_STATUS,
+	    .env = "DAPK_BACKUP_DUMP_WARNING", .value = "TIME", .default_value = "0",
+	    .max = 3650 * DAY_MS, AT(dump_warning_ms),
+	    .help = "status says warning when the last dump is this old, "
+		    "where dumps are made (0: never)" },
+	{ .name = "dump-critical", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_STATUS,
+	    .env = "DAPK_BACKUP_DUMP_CRITICAL", .value = "TIME", .default_value = "0",
+	    .max = 3650 * DAY_MS, AT(dump_critical_ms),
+	    .help = "status says critical when the last dump is this old, "
+		    "where dumps are made (0: never)" },
+	{ .name = "archive-warning", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_STATUS,
+	    .env = "DAPK_BACKUP_ARCHIVE_WARNING", .value = "TIME", .default_value = "0",
+	    .max = 3650 * DAY_MS, AT(archive_warning_ms),
+	    .help = "status says warning when the last WAL is this old, or "
+		    "archiving has failed for so long (0: never)" },
+	{ .name = "archive-critical", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_STATUS,
+	    .env = "DAPK_BACKUP_ARCHIVE_CRITICAL", .value = "TIME", .default_value = "15min",
+	    .max = 3650 * DAY_MS, AT(archive_critical_ms),
+	    .help = "status says critical when the last WAL is this old, or "
+		    "archiving has failed for so long (0: never)" },
+	{ .name = "lag-warning", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_STATUS,
+	    .env = "DAPK_BACKUP_LAG_WARNING", .value = "TIME", .default_value = "15min",
+	    .max = 3650 * DAY_MS, AT(lag_warning_ms),
+	    .help = "status says warning when what another repository lacks "
+		    "has waited for this long (0: never)" },
+	{ .name = "lag-critical", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_STATUS,
+	    .env = "DAPK_BACKUP_LAG_CRITICAL", .value = "TIME", .default_value = "1d",
+	    .max = 3650 * DAY_MS, AT(lag_critical_ms),
+	    .help = "status says critical when what another repository "
+		    "lacks has waited for this long (0: never)" },
+	{ .name = "hook-before", .type = OPTION_TEXT,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_HOOK_BEFORE", .value = "COMMAND",
+	    AT(hook_before),
+	    .help = "run this command by the shell before a backup or dump "
+		    "begins; when it fails nothing is begun; it gets a JSON "
+		    "description on standard input" },
+	{ .name = "hook-after", .type = OPTION_TEXT,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_HOOK_AFTER", .value = "COMMAND",
+	    AT(hook_after),
+	    .help = "run this command by the shell after a backup or dump "
+		    "has succeeded; it gets a JSON description on standard "
+		    "input" },
+	{ .name = "hook-failure", .type = OPTION_TEXT,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_HOOK_FAILURE", .value = "COMMAND",
+	    AT(hook_failure),
+	    .help = "run this command by the shell after a backup or dump "
+		    "has failed; it gets a JSON description on standard "
+		    "input" },
+	{ .name = "hook-timeout", .type = OPTION_DURATION,
+	    .section = SECTION_CLUSTER,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_HOOK_TIMEOUT", .value = "TIME", .default_value = "10min",
+	    .min = 1000, .max = DAY_MS, AT(hook_timeout_ms),
+	    .help = "end a hook that runs for longer than this" },
+
 	/* what is asked for */
 	{ .name = "all", .type = OPTION_BOOL, .commands = COMMAND_ARCHIVE_PUSH,
 	    AT(push_all),

@@ -30,7 +30,13 @@ enum option_command {
 	COMMAND_LOAD = 1 << 11,
 	COMMAND_COPY = 1 << 12,
 	COMMAND_STATUS = 1 << 13,
-	COMMAND_ANY = (1 << 14) - 1
+	COMMAND_PIN = 1 << 14,
+	COMMAND_UNPIN = 1 << 15,
+	COMMAND_HOLD = 1 << 16,
+	COMMAND_RELEASE = 1 << 17,
+	COMMAND_REPORT = 1 << 18,
+	COMMAND_COMPLETION = 1 << 19,
+	COMMAND_ANY = (1 << 20) - 1
 };
 
 enum option_type {

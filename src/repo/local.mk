@@ -36,6 +36,8 @@ libdapk_a_SOURCES += \
 	%D%/queue.c %D%/queue.h \
 	%D%/removed.c %D%/removed.h \
 	%D%/renew.c %D%/renew.h \
+	%D%/hold.h \
+	%D%/pin.h \
 	%D%/state.c %D%/state.h \
 	%D%/packlist.c %D%/packlist.h \
 	%D%/packset.c %D%/packset.h \

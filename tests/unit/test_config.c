@@ -249,7 +249,7 @@ mistakes_in_the_file_name_file_and_line_and_suggest(void **state)
 	refused("[global\n", 1, "must be [global]", NULL);
 	refused("[repository r]\nurl = ftp://b/p\n", 2, "ftp is not known",
 	    NULL);
-	refused("[repository r]\nretain = 30d\n", 2, "unknown key retain",
+	refused("[repository r]\nretian = 30d\n", 2, "unknown key retian",
 	    NULL);
 	refused("[repository r]\nid = 12\nurl = /x\n", 2, "32 hex", NULL);
 	refused("[repository r]\n", 1, "has no url", NULL);

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/info.h"
+#include "info/info.h"
 
 #define A "20260101T000000Z-000000000000000a"
 #define B "20260102T000000Z-000000000000000b"

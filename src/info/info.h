@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#ifndef CLI_INFO_H
-#define CLI_INFO_H
+#ifndef INFO_INFO_H
+#define INFO_INFO_H
 
 /*
- * What `info` shows: collected once (info.c), printed as text (info_text.c,
- * info_dump.c) or JSON (info_json.c, whose shape dapk-backup(1) documents). One thread.
+ * What a repository has: collected once, for whoever shows it or decides by
+ * it.
+ *
+ *	info_collect(&info, repo, &source, err);
+ *	...
+ *	info_free(&info);
+ *
+ * One thread.
  */
-#include <stdio.h>
-
 #include "core/err.h"
 #include "config/config.h"
 #include "repo/commit.h"
@@ -109,7 +113,7 @@ int info_collect(struct info *out, struct repo *repo,
     const struct info_source *from, struct err *err) ERR_USE;
 void info_free(struct info *info);
 
-/* Fill in the shares of all of them: info_share.c, called by info_collect(). */
+/* Fill in the shares of all of them: called by info_collect(). */
 void info_shares(struct info_set *set);
 
 /* Segments missing between two ranges of one timeline, and their names. */
@@ -132,29 +136,5 @@ struct info_found {
 /* The one whose label begins so: ERR_NOT_FOUND, ERR_USAGE. */
 int info_find(const struct info *info, const char *prefix,
     struct info_found *out, struct err *err) ERR_USE;
-
-void info_print_text(const struct info *info, bool verbose, FILE *out);
-int info_print_json(const struct info *info, FILE *out,
-    struct err *err) ERR_USE;
-
-/* One by itself; items: of a dump that can be read, else NULL. */
-void info_print_one_text(const struct info_found *f,
-    const struct dumpset *items, bool verbose, FILE *out);
-int info_print_one_json(const struct info *info, const struct info_found *f,
-    const struct dumpset *items, FILE *out, struct err *err) ERR_USE;
-
-/* info_dump.c */
-void info_print_dump(const struct info_incarnation *inc,
-    const struct info_backup *b, bool verbose, FILE *out);
-void info_print_items(const struct dumpset *set, bool all, FILE *out);
-
-/* The largest first; the caller frees the list. */
-const struct dump_item **info_largest_items(const struct dumpset *set,
-    size_t *n);
-
-/* info_text.c: parent, references, what removing it frees. */
-void info_print_share(const struct info_incarnation *inc,
-    const struct info_set *set, const struct info_backup *b, bool verbose,
-    FILE *out);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "cli/info.h"
+#include "info/info.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -6,7 +6,7 @@
  */
 #include "config.h"
 
-#include "cli/info.h"
+#include "info/info.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,4 @@
+libdapk_a_SOURCES += \
+	%D%/info.c %D%/info.h \
+	%D%/info_share.c
+unit_tests += tests/unit/test_info_share
