@@ -291,23 +291,25 @@ work_items(struct mirror *m, struct items *items, struct err *err)
 	return 0;
 }
 
-/* 1: something was done; 0: there is nothing to do. */
+/*
+ * 1: something was done; 0: there is nothing to do. An item that cannot be
+ * copied stays in the queue, and must not keep both sides from being compared.
+ */
 static int
 round_of(struct mirror *m, struct err *err)
 {
 	struct queue_note note;
 	struct items items;
-	int rc;
+	int rc = 0;
 
 	if (items_read(&items, m->q, err) != 0)
 		return -1;
 	queue_note_read(m->q, &note);
 	if (items.n > 0)
 		rc = work_items(m, &items, err) != 0 ? -1 : 1;
-	else if (time_now() - note.last_compared > COMPARE_EVERY)
+	if (rc >= 0 && (items.n == 0 || m->failed > 0) &&
+	    time_now() - note.last_compared > COMPARE_EVERY)
 		rc = use_sources(m, &items, true, err) != 0 ? -1 : 1;
-	else
-		rc = 0;
 	items_free(&items);
 	return rc;
 }

@@ -21,6 +21,7 @@
 #define ITEM_MAX 128
 #define NOTE_MAX ((size_t)64 << 10)
 #define NOTE_FILE "note"
+#define BOOT_TEXT 64
 
 struct queue {
 	char *dir;   /* of the note and the lock */
@@ -266,21 +267,42 @@ decode_note(struct json_reader *r, struct queue_note *note)
 	    sizeof(note->error));
 }
 
+/*
+ * Items are not synced: a crash of the machine may lose some. So a comparison
+ * counts in the boot only in which it was made.
+ */
+static void
+boot_id(char out[BOOT_TEXT])
+{
+	struct err ignored = ERR_INIT;
+	char *id = NULL;
+
+	out[0] = '\0';
+	if (state_boot_id(&id, &ignored) == 0)
+		(void)snprintf(out, BOOT_TEXT, "%s", id);
+	free(id);
+}
+
 void
 queue_note_read(const struct queue *q, struct queue_note *note)
 {
 	char *path = xasprintf("%s/" NOTE_FILE, q->dir);
+	char boot[BOOT_TEXT], of[BOOT_TEXT] = "";
 	struct err ignored = ERR_INIT;
 	struct json_reader r;
 	struct buf b;
 
 	memset(note, 0, sizeof(*note));
+	boot_id(boot);
 	buf_init(&b, NOTE_MAX);
 	if (io_read_file(path, &b, &ignored) == 0 &&
 	    json_open(&r, buf_str(&b), b.len, &ignored) == 0) {
 		decode_note(&r, note);
+		json_copy_text(&r, r.root, "boot", of, sizeof(of));
 		if (json_check(&r, &ignored) != 0)
 			memset(note, 0, sizeof(*note));
+		else if (boot[0] == '\0' || strcmp(of, boot) != 0)
+			note->last_compared = 0;
 		json_close(&r);
 	}
 	buf_free(&b);
@@ -293,12 +315,16 @@ queue_note_write(struct queue *q, const struct queue_note *note)
 {
 	char *path = xasprintf("%s/" NOTE_FILE, q->dir);
 	char *tmp = xasprintf("%s.tmp", path);
-	json_t *j = json_pack("{s:I,s:I,s:I,s:I,s:I,s:s}", "last_success",
+	char boot[BOOT_TEXT];
+	json_t *j;
+
+	boot_id(boot);
+	j = json_pack("{s:I,s:I,s:I,s:I,s:I,s:s,s:s}", "last_success",
 	    (json_int_t)note->last_success, "last_compared",
 	    (json_int_t)note->last_compared, "last_failure",
 	    (json_int_t)note->last_failure, "next_try",
 	    (json_int_t)note->next_try, "failures",
-	    (json_int_t)note->failures, "error", note->error);
+	    (json_int_t)note->failures, "error", note->error, "boot", boot);
 
 	/* An error with bytes that are no UTF-8 has no note. */
 	if (j == NULL || json_dump_file(j, tmp, 0) != 0 ||

@@ -107,6 +107,7 @@ a_note_comes_back_and_a_damaged_one_is_none(void **state)
 	assert_int_equal(back.last_success, 0);
 	memset(&note, 0, sizeof(note));
 	note.last_success = 1234567890123456;
+	note.last_compared = 1234567890000000;
 	note.next_try = -5;
 	note.failures = 7;
 	(void)snprintf(note.error, sizeof(note.error), "\"no\" \\ route");
@@ -116,6 +117,20 @@ a_note_comes_back_and_a_damaged_one_is_none(void **state)
 	assert_int_equal(back.next_try, -5);
 	assert_int_equal(back.failures, 7);
 	assert_string_equal(back.error, note.error);
+	assert_int_equal(back.last_compared, note.last_compared);
+	/* Written in another boot: items may have been lost since. */
+	path = xasprintf("%s/queue/00112233-7/noted/note", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs("{\"last_success\": 1234567890123456, "
+	    "\"last_compared\": 1234567890000000, \"last_failure\": 0, "
+	    "\"next_try\": 0, \"failures\": 0, \"error\": \"\", "
+	    "\"boot\": \"another\"}", f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	free(path);
+	queue_note_read(q, &back);
+	assert_int_equal(back.last_success, note.last_success);
+	assert_int_equal(back.last_compared, 0);
 	path = xasprintf("%s/queue/00112233-7/noted/note", dir);
 	f = fopen(path, "w");
 	assert_non_null(f);
