@@ -20,12 +20,13 @@
 #define HOLD_ID_TEXT 17
 
 struct hold {
-	char id[HOLD_ID_TEXT]; /* hold_put() fills in what follows but reason */
+	char id[HOLD_ID_TEXT]; /* hold_put() fills in all but reason */
 	int64_t created;       /* the maker's clock */
 	char *host, *user;
 	char *reason; /* "" for none */
 };
 
+/* The caller frees hold->host and hold->user, after an error too. */
 int hold_put(struct repo *repo, const char *cluster, struct hold *hold,
     struct err *err) ERR_USE;
 int hold_list(struct repo *repo, const char *cluster, struct hold **out,

@@ -36,8 +36,9 @@ libdapk_a_SOURCES += \
 	%D%/queue.c %D%/queue.h \
 	%D%/removed.c %D%/removed.h \
 	%D%/renew.c %D%/renew.h \
-	%D%/hold.h \
-	%D%/pin.h \
+	%D%/hold.c %D%/hold.h \
+	%D%/pin.c %D%/pin.h \
+	%D%/textset.c %D%/textset.h \
 	%D%/state.c %D%/state.h \
 	%D%/packlist.c %D%/packlist.h \
 	%D%/packset.c %D%/packset.h \
@@ -95,3 +96,5 @@ tests_unit_test_walcache_SOURCES = tests/unit/test_walcache.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
 
 unit_tests += tests/unit/test_notes
+
+unit_tests += tests/unit/test_textset

@@ -8,38 +8,33 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "core/random.h"
-#include "core/text.h"
 #include "core/time.h"
-#include "repo/json.h"
+#include "repo/textset.h"
 
-#define KIND "tombstone"
-#define FOLDER "tombstones/"
 #define NAME_MAX_LEN 256
 
 static void
-tombstone_key(const struct incarnation *inc, const char *id,
-    char out[STORAGE_KEY_MAX])
+tombstone_set_of(const struct incarnation *inc, struct textset *set)
 {
-	char tail[64];
-
-	(void)snprintf(tail, sizeof(tail), FOLDER "%s", id);
-	repo_key(inc, tail, out);
+	memset(set, 0, sizeof(*set));
+	set->kind = "tombstone";
+	set->body_max = STORAGE_OBJECT_MAX;
+	repo_key(inc, "tombstones/", set->folder);
 }
 
 int
 tombstone_put(struct repo *repo, const struct incarnation *inc,
     char *const *objects, size_t n, bool forced, struct err *err)
 {
-	char id[TOMBSTONE_ID_TEXT], now[TIME_TEXT_MAX], key[STORAGE_KEY_MAX];
-	uint8_t random[8];
+	char id[TOMBSTONE_ID_TEXT], now[TIME_TEXT_MAX];
+	struct textset set;
 	struct buf b;
 	size_t i;
 	int rc;
 
-	if (random_bytes(random, sizeof(random), err) != 0)
+	tombstone_set_of(inc, &set);
+	if (textset_id(id, err) != 0)
 		return -1;
-	text_hex(random, sizeof(random), id);
 	buf_init(&b, FORMAT_TEXT_MAX);
 	buf_printf(&b, "{\n\"id\": \"%s\",\n\"created\": \"%s\",\n"
 	    "\"forced\": %s,\n\"objects\": [", id,
@@ -50,10 +45,7 @@ tombstone_put(struct repo *repo, const struct incarnation *inc,
 		buf_add_str(&b, "\"");
 	}
 	buf_add_str(&b, "]\n}");
-	tombstone_key(inc, id, key);
-	rc = buf_check(&b, key, err);
-	if (rc == 0)
-		rc = repo_put_text(repo, key, KIND, buf_str(&b), b.len, err);
+	rc = textset_put(repo, &set, id, &b, err);
 	buf_free(&b);
 	return rc;
 }
@@ -62,28 +54,10 @@ int
 tombstone_remove(struct repo *repo, const struct incarnation *inc,
     const char *id, struct err *err)
 {
-	char key[STORAGE_KEY_MAX];
+	struct textset set;
 
-	tombstone_key(inc, id, key);
-	return storage_remove(repo->st, key, err);
-}
-
-static int
-note(void *arg, const struct storage_entry *entry, struct err *err)
-{
-	struct tombstone_set *set = arg;
-	struct tombstone *t;
-	uint8_t id[8];
-
-	if (entry->is_directory || strlen(entry->name) !=
-	    TOMBSTONE_ID_TEXT - 1 || !text_unhex(entry->name, id, sizeof(id)))
-		return 0;
-	set->list = xreallocarray(set->list, set->n + 1, sizeof(*set->list));
-	t = &set->list[set->n++];
-	memset(t, 0, sizeof(*t));
-	memcpy(t->id, entry->name, sizeof(t->id));
-	t->mtime = entry->mtime;
-	return 0;
+	tombstone_set_of(inc, &set);
+	return textset_remove(repo, &set, id, err);
 }
 
 /* A key within the incarnation that this program may remove. */
@@ -101,57 +75,32 @@ name_valid(const char *name)
 	return false;
 }
 
-static int
-decode(const char *json, size_t len, struct tombstone *t, struct err *err)
+static void
+take(void *arg, const struct textset_item *it, struct json_reader *j)
 {
-	struct json_reader j;
+	struct tombstone_set *set = arg;
+	struct tombstone *t;
 	const json_t *list, *item;
 	size_t i;
-	int rc;
 
-	if (json_open(&j, json, len, err) != 0)
-		return -1;
-	t->created = json_get_time(&j, j.root, "created");
-	t->forced = json_get_bool(&j, j.root, "forced");
-	list = json_get_list(&j, j.root, "objects", TOMBSTONE_OBJECTS_MAX);
+	set->list = xreallocarray(set->list, set->n + 1, sizeof(*set->list));
+	t = &set->list[set->n++];
+	memset(t, 0, sizeof(*t));
+	memcpy(t->id, it->id, sizeof(t->id));
+	t->mtime = it->mtime;
+	t->created = json_get_time(j, j->root, "created");
+	t->forced = json_get_bool(j, j->root, "forced");
+	list = json_get_list(j, j->root, "objects", TOMBSTONE_OBJECTS_MAX);
 	t->objects = xcalloc(json_array_size(list) + 1, sizeof(*t->objects));
 	for (i = 0; i < json_array_size(list); i++) {
 		item = json_array_get(list, i);
 		if (!json_is_string(item) ||
 		    !name_valid(json_string_value(item))) {
-			json_note(&j, "objects");
+			json_note(j, "objects");
 			break;
 		}
 		t->objects[t->n++] = xstrdup(json_string_value(item));
 	}
-	rc = json_check(&j, err);
-	json_close(&j);
-	return rc;
-}
-
-static int
-read_tombstone(struct repo *repo, const struct incarnation *inc,
-    struct tombstone *t, struct err *err)
-{
-	char key[STORAGE_KEY_MAX];
-	const char *json;
-	struct buf b;
-	size_t len;
-	int rc;
-
-	buf_init(&b, STORAGE_OBJECT_MAX);
-	tombstone_key(inc, t->id, key);
-	rc = repo_get_text(repo, key, KIND, &b, &json, &len, err);
-	if (rc == 0) {
-		rc = decode(json, len, t, err);
-		if (rc != 0)
-			err_wrap(err, "%s/%s", storage_url(repo->st), key);
-	} else if (err->code == ERR_NOT_FOUND) {
-		err_clear(err); /* all that it named is gone, and so is it */
-		rc = 0;
-	}
-	buf_free(&b);
-	return rc;
 }
 
 static int
@@ -191,15 +140,12 @@ int
 tombstone_list(struct repo *repo, const struct incarnation *inc,
     struct tombstone_set *out, struct err *err)
 {
-	char key[STORAGE_KEY_MAX];
-	size_t i;
+	struct textset set;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	repo_key(inc, FOLDER, key);
-	rc = storage_list(repo->st, key, true, note, out, err);
-	for (i = 0; i < out->n && rc == 0; i++)
-		rc = read_tombstone(repo, inc, &out->list[i], err);
+	tombstone_set_of(inc, &set);
+	rc = textset_read(repo, &set, take, out, err);
 	if (rc == 0)
 		sort_set(out);
 	else
