@@ -1,2 +1,3 @@
-dist_man_MANS += %D%/dapk-backup.1 %D%/dapk-backup.conf.5
+dist_man_MANS += %D%/dapk-backup.1 %D%/dapk-backup.conf.5 \
+	%D%/dapk-backup-completion.1
 unit_tests += tests/unit/test_man

@@ -105,4 +105,5 @@ EXTRA_DIST += \
 	%D%/integration/76-recover-dump.sh \
 	%D%/integration/67-incremental-traps.sh \
 	%D%/integration/89-get-several.sh %D%/integration/89-outage.sh \
-	%D%/integration/89-restore-choice.sh
+	%D%/integration/89-restore-choice.sh \
+	%D%/integration/95-completion.sh

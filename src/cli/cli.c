@@ -91,6 +91,11 @@ static const char *const examples_status[] = {
 	"dapk-backup status --cluster main --repository offsite", NULL
 };
 
+static const char *const examples_completion[] = {
+	"source <(dapk-backup completion bash)    (~/.bashrc)",
+	"dapk-backup completion zsh > ~/.zfunc/_dapk-backup", NULL
+};
+
 const struct command command_table[] = {
 	{ "init", COMMAND_INIT, "", 0, 0, "create the repository",
 	    "Creates the repository and writes README.recovery into it. One "
@@ -178,6 +183,12 @@ const struct command command_table[] = {
 	    "which backups, files and times damage\naffects, and what can "
 	    "still be restored.",
 	    examples_verify, cmd_verify },
+	{ "completion", COMMAND_COMPLETION, "bash|zsh", 1, 1,
+	    "write what completes this program's commands in a shell",
+	    "Writes the shell's code for completing commands, options, their "
+	    "values, and the\nnames of clusters and repositories. Packages "
+	    "have it in place already.",
+	    examples_completion, cmd_completion },
 	{ .name = NULL },
 };
 
@@ -346,7 +357,9 @@ run_command(const struct parsed *p, struct config *cfg, struct err *err)
 		.given = p->given, .n_given = p->n_given };
 	int code;
 
-	if (config_load(cfg, &sources, err) != 0)
+	/* It is needed where there is no configuration, or none that holds. */
+	if (p->command->bit != COMMAND_COMPLETION &&
+	    config_load(cfg, &sources, err) != 0)
 		return -1;
 	log_init(cfg->quiet ? LOG_WARNING : cfg->verbose ? LOG_DEBUG :
 	    LOG_INFO, (enum log_format)cfg->log_format, p->command->name);

@@ -137,6 +137,7 @@ int cmd_restore(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_expire(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_export(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_info(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_completion(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_status(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_verify(const struct config *cfg, struct err *err) ERR_USE;
 

@@ -4,6 +4,7 @@ libdapk_a_SOURCES += \
 	%D%/cmd_archive_push.c \
 	%D%/cmd_backup.c \
 	%D%/cmd_check.c \
+	%D%/cmd_completion.c \
 	%D%/cmd_copy.c \
 	%D%/cmd_dump.c \
 	%D%/cmd_expire.c \
