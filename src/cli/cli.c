@@ -86,6 +86,18 @@ static const char *const examples_verify[] = {
 	"dapk-backup verify --repair --repair-from file:///mnt/copy", NULL
 };
 
+static const char *const examples_pin[] = {
+	"dapk-backup pin 20261122T133107Z --until 2027-12-31 --reason 'year "
+	"end'",
+	"dapk-backup pin 20261122T133107Z", NULL
+};
+static const char *const examples_unpin[] = {
+	"dapk-backup unpin 20261122T133107Z", NULL
+};
+static const char *const examples_hold[] = {
+	"dapk-backup hold --reason 'new disks, Ada, until noon'", NULL
+};
+static const char *const examples_release[] = { "dapk-backup release", NULL };
 static const char *const examples_status[] = {
 	"dapk-backup status", "dapk-backup status --json",
 	"dapk-backup status --cluster main --repository offsite", NULL
@@ -176,6 +188,27 @@ const struct command command_table[] = {
 	    "refers to), and\nremoves what an earlier run listed longer ago "
 	    "than the grace period.",
 	    examples_expire, cmd_expire },
+	{ "pin", COMMAND_PIN, "LABEL", 1, 1, "keep a backup or dump",
+	    "Keeps a backup or dump (the beginning of its label is enough) "
+	    "whatever retention\nsays, until a time or until 'unpin', in "
+	    "each repository of the cluster that has it.\nA second pin "
+	    "replaces the first.",
+	    examples_pin, cmd_pin },
+	{ "unpin", COMMAND_UNPIN, "LABEL", 1, 1,
+	    "leave a backup or dump to retention again",
+	    "Ends what 'pin' began: retention decides about it again.",
+	    examples_unpin, cmd_unpin },
+	{ "hold", COMMAND_HOLD, "", 0, 0,
+	    "let no backup, dump, copy or removal begin, on any host",
+	    "Puts a cluster on hold in all its repositories: backup, dump, "
+	    "copy and expire end\nat once with exit code 6 on whatever host "
+	    "they are started. WAL is archived all the\nsame, and everything "
+	    "can be restored.",
+	    examples_hold, cmd_hold },
+	{ "release", COMMAND_RELEASE, "", 0, 0, "end what 'hold' began",
+	    "Removes the hold from all repositories of the cluster, whoever "
+	    "put it.",
+	    examples_release, cmd_release },
 	{ "verify", COMMAND_VERIFY, "[LABEL]...", 0, 1000,
 	    "prove that what is stored can be restored",
 	    "Reads back everything that is stored, or the backups named, and "

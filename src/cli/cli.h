@@ -72,6 +72,16 @@ void cli_hint_elsewhere(const struct config *cfg, const char *prefix,
     struct err *err);
 
 /*
+ * The same for each of the cluster's repositories. One that cannot be reached
+ * or fails keeps no other from its turn: the first failure is the result,
+ * further ones are logged. err is empty at the beginning.
+ */
+typedef int (*cli_each_fn)(void *arg, struct repo *repo,
+    const struct config_repository *address, struct err *err);
+int cli_each_repository(const struct config *cfg, cli_each_fn fn, void *arg,
+    struct err *err) ERR_USE;
+
+/*
  * For `status`: a backup or dump was stored (err NULL), or failed; unless
  * somebody stopped it.
  */
@@ -136,9 +146,13 @@ int cmd_load(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_restore(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_expire(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_export(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_hold(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_info(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_completion(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_pin(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_release(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_status(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_unpin(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_verify(const struct config *cfg, struct err *err) ERR_USE;
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "repo/hold.h"
 
 #define DAMAGED_SHOWN 10
 
@@ -117,6 +118,10 @@ cmd_backup(const struct config *cfg, struct err *err)
 
 	if (cli_open_repo(&repo, cfg, err) != 0)
 		return -1;
+	if (!cfg->dry_run && hold_check(repo, cfg->cluster, err) != 0) {
+		repo_close(repo);
+		return -1;
+	}
 	params.repo = repo;
 	progress_start(&d.bar, cfg);
 	ret = backup_run(&params, &commit, err);

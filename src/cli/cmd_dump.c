@@ -17,6 +17,7 @@
 #include "dump/dump.h"
 #include "dump/globals.h"
 #include "pg/conninfo.h"
+#include "repo/hold.h"
 
 struct display {
 	struct progress bar;
@@ -298,7 +299,8 @@ cmd_dump(const struct config *cfg, struct err *err)
 		goto out;
 	}
 	if (cfg->output == NULL && !cfg->dry_run &&
-	    cli_open_repo(&repo, cfg, err) != 0)
+	    (cli_open_repo(&repo, cfg, err) != 0 ||
+		hold_check(repo, cfg->cluster, err) != 0))
 		goto out;
 	params.repo = repo;
 	ret = dump_what(&params, cfg, err);

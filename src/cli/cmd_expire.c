@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "repo/commit.h"
+#include "repo/hold.h"
 #include "repo/lease.h"
 #include "retain/removal.h"
 
@@ -231,6 +232,9 @@ expire_kind(struct expire *e, const struct incarnation *inc,
 		.force = cfg->force, .dry_run = cfg->dry_run };
 	int rc;
 
+	if (!cfg->dry_run &&
+	    hold_check(e->repo, inc->cluster, err) != 0)
+		return -1;
 	if (!cfg->dry_run &&
 	    lease_take(&rp.lease, e->repo, inc, &lp, err) != 0)
 		return -1;

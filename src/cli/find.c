@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 
+#include "core/cancel.h"
 #include "core/log.h"
 #include "export/export.h"
 
@@ -107,4 +108,51 @@ cli_hint_elsewhere(const struct config *cfg, const char *prefix,
 		    name_of(config_repository(cfg, i)));
 		return;
 	}
+}
+
+static int
+open_one(struct repo **repo, const struct config *cfg, unsigned i,
+    struct err *err)
+{
+	if (cfg->n_others == 0)
+		return cli_open_repo(repo, cfg, err);
+	if (repo_open_within(repo, config_repository(cfg, i), ANSWER_MS,
+		err) == 0)
+		return 0;
+	if (err->code == ERR_NOT_FOUND || err->code == ERR_CONFIG)
+		err->code = ERR_STORAGE; /* a disk that is not mounted */
+	return -1;
+}
+
+int
+cli_each_repository(const struct config *cfg, cli_each_fn fn, void *arg,
+    struct err *err)
+{
+	struct err failed = ERR_INIT;
+	struct repo *repo;
+	unsigned i;
+	int rc;
+
+	for (i = 0; i <= cfg->n_others; i++) {
+		if (cancel_check(err) != 0)
+			return -1;
+		err_clear(&failed);
+		repo = NULL;
+		rc = open_one(&repo, cfg, i, &failed);
+		if (rc == 0)
+			rc = fn(arg, repo, config_repository(cfg, i), &failed);
+		repo_close(repo);
+		if (rc == 0)
+			continue;
+		if (cfg->n_others > 0)
+			err_wrap(&failed, "repository %s",
+			    name_of(config_repository(cfg, i)));
+		if (err->code != ERR_NONE)
+			log_err(LOG_ERROR, &failed);
+		else
+			*err = failed;
+		if (failed.code == ERR_CANCELLED)
+			break;
+	}
+	return err->code != ERR_NONE ? -1 : 0;
 }

@@ -76,7 +76,7 @@ static const char exit_codes[] =
     "  3    storage, file or network\n"
     "  4    PostgreSQL\n"
     "  5    damage found\n"
-    "  6    another process holds the lock\n"
+    "  6    another process holds the lock, or the cluster is on hold\n"
     "  70   a mistake of this program\n"
     "  128+ ended by this signal\n";
 

@@ -9,9 +9,11 @@ libdapk_a_SOURCES += \
 	%D%/cmd_dump.c \
 	%D%/cmd_expire.c \
 	%D%/cmd_export.c \
+	%D%/cmd_hold.c \
 	%D%/cmd_info.c \
 	%D%/cmd_init.c \
 	%D%/cmd_load.c \
+	%D%/cmd_pin.c \
 	%D%/cmd_restore.c \
 	%D%/cmd_status.c \
 	%D%/cmd_verify.c \

@@ -165,6 +165,8 @@ struct config {
 	struct config_passed *passed; /* in the order typed */
 	unsigned n_passed;
 
+	char *until, *reason; /* pin, hold; or NULL */
+
 	bool refresh; /* info: believe nothing of what was seen before */
 
 	/* verify */

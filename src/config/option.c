@@ -516,6 +516,13 @@ const struct option option_table[] = {
 	    .commands = COMMAND_RESTORE, .value = "ACTION",
 	    .default_value = "promote", .choices = action_choices, AT(action),
 	    .help = "what the server does at the target" },
+	{ .name = "until", .type = OPTION_TEXT,
+	    .commands = COMMAND_PIN, .value = "TIME", AT(until),
+	    .help = "the pin ends then: '2027-01-31 12:00+01', or a date "
+		    "for the end of that day" },
+	{ .name = "reason", .type = OPTION_TEXT,
+	    .commands = COMMAND_PIN | COMMAND_HOLD, .value = "TEXT",
+	    AT(reason), .help = "a word for those who find it" },
 	{ .name = "backup", .type = OPTION_TEXT,
 	    .commands = COMMAND_RESTORE | COMMAND_EXPIRE,
 	    .value = "LABEL", AT(backup),

@@ -9,6 +9,7 @@
 #include "core/cancel.h"
 #include "core/mem.h"
 #include "copy/copy_work.h"
+#include "repo/hold.h"
 
 #define POLL_MS 100
 
@@ -178,13 +179,15 @@ copy_wait(struct copy *c, int rc, struct err *err)
 	return -1;
 }
 
-/* What `to` is about to remove, and what it has removed. */
+/* Is it free to be written to; what it is about to remove, and has removed. */
 static int
 begin_incarnation(struct copy *c, const struct incarnation *inc,
     struct err *err)
 {
 	forget_incarnation(c);
 	c->inc = *inc;
+	if (!c->p.dry_run && hold_check(c->p.to, inc->cluster, err) != 0)
+		return -1;
 	if (tombstone_list(c->p.to, inc, &c->stones, err) != 0)
 		return -1;
 	return c->p.again ? 0 : removed_list(c->p.to, inc, &c->removed, err);
