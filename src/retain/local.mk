@@ -1,5 +1,9 @@
 libdapk_a_SOURCES += \
 	%D%/survey.c %D%/survey.h \
-	%D%/policy.h \
+	%D%/policy.c %D%/policy.h %D%/policy_odd.c %D%/policy_path.c \
+	%D%/policy_private.h %D%/policy_set.c %D%/policy_time.c \
+	%D%/policy_why.c \
 	%D%/removal.c %D%/removal.h
-unit_tests += tests/unit/test_removal
+unit_tests += tests/unit/test_policy tests/unit/test_removal
+tests_unit_test_policy_SOURCES = tests/unit/test_policy.c \
+	tests/unit/fixture_policy.h

@@ -7,33 +7,60 @@
  * pure function of what is there. It removes nothing; removal.h does, in two
  * steps, and asks again before the second.
  *
- *	fill in struct policy: rules, now, lines with sets and timelines
+ *	zero a struct policy; fill in rules, now, lines with sets and timelines
  *	policy_decide(&policy);
  *	policy.lines[i].sets[j].keep, .why;
  *	policy_keeps_wal(&policy.lines[i], timeline, segment);
  *	policy_free(&policy);	what policy_decide() made
  *
  * The promise ("retain = 30d"): every moment of the window, which begins
- * retain ago, can be restored. So for each timeline that had WAL or a backup
- * in the window, the newest usable backup on its path that stopped before the
- * window is kept, all later ones, and all WAL of the path from there on. Of
- * what is kept for another reason (keep-*, a pin) the WAL that makes it
- * consistent. Dumps go by age. Whatever the rules say, these stay:
+ * retain ago, can be restored. A timeline is live when WAL or a backup came
+ * in the window, or it was the current one when the window began, or is the
+ * newest. The path to each live timeline needs its base: the newest good
+ * backup on it that ended before the window. Good is what is usable and
+ * without damaged pages, or, while an incarnation has no such backup, what is
+ * usable. Base, all that is in the window, and the path's WAL from there on
+ * stay. So does the newest usable backup before the window, when it is newer
+ * than the base: WAL between the two may be missing. A path without a base
+ * keeps all its WAL, also that before its first backup. What lies on a
+ * timeline of which nothing is needed goes.
  *
- * - the newest usable backup of each incarnation, with all WAL since, and the
- *   newest dump of each database (with the same options);
- * - what began in the future (some clock was wrong);
- * - what a living intent names, and what another repository still waits for,
- *   this up to rules.mirror_us beyond the window;
- * - WAL of an incarnation without a usable backup; history files always.
+ * Of what is kept for another reason (keep-*, a pin, in use, wanted) just the
+ * WAL stays that makes it consistent. keep-* take the newest good backup of
+ * the cluster, whatever its incarnation, in each of the last N days, ISO
+ * weeks, months or years (UTC) that have one, and the same of the dumps of
+ * each database with the same options. Those of the window count too. Dumps
+ * go by age.
+ *
+ * Whatever the rules say, these stay:
+ *
+ * - the newest good backup of each incarnation, with all WAL since, and the
+ *   newest dump of each database with the same options; where that is not
+ *   usable, the newest usable one too;
+ * - all backups and WAL of an incarnation that has no usable backup;
+ * - what ended in the future, by an hour or more (some clock was wrong);
+ * - what a living intent names;
+ * - what another repository waits for, until it is older than retain and
+ *   rules.mirror_us together (WAL: until it was waited for so long);
+ * - what cannot be read; then all WAL of its incarnation too;
+ * - WAL of a timeline whose history is not known; history files always.
+ *
+ * What somebody named to be removed (dismissed) goes and counts for nothing,
+ * unless a pin or an intent holds it: whether it was the last good one was
+ * asked when it was named (removal.h).
  *
  * Time is what was lived: a stretch of more than `retain` (and of 35 days at
  * least) in which nothing was stored, no backup, no dump, no WAL, does not
  * count, be it that the server stood still or that a clock is wrong. So
- * neither a clock that says 2090 nor a year of rest makes anything too old.
+ * neither a clock that says 2090 nor a year of rest makes anything too old,
+ * and no pin ends while nothing happens. A clock that is behind all that is
+ * stored removes nothing. A backup whose time is before the window and whose
+ * place in the WAL is behind one of the window counts as in it.
  *
- * An incarnation (system identifier) is a line of its own; which of two is
- * newer is a matter of time, not of names. Pure; one thread.
+ * Deciding again after the removal, or after a part of it, lets nothing more
+ * go. An incarnation (system identifier) is a line of its own; which of two is
+ * newer is a matter of time, not of names. Pure; one thread. Takes
+ * O(n log n) and, for each live timeline, the length of its path.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -94,7 +121,8 @@ struct policy_set {
 	/* policy_decide() */
 	bool keep;
 	enum policy_reason reason;
-	char why[POLICY_WHY_MAX]; /* "34 days old: needed to restore ..." */
+	/* "kept although 34 days old: needed to restore 2026-10-23 ..." */
+	char why[POLICY_WHY_MAX];
 };
 
 struct policy_timeline {
@@ -102,9 +130,17 @@ struct policy_timeline {
 	const struct history *path; /* NULL: its history is not known */
 	/* Stored segments, 0 when there are none; gaps do not matter. */
 	uint64_t first, last;
-	int64_t newest; /* when the newest of them was stored; 0: none */
+	int64_t newest; /* when the newest of them was stored; 0: not known */
+	/*
+	 * More times at which some were stored, in any order: without them a
+	 * server that is backed up every second month seems to stand still.
+	 * One a week is enough. May be NULL.
+	 */
+	const int64_t *stored;
+	size_t n_stored;
 	uint64_t wanted_from; /* another repository waits for these ... */
 	int64_t wanted_since; /* ... since then; 0: none does */
+	const char *wanted_by; /* its name */
 };
 
 /* Segments of a timeline, both ends included. */
@@ -126,8 +162,10 @@ struct policy_line {
 	/* policy_decide() */
 	struct policy_span *keep; /* ascending, disjoint */
 	size_t n_keep;
+	uint32_t *known; /* timelines that were decided about, ascending */
+	size_t n_known;
 	bool keep_all; /* no WAL goes */
-	char wal_why[POLICY_WHY_MAX];
+	char wal_why[POLICY_WHY_MAX]; /* "kept from 0000...42 on: ..." */
 };
 
 struct policy {
@@ -137,14 +175,19 @@ struct policy {
 	size_t n;
 
 	/* policy_decide() */
-	int64_t window; /* it begins here; lived time counts */
+	int64_t window; /* it begins here: retain ago, if time counted */
 	char **odd;	/* sentences about what is not as it should be */
 	size_t n_odd;
 };
 
+/* May be called again, also with other sets: what it made is freed first. */
 void policy_decide(struct policy *p);
 void policy_free(struct policy *p);
 
+/*
+ * Does the segment (its .partial, its .backup file) stay? One of a timeline
+ * that policy_decide() was not told of does.
+ */
 bool policy_keeps_wal(const struct policy_line *line, uint32_t timeline,
     uint64_t segment);
 
