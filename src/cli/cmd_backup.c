@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "backup/backup.h"
+#include "cli/hook.h"
 #include "cli/progress.h"
 #include "copy/mirror.h"
 #include "core/log.h"
@@ -86,8 +87,8 @@ print_damaged(const struct commit *c)
 	    "REINDEX, a table from an older backup; check memory and disk");
 }
 
-int
-cmd_backup(const struct config *cfg, struct err *err)
+static int
+run(const struct config *cfg, struct hook *hook, struct err *err)
 {
 	struct display d = { 0 };
 	struct repo *repo = NULL;
@@ -118,7 +119,8 @@ cmd_backup(const struct config *cfg, struct err *err)
 
 	if (cli_open_repo(&repo, cfg, err) != 0)
 		return -1;
-	if (!cfg->dry_run && hold_check(repo, cfg->cluster, err) != 0) {
+	if (!cfg->dry_run && (hold_check(repo, cfg->cluster, err) != 0 ||
+	    hook_before(hook, err) != 0)) {
 		repo_close(repo);
 		return -1;
 	}
@@ -134,6 +136,7 @@ cmd_backup(const struct config *cfg, struct err *err)
 		    text_human_size(commit.original_bytes, size),
 		    cfg->cluster, cfg->repo.url);
 	} else if (ret == 0) {
+		hook_stored(hook, &commit);
 		print_summary(&commit,
 		    (double)(time_monotonic() - begun) / 1e6);
 		if (commit.damaged_count > 0) {
@@ -146,4 +149,13 @@ cmd_backup(const struct config *cfg, struct err *err)
 	commit_free(&commit);
 	repo_close(repo);
 	return ret;
+}
+
+int
+cmd_backup(const struct config *cfg, struct err *err)
+{
+	struct hook hook;
+
+	hook_init(&hook, cfg, "backup", COMMAND_BACKUP, cfg->dry_run);
+	return hook_end(&hook, run(cfg, &hook, err), err);
 }

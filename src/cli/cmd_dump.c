@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/hook.h"
 #include "cli/progress.h"
 #include "copy/mirror.h"
 #include "core/cancel.h"
@@ -145,7 +146,7 @@ print_summary(const struct commit *c, const char *output, double seconds)
 
 static int
 dump_one(const struct dump_params *all, const struct config *cfg,
-    const char *database, struct err *err)
+    struct hook *hook, const char *database, struct err *err)
 {
 	struct dump_outline outline = { 0 };
 	struct display d = { 0 };
@@ -164,11 +165,13 @@ dump_one(const struct dump_params *all, const struct config *cfg,
 	if (ret != 0)
 		return database == NULL ? -1 :
 		    err_wrap(err, "database %s", database);
-	if (cfg->dry_run)
+	if (cfg->dry_run) {
 		print_outline(&outline);
-	else
+	} else {
+		hook_stored(hook, &commit);
 		print_summary(&commit, cfg->output,
 		    (double)(time_monotonic() - begun) / 1e6);
+	}
 	if (p.repo != NULL && !cfg->dry_run) {
 		cli_note_set(cfg, REPO_DUMP, p.repo, &commit, NULL);
 		mirror_tell(cfg, p.repo, &commit.inc, REPO_DUMP,
@@ -181,7 +184,7 @@ dump_one(const struct dump_params *all, const struct config *cfg,
 
 static int
 dump_the_globals(const struct dump_params *p, const struct config *cfg,
-    struct err *err)
+    struct hook *hook, struct err *err)
 {
 	struct commit commit = { 0 };
 
@@ -191,6 +194,7 @@ dump_the_globals(const struct dump_params *p, const struct config *cfg,
 	}
 	if (globals_run(p, &commit, err) != 0)
 		return -1;
+	hook_stored(hook, &commit);
 	print_summary(&commit, NULL, 0);
 	mirror_tell(cfg, p->repo, &commit.inc, REPO_DUMP, commit.label);
 	commit_free(&commit);
@@ -203,7 +207,7 @@ dump_the_globals(const struct dump_params *p, const struct config *cfg,
  */
 static int
 dump_list(const struct dump_params *p, const struct config *cfg,
-    char *const *names, size_t n, struct err *err)
+    struct hook *hook, char *const *names, size_t n, struct err *err)
 {
 	const bool globals = cfg->dump_all || cfg->dump_globals;
 	struct err this = ERR_INIT;
@@ -214,8 +218,8 @@ dump_list(const struct dump_params *p, const struct config *cfg,
 		if (cancel_requested())
 			break;
 		err_clear(&this);
-		rc = i < n ? dump_one(p, cfg, names[i], &this) :
-		    dump_the_globals(p, cfg, &this);
+		rc = i < n ? dump_one(p, cfg, hook, names[i], &this) :
+		    dump_the_globals(p, cfg, hook, &this);
 		if (rc == 0)
 			continue;
 		if (failed++ == 0)
@@ -231,7 +235,8 @@ dump_list(const struct dump_params *p, const struct config *cfg,
 }
 
 static int
-dump_what(const struct dump_params *p, const struct config *cfg, struct err *err)
+dump_what(const struct dump_params *p, const struct config *cfg,
+    struct hook *hook, struct err *err)
 {
 	char **names = NULL;
 	size_t n = 0;
@@ -243,7 +248,7 @@ dump_what(const struct dump_params *p, const struct config *cfg, struct err *err
 			    "database: none can be named beside it");
 		if (dump_databases(&names, &n, cfg->conninfo, err) != 0)
 			return -1;
-		ret = dump_list(p, cfg, names, n, err);
+		ret = dump_list(p, cfg, hook, names, n, err);
 		dump_databases_free(names, n);
 		return ret;
 	}
@@ -255,14 +260,14 @@ dump_what(const struct dump_params *p, const struct config *cfg, struct err *err
 			    "'dapk-backup dump --all' for every database and "
 			    "the globals");
 		}
-		return dump_one(p, cfg, NULL, err);
+		return dump_one(p, cfg, hook, NULL, err);
 	}
-	return dump_list(p, cfg, cfg->arguments, (size_t)cfg->n_arguments,
-	    err);
+	return dump_list(p, cfg, hook, cfg->arguments,
+	    (size_t)cfg->n_arguments, err);
 }
 
-int
-cmd_dump(const struct config *cfg, struct err *err)
+static int
+run(const struct config *cfg, struct hook *hook, struct err *err)
 {
 	struct head_option *options;
 	struct repo *repo = NULL;
@@ -302,12 +307,23 @@ cmd_dump(const struct config *cfg, struct err *err)
 	    (cli_open_repo(&repo, cfg, err) != 0 ||
 		hold_check(repo, cfg->cluster, err) != 0))
 		goto out;
+	if (hook_before(hook, err) != 0)
+		goto out;
 	params.repo = repo;
-	ret = dump_what(&params, cfg, err);
+	ret = dump_what(&params, cfg, hook, err);
 	if (ret != 0 && repo != NULL)
 		cli_note_set(cfg, REPO_DUMP, repo, NULL, err);
 out:
 	repo_close(repo);
 	free(options);
 	return ret;
+}
+
+int
+cmd_dump(const struct config *cfg, struct err *err)
+{
+	struct hook hook;
+
+	hook_init(&hook, cfg, "dump", COMMAND_DUMP, cfg->dry_run);
+	return hook_end(&hook, run(cfg, &hook, err), err);
 }

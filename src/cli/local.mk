@@ -19,6 +19,7 @@ libdapk_a_SOURCES += \
 	%D%/cmd_verify.c \
 	%D%/find.c \
 	%D%/help.c \
+	%D%/hook.c %D%/hook.h \
 	%D%/info_dump.c \
 	%D%/info_json.c \
 	%D%/info_known.c %D%/info_known.h \

@@ -23,6 +23,7 @@
 #define TURN_MS 200
 #define WAIT_STEP_MAX_MS 50
 #define KILL_AFTER_MS 10000
+#define GROUP_GRACE_US 200000
 #define SAID_IN_MESSAGE (ERR_MSG_MAX - 600)
 #define SAID_FILE_MAX ((off_t)1 << 20) /* then its beginning is dropped */
 #define FDS_WITHOUT_CLOSE_RANGE 4096
@@ -34,6 +35,9 @@ struct process {
 	pid_t pid; /* 0: waited for */
 	int status; /* as waitpid() gives it */
 	unsigned kill_after_ms;
+	bool group, deaf;
+	uint64_t limit_ms;
+	int64_t until; /* by time_monotonic(); 0: no limit */
 	int in, out; /* our ends, or -1 */
 	int said;    /* a memory file, its standard error */
 	char text[PROCESS_SAID_MAX + 1];
@@ -215,6 +219,7 @@ connect_io(enum process_io io, int given, bool input, int *theirs, int *ours,
 	case PROCESS_FD:
 		*theirs = fcntl(given, F_DUPFD_CLOEXEC, 3);
 		break;
+	case PROCESS_SAID:
 	case PROCESS_NULL:
 		*theirs = above_standard(open("/dev/null", O_RDWR | O_CLOEXEC));
 		break;
@@ -256,6 +261,11 @@ process_start(struct process **out, const struct process_spec *spec,
 	p->code = spec->code == ERR_NONE ? ERR_IO : spec->code;
 	p->kill_after_ms = spec->kill_after_ms != 0 ? spec->kill_after_ms :
 						      KILL_AFTER_MS;
+	p->group = spec->group;
+	p->deaf = spec->deaf;
+	p->limit_ms = spec->limit_ms;
+	if (p->limit_ms > 0)
+		p->until = time_monotonic() + (int64_t)p->limit_ms * 1000;
 	p->in = p->out = p->said = -1;
 	c.path = spec->argv[0];
 	c.argv = (char *const *)(uintptr_t)spec->argv;
@@ -267,6 +277,10 @@ process_start(struct process **out, const struct process_spec *spec,
 	    set_nonblocking(p->out, err) != 0)
 		goto out;
 	c.said = p->said;
+	if (spec->out == PROCESS_SAID) {
+		close_fd(&c.out);
+		c.out = fcntl(p->said, F_DUPFD_CLOEXEC, 3);
+	}
 	if (begin(p, &c, err) != 0)
 		goto out;
 	*out = p;
@@ -290,13 +304,25 @@ limit_said(const struct process *p)
 		(void)!ftruncate(p->said, 0); /* again in the next turn */
 }
 
+/* For the top of a loop: no signal has come, and it has time left. */
+static int
+may_go_on(const struct process *p, struct err *err)
+{
+	if (!p->deaf && cancel_check(err) != 0)
+		return -1;
+	if (p->until == 0 || time_monotonic() < p->until)
+		return 0;
+	return err_set(err, p->code, "%s had not ended after %.3g s, and was "
+	    "ended", p->name, (double)p->limit_ms / 1000);
+}
+
 /* One turn of waiting for a pipe; 0 also when nothing came. */
 static int
 wait_pipe(const struct process *p, int fd, short events, struct err *err)
 {
 	struct pollfd pfd = { .fd = fd, .events = events };
 
-	if (cancel_check(err) != 0)
+	if (may_go_on(p, err) != 0)
 		return -1;
 	/* EINTR, time-out and ready are all "look again". */
 	(void)poll(&pfd, 1, TURN_MS);
@@ -314,7 +340,7 @@ process_read(struct process *p, void *data, size_t size, size_t *got,
 	if (p->out < 0)
 		return 0;
 	for (;;) {
-		if (cancel_check(err) != 0)
+		if (may_go_on(p, err) != 0)
 			return -1;
 		n = read(p->out, data, size);
 		if (n >= 0)
@@ -348,7 +374,7 @@ process_write(struct process *p, const void *data, size_t len, struct err *err)
 		return err_set(err, ERR_BUG, "%s has no pipe to write to",
 		    p->name);
 	while (len > 0) {
-		if (cancel_check(err) != 0)
+		if (may_go_on(p, err) != 0)
 			return -1;
 		n = write(p->in, from, len);
 		if (n >= 0) {
@@ -469,14 +495,14 @@ process_wait_status(struct process *p, int *status, struct err *err)
 	close_fd(&p->in);
 	close_fd(&p->out);
 	while (!has_ended(p)) {
-		if (cancel_check(err) != 0)
+		if (may_go_on(p, err) != 0)
 			return -1;
 		limit_said(p);
 		time_sleep_ms(step);
 		if (step < WAIT_STEP_MAX_MS)
 			step *= 2;
 	}
-	if (cancel_check(err) != 0)
+	if (!p->deaf && cancel_check(err) != 0)
 		return -1; /* which is why it ended */
 	if (!WIFEXITED(p->status))
 		return failure(p, err);
@@ -494,6 +520,33 @@ process_wait(struct process *p, struct err *err)
 	return status == 0 ? 0 : failure(p, err);
 }
 
+/* Has it ended, and is not waited for yet? Its number is still its own. */
+static bool
+is_zombie(pid_t pid)
+{
+	siginfo_t info;
+
+	info.si_pid = 0;
+	return waitid(P_PID, (id_t)pid, &info,
+	    WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+/*
+ * A shell dies of SIGTERM and leaves its commands: they have got the signal
+ * too, a moment to obey it, and then SIGKILL.
+ */
+static bool
+group_has_ended(struct process *p)
+{
+	if (p->group && p->pid != 0) {
+		if (!is_zombie(p->pid))
+			return false;
+		(void)usleep(GROUP_GRACE_US);
+		(void)kill(-p->pid, SIGKILL);
+	}
+	return has_ended(p);
+}
+
 void
 process_terminate(struct process *p)
 {
@@ -504,10 +557,10 @@ process_terminate(struct process *p)
 	bool killed = false;
 
 	if (pid != 0)
-		(void)kill(pid, SIGTERM);
+		(void)kill(p->group ? -pid : pid, SIGTERM);
 	close_fd(&p->in);
 	close_fd(&p->out);
-	while (!has_ended(p)) {
+	while (!group_has_ended(p)) {
 		if (!killed && time_monotonic() > until) {
 			(void)kill(-pid, SIGKILL); /* its whole group */
 			(void)kill(pid, SIGKILL);

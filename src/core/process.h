@@ -25,6 +25,7 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/buf.h"
 #include "core/err.h"
@@ -34,7 +35,8 @@
 enum process_io {
 	PROCESS_NULL, /* /dev/null */
 	PROCESS_PIPE, /* process_read(), process_write() */
-	PROCESS_FD    /* this descriptor, which stays the caller's */
+	PROCESS_FD,   /* this descriptor, which stays the caller's */
+	PROCESS_SAID  /* output: kept with what goes to standard error */
 };
 
 struct process_spec {
@@ -49,6 +51,13 @@ struct process_spec {
 	const char *name;   /* for messages; NULL: argv[0]'s last part */
 	enum err_code code; /* of its failures; ERR_NONE: ERR_IO */
 	unsigned kill_after_ms; /* process_terminate(); 0: 10 s */
+	/*
+	 * Beyond this time since its start reading, writing and waiting fail
+	 * with `code`, and process_free() ends it; 0: no limit.
+	 */
+	uint64_t limit_ms;
+	bool group; /* process_terminate() ends its children as well */
+	bool deaf;  /* a signal to us does not end the wait for it */
 };
 
 struct process;

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: PostgreSQL
-# What people say about backups: this one stays (pin), none now (hold).
+# What people say about backups: this one stays (pin), none now (hold), and
+# what is to be run before and after (hooks).
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -80,3 +81,70 @@ expect 0 dapk release
 assert_eq "$(grep -c 'is not on hold in' <<<"$OUT")" 2 "repositories"
 expect 0 dapk copy
 ! waits || fail "the mirror still lacks what it waited for"
+
+note "hooks: before and after a backup, told in JSON; what they print is logged"
+hook() { # NAME SHELL LINE...: tells what it got, then does that
+	printf '#!/bin/sh\ncat >"%s/%s.json"; echo "%s ran"\n' "$T" "$1" "$1" >"$T/$1.sh"
+	printf '%s\n' "${@:2}" >>"$T/$1.sh"
+	chmod 755 "$T/$1.sh"
+}
+no_hook_ran() { rm -f "$T"/*.json; }
+got() { jq -r "$2" "$T/$1.json"; } # NAME FILTER
+for h in before after failure; do hook "$h" :; done
+sed -i "s|^repositories = .*|&\nhook-before = $T/before.sh\nhook-after = $T/after.sh\nhook-failure = $T/failure.sh\nhook-timeout = 1s|" "$CONF"
+take_backup
+assert_match "$ERR" 'hook-before: before ran'
+assert_match "$ERR" 'hook-after: after ran'
+assert_eq "$(got before '[.event, .command, .cluster, .repository, .verdict, (.results | length)] | @csv')" \
+	'"before","backup","main","local",,0' "what hook-before got"
+assert_eq "$(got after '[.event, .verdict, .exit_code, .results[0].kind, .results[0].label] | @csv')" \
+	"\"after\",\"ok\",0,\"backup\",\"$LABEL\"" "what hook-after got"
+assert_eq "$(got after '.results[0] | [.start_lsn, .stop_lsn, .timeline, .original_bytes, .stored_bytes] | map(. != null) | all')" true "facts"
+[ ! -e "$T/failure.json" ] || fail "hook-failure ran"
+
+note "a dump of two databases and the globals: one call, three results"
+sql src 'CREATE DATABASE shop'
+expect 0 dapk dump postgres shop --globals
+assert_eq "$(got after '[.results[].database] | @csv')" '"postgres","shop",' "databases"
+
+note "hook-before decides: nothing is begun when it fails, and hook-failure says so"
+no_hook_ran
+hook before 'echo "the batch runs"; exit 3'
+before=$(tree_sum "$REPO/clusters")
+expect 1 dapk backup
+assert_clear_error 'nothing was begun: hook-before: .*the batch runs.*exit status 3'
+assert_eq "$(tree_sum "$REPO/clusters")" "$before" "the repository"
+assert_eq "$(got failure '[.event, .verdict, .exit_code] | @csv')" '"failure","failed",1' "what hook-failure got"
+assert_contains "$(got failure .error)" 'the batch runs' "the error"
+[ ! -e "$T/after.json" ] || fail "hook-after ran"
+
+note "one that does not end is ended, with what it started"
+hook before 'sleep 77; true'
+expect 1 dapk backup
+assert_clear_error 'hook-before had not ended after 1 s'
+nothing_sleeps() { ! pgrep -U "$CLUSTER_USER" -f '^sleep 77$' >/dev/null; }
+wait_for 5 "the end of what the hook started" nothing_sleeps
+hook before :
+
+note "hook-after cannot undo a backup"
+hook after 'echo "no space" >&2; exit 1'
+take_backup
+assert_match "$ERR" 'warning: hook-after: .*no space.*what was stored stays'
+hook after :
+
+note "a failure, and one by a signal; neither dry runs nor the command line call a hook"
+no_hook_ran
+expect 2 dapk dump --all --output "$T/x"
+expect 0 dapk backup --dry-run
+[ -z "$(find "$T" -maxdepth 1 -name '*.json')" ] || fail "a hook ran"
+expect 4 dapk backup --host 127.0.0.1 --port 1
+assert_eq "$(got failure .exit_code)" 4 "the exit code"
+no_hook_ran
+hook before 'sleep 0.9'
+"${AS_USER[@]}" "$BIN" --config "$CONF" backup >"$T/cancelled.log" 2>&1 &
+pid=$!
+wait_for 10 "hook-before" test -s "$T/before.json"
+kill -s TERM "$pid"
+exited "$pid"
+assert_eq "$RC" 143 "exit code after SIGTERM"
+assert_eq "$(got failure .exit_code)" 143 "what hook-failure got"

@@ -437,6 +437,82 @@ a_signal_to_us_ends_the_wait_and_the_child(void **state)
 	assert_int_equal(err.code, ERR_CANCELLED);
 	process_free(p);
 	assert_false(alive(pid));
+	/* One that has to say that: it is heard to its end. */
+	err_clear(&err);
+	assert_int_equal(start(&p, "sleep 0.1; echo done", &(struct
+	    process_spec){ .out = PROCESS_SAID, .deaf = true }, &err), 0);
+	assert_int_equal(process_wait(p, &err), 0);
+	assert_string_equal(process_said(p), "done");
+	process_free(p);
+}
+
+static int
+read_number(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	int n = 0;
+
+	if (f != NULL) {
+		if (fscanf(f, "%d", &n) != 1)
+			n = 0;
+		(void)fclose(f);
+	}
+	return n;
+}
+
+/* A shell that waits for a command, and a command that waits long. */
+static void
+one_that_takes_too_long_is_ended_with_its_children(void **state)
+{
+	static const struct process_spec more = { .out = PROCESS_SAID,
+		.name = "hook", .code = ERR_REFUSED, .limit_ms = 300,
+		.kill_after_ms = 300, .group = true };
+	char path[] = "/tmp/dapk-process.XXXXXX", script[256];
+	struct err err = ERR_INIT;
+	struct process *p;
+	int fd = mkstemp(path), child, i;
+
+	(void)state;
+	assert_true(fd >= 0);
+	(void)close(fd);
+	(void)snprintf(script, sizeof(script), "echo begun; (trap '' TERM; "
+	    "sleep 60 & echo $! >%s; wait; sleep 60); true", path);
+	assert_int_equal(start(&p, script, &more, &err), 0);
+	assert_int_equal(process_wait(p, &err), -1);
+	assert_int_equal(err.code, ERR_REFUSED);
+	assert_non_null(strstr(err.msg, "hook had not ended after 0.3 s"));
+	assert_string_equal(process_said(p), "begun");
+	child = read_number(path);
+	assert_true(child > 0);
+	process_free(p);
+	for (i = 0; i < 500 && alive(child); i++) {
+		char state_of[64];
+
+		/* Nobody may be there to wait for it: a zombie is dead. */
+		(void)snprintf(state_of, sizeof(state_of), "grep -q '^State:.*"
+		    "Z' /proc/%d/status 2>/dev/null", child);
+		if (system(state_of) == 0)
+			break;
+		(void)usleep(10000);
+	}
+	assert_true(i < 500);
+	(void)unlink(path);
+}
+
+static void
+what_it_says_on_both_is_kept_in_order(void **state)
+{
+	static const struct process_spec more = { .out = PROCESS_SAID,
+		.limit_ms = 60000, .group = true };
+	struct err err = ERR_INIT;
+	struct process *p;
+
+	(void)state;
+	assert_int_equal(start(&p, "echo a; echo b >&2; echo c", &more, &err),
+	    0);
+	assert_int_equal(process_wait(p, &err), 0);
+	assert_string_equal(process_said(p), "a\nb\nc");
+	process_free(p);
 }
 
 int
@@ -459,6 +535,9 @@ main(void)
 		cmocka_unit_test(freeing_ends_one_that_does_not_want_to),
 		cmocka_unit_test(it_ends_with_its_parent),
 		cmocka_unit_test(threads_do_not_get_in_each_others_way),
+		cmocka_unit_test(
+		    one_that_takes_too_long_is_ended_with_its_children),
+		cmocka_unit_test(what_it_says_on_both_is_kept_in_order),
 		cmocka_unit_test(a_signal_to_us_ends_the_wait_and_the_child),
 	};
 
