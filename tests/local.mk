@@ -106,5 +106,6 @@ EXTRA_DIST += \
 	%D%/integration/67-incremental-traps.sh \
 	%D%/integration/89-get-several.sh %D%/integration/89-outage.sh \
 	%D%/integration/89-restore-choice.sh \
+	%D%/integration/94-archive-queue-max.sh \
 	%D%/integration/94-pin-hold-hooks.sh \
 	%D%/integration/95-completion.sh

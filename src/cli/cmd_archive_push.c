@@ -18,12 +18,14 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "pipe/pool.h"
+#include "repo/gap.h"
 #include "repo/notes.h"
 #include "repo/queue.h"
 #include "storage/storage.h"
 #include "wal/cluster.h"
 #include "wal/push.h"
 #include "wal/pushplace.h"
+#include "wal/pushqueue.h"
 
 /*
  * PostgreSQL asks again a second later, and shows a failure that is told in
@@ -32,6 +34,7 @@
  */
 #define PATIENCE_MS 30000u
 #define PATIENCE_ANY_MS 10000u
+#define SLOW_US 1000000 /* a failure that costs time */
 
 struct places;
 
@@ -57,6 +60,7 @@ struct places {
 	unsigned n;
 	unsigned jobs; /* for each place at work */
 	struct place *storing; /* the one whose queue gets nothing, or NULL */
+	bool any; /* whatever the rule: WAL would be given up */
 };
 
 /* archive-push adds what it has stored to the queues of the others. */
@@ -163,6 +167,28 @@ is_final(const struct err *err)
 	    err->code == ERR_BUG;
 }
 
+/*
+ * What was given up before is told where the WAL after it has come: from then
+ * on it is a gap, and not the end of the archive.
+ */
+static void
+tell_given_up(const struct place *p, const struct wal_push_params *params)
+{
+	const struct config *cfg = p->all->cfg;
+	struct err err = ERR_INIT;
+	struct wal_cluster c = { .pgdata = NULL };
+
+	if (p != p->all->storing || !gap_waits(cfg->state_directory) ||
+	    strlen(wal_base_name(params->path)) != WAL_SEGMENT_NAME_LEN)
+		return;
+	if (wal_cluster_find(&c, cfg->cluster, params->pgdata, params->path,
+		&err) != 0 || gap_flush(cfg->state_directory, params->repo,
+		&c.inc, c.control.wal_segment_size, &err) != 0)
+		log_warning("the repository is not told yet which WAL was "
+		    "given up: %s", err.msg);
+	wal_cluster_free(&c);
+}
+
 static int
 open_and_push(struct place *p, struct wal_push_params *params,
     struct err *err)
@@ -177,8 +203,10 @@ open_and_push(struct place *p, struct wal_push_params *params,
 		ret = p->all->cfg->push_all ?
 		    wal_push_all(params, &p->salvaged, err) :
 		    push_one(p, params, err);
-		if (ret == 0)
+		if (ret == 0) {
 			note_pushed(p, repo);
+			tell_given_up(p, params);
+		}
 	}
 	repo_close(repo);
 	return ret;
@@ -199,7 +227,7 @@ params_for(struct place *p, struct wal_push_params *out)
 		.header_check = cfg->wal_header_check,
 		.state_directory = cfg->state_directory,
 	};
-	if (cfg->push_success != PUSH_ALL) {
+	if (cfg->push_success != PUSH_ALL || p->all->any) {
 		out->stored = note_stored;
 		out->stored_arg = p->all;
 	}
@@ -329,6 +357,112 @@ push_by_rule(struct places *all, struct err *err)
 	return push_to(all->storing, err);
 }
 
+/*
+ * Before WAL is given up any repository that takes it will do; the others'
+ * queues say what they lack.
+ */
+static bool
+push_elsewhere(struct places *all)
+{
+	struct err err = ERR_INIT;
+	unsigned i;
+
+	if (all->n == 1 || all->cfg->push_success == PUSH_ANY)
+		return false;
+	all->any = true;
+	for (i = 0; i < all->n; i++) {
+		struct place *p = &all->places[i];
+
+		if (all->cfg->push_success == PUSH_ALL ? p->failed : i == 0)
+			continue; /* it has failed just now */
+		all->storing = p;
+		err_clear(&err);
+		if (push_to(p, &err) == 0) {
+			log_warning("%s is stored in repository %s alone for "
+			    "now: more than archive-queue-max waits",
+			    all->cfg->arguments[0], p->address.name);
+			return true;
+		}
+		log_err(LOG_WARNING, &err);
+	}
+	return false;
+}
+
+static bool
+give_up_now(const struct places *all, const struct wal_queue *q,
+    const struct err *why)
+{
+	const struct config *cfg = all->cfg;
+	char waiting[TEXT_SIZE_MAX], limit[TEXT_SIZE_MAX];
+	struct err err = ERR_INIT;
+	unsigned i;
+
+	if (wal_queue_give_up(q, cfg->state_directory, why, &err) != 0) {
+		log_err(LOG_ERROR, &err);
+		return false; /* nobody would know */
+	}
+	log_error("WAL FILE %s IS GIVEN UP and will never be archived: %s of "
+	    "WAL wait, more than archive-queue-max (%s), and archiving fails: "
+	    "%s", q->file.name, text_human_size(q->waiting, waiting),
+	    text_human_size(cfg->archive_queue_max, limit), why->msg);
+	log_error("nothing after it can be recovered until a new backup is "
+	    "made: 'dapk-backup backup' as soon as archiving works again");
+	for (i = 0; i < all->n && q->file.type == WAL_FILE_SEGMENT; i++) {
+		const struct notes_of of = { cfg->state_directory,
+			&all->places[i].address, cfg->cluster };
+
+		notes_put_gap(&of, q->file.name);
+	}
+	return true;
+}
+
+/* Is it better to lose this file than to fill the disk? *err: the failure. */
+static bool
+give_up(struct places *all, const struct err *why, bool slow)
+{
+	const struct config *cfg = all->cfg;
+	struct err err = ERR_INIT;
+	struct wal_queue q = { .waiting = 0 };
+	bool done = false;
+
+	if (cfg->archive_queue_max == 0 || cfg->push_all ||
+	    why->code == ERR_USAGE || why->code == ERR_CANCELLED)
+		return false;
+	if (wal_queue_find(&q, cfg->cluster, wal_cluster_directory(
+		cli_server_directory(cfg), cfg->arguments[0]),
+		cfg->arguments[0], &err) != 0)
+		log_err(LOG_WARNING, &err);
+	else if (q.may_go && q.waiting > cfg->archive_queue_max) {
+		log_err(LOG_WARNING, why);
+		done = push_elsewhere(all) || give_up_now(all, &q, why);
+		if (done && slow && !is_final(why))
+			wal_queue_note_slow(&q, cfg->state_directory, why);
+	}
+	wal_queue_free(&q);
+	return done;
+}
+
+/* A moment ago the stores were waited for in vain, and the queue is full. */
+static bool
+give_up_at_once(const struct places *all)
+{
+	const struct config *cfg = all->cfg;
+	struct err why = ERR_INIT, ignored = ERR_INIT;
+	struct wal_queue q = { .waiting = 0 };
+	bool done;
+
+	if (cfg->archive_queue_max == 0 || cfg->push_all)
+		return false;
+	done = wal_queue_find(&q, cfg->cluster, wal_cluster_directory(
+		cli_server_directory(cfg), cfg->arguments[0]),
+		cfg->arguments[0], &ignored) == 0 && q.may_go &&
+	    q.waiting > cfg->archive_queue_max &&
+	    wal_queue_was_slow(&q, cfg->state_directory, &why) &&
+	    give_up_now(all, &q, &why);
+	wal_queue_free(&q);
+	return done;
+}
+
 static int
 show_salvage(const struct wal_salvage_result *r, bool header_check)
 {
@@ -382,6 +516,7 @@ places_init(struct places *all, const struct config *cfg)
 	all->places = xcalloc(all->n, sizeof(*all->places));
 	all->jobs = cfg->jobs;
 	all->storing = NULL;
+	all->any = false;
 	memset(&all->inc, 0, sizeof(all->inc));
 	if (all->n > 1 && cfg->push_success == PUSH_ALL) {
 		all->jobs /= all->n;
@@ -421,14 +556,20 @@ places_free(struct places *all)
 int
 cmd_archive_push(const struct config *cfg, struct err *err)
 {
+	const int64_t begun = time_monotonic();
 	struct places all;
 	int code = -1;
 
 	places_init(&all, cfg);
-	if (push_by_rule(&all, err) == 0)
+	if (give_up_at_once(&all)) {
+		code = EXIT_DONE;
+	} else if (push_by_rule(&all, err) == 0) {
 		code = cfg->push_all ? show_all(&all) : EXIT_DONE;
-	else
+	} else {
 		note_failed(&all, err);
+		if (give_up(&all, err, time_monotonic() - begun > SLOW_US))
+			code = EXIT_DONE;
+	}
 	if (code >= 0 && all.n > 1)
 		wake_others(&all);
 	places_free(&all);

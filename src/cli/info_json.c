@@ -268,6 +268,19 @@ names_json(char (*names)[WAL_FILE_NAME_MAX], size_t n)
 	return list;
 }
 
+/* Why it is missing, where archive-queue-max gave it up. */
+static void
+add_reason(json_t *j, const struct gap *g)
+{
+	char at[TIME_TEXT_MAX];
+
+	if (g == NULL)
+		return;
+	set(j, "given_up", json_string(time_format(g->from, at)));
+	set(j, "host", text(g->host));
+	set(j, "reason", text(g->reason));
+}
+
 static void
 add_ranges(const struct info_incarnation *inc, uint32_t timeline,
     json_t *ranges, json_t *gaps)
@@ -295,6 +308,8 @@ add_ranges(const struct info_incarnation *inc, uint32_t timeline,
 		set(j, "first", json_string(first));
 		set(j, "last", json_string(last));
 		set(j, "segments", number(missing));
+		add_reason(j, gap_find(inc->given_up, inc->n_given_up,
+		    first));
 		append(gaps, j);
 	}
 }

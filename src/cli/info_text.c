@@ -106,6 +106,21 @@ print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
 }
 
 static void
+print_gap(const struct info_incarnation *inc, uint64_t missing,
+    const char *first, const char *last, FILE *out)
+{
+	const struct gap *g = gap_find(inc->given_up, inc->n_given_up, first);
+	char at[TIME_TEXT_MAX];
+
+	(void)fprintf(out, "      GAP: %" PRIu64 " missing, %s to %s\n",
+	    missing, first, last);
+	if (g != NULL)
+		(void)fprintf(out, "      given up by archive-queue-max from "
+		    "%s on, on %s: %s\n", time_format_local(g->from, at),
+		    g->host, g->reason);
+}
+
+static void
 print_timeline(const struct info_incarnation *inc,
     const struct info_timeline *t, FILE *out)
 {
@@ -133,8 +148,7 @@ print_timeline(const struct info_incarnation *inc,
 		    text_human_size(r->stored_bytes, size));
 		missing = info_gap(inc, i, first, last);
 		if (missing > 0)
-			(void)fprintf(out, "      GAP: %" PRIu64 " missing, "
-			    "%s to %s\n", missing, first, last);
+			print_gap(inc, missing, first, last, out);
 	}
 	for (i = 0; i < t->n_partials; i++)
 		(void)fprintf(out, "      partial %s\n", t->partials[i]);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/cancel.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "repo/manifest_names.h"
 #include "repo/packset.h"
@@ -401,6 +402,27 @@ look_at_dumps(struct info *info, struct info_incarnation *inc,
 	return rc;
 }
 
+/* Why WAL is missing is looked up where some is. */
+static int
+collect_given_up(struct info_incarnation *inc, struct repo *repo,
+    struct err *err)
+{
+	char first[WAL_SEGMENT_NAME_LEN + 1], last[WAL_SEGMENT_NAME_LEN + 1];
+	uint64_t missing = 0;
+	size_t i;
+
+	for (i = 0; i < inc->n_ranges && missing == 0; i++)
+		missing = info_gap(inc, i, first, last);
+	if (missing == 0 || gap_list(repo, &inc->inc, &inc->given_up,
+	    &inc->n_given_up, err) == 0)
+		return 0;
+	if (!goes_on(err))
+		return -1;
+	log_warning("why WAL is missing is not known: %s", err->msg);
+	err_clear(err);
+	return 0;
+}
+
 /* WAL, and what can be recovered with it. */
 static int
 collect_recovery(struct info *info, struct info_incarnation *inc,
@@ -417,6 +439,8 @@ collect_recovery(struct info *info, struct info_incarnation *inc,
 		walcache_refresh(cache);
 	walview_remember(wal, cache);
 	rc = collect_wal(info, inc, repo, wal, err);
+	if (rc == 0)
+		rc = collect_given_up(inc, repo, err);
 	if (rc == 0)
 		rc = collect_windows(info, inc, repo, wal, err);
 	if (rc == 0)
@@ -481,6 +505,7 @@ info_free(struct info *info)
 		free(inc->dumps.list);
 		free(inc->timelines);
 		free(inc->ranges);
+		gaps_free(inc->given_up, inc->n_given_up);
 		free(inc->windows);
 		free(inc->problems);
 	}

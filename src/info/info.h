@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "repo/commit.h"
 #include "repo/dumpread.h"
+#include "repo/gap.h"
 #include "repo/repo.h"
 #include "repo/walreach.h"
 #include "repo/walstore.h"
@@ -80,6 +81,8 @@ struct info_incarnation {
 	size_t n_timelines;
 	struct wal_range *ranges; /* ascending */
 	size_t n_ranges;
+	struct gap *given_up; /* of what is missing between them: why */
+	size_t n_given_up;
 	uint32_t wal_segment_size; /* 0: not known */
 	struct info_window *windows;
 	size_t n_windows;

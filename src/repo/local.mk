@@ -36,6 +36,7 @@ libdapk_a_SOURCES += \
 	%D%/queue.c %D%/queue.h \
 	%D%/removed.c %D%/removed.h \
 	%D%/renew.c %D%/renew.h \
+	%D%/gap.c %D%/gap.h \
 	%D%/hold.c %D%/hold.h \
 	%D%/pin.c %D%/pin.h \
 	%D%/textset.c %D%/textset.h \

@@ -231,6 +231,45 @@ read_push_failure(const struct notes_of *of, struct notes *out)
 	json_close(&r);
 }
 
+/* What no backup has followed yet is one. */
+void
+notes_put_gap(const struct notes_of *of, const char *name)
+{
+	int64_t now = time_now();
+	struct notes f;
+
+	notes_read(of, &f);
+	if (f.gap_time <= f.backup.time) {
+		(void)snprintf(f.gap_first, sizeof(f.gap_first), "%s", name);
+		f.gap_since = now;
+		f.gap_segments = 0;
+	}
+	write_note(of, "gap", json_pack("{s:s,s:s,s:I,s:I,s:I}", "first",
+	    f.gap_first, "last", name, "segments",
+	    (json_int_t)f.gap_segments + 1, "since", (json_int_t)f.gap_since,
+	    "time", (json_int_t)now));
+}
+
+static void
+read_gap(const struct notes_of *of, struct notes *out)
+{
+	struct json_reader r;
+	struct err ignored = ERR_INIT;
+
+	if (!open_note(of, "gap", &r))
+		return;
+	json_copy_text(&r, r.root, "first", out->gap_first,
+	    sizeof(out->gap_first));
+	json_copy_text(&r, r.root, "last", out->gap_last,
+	    sizeof(out->gap_last));
+	out->gap_segments = json_get_u64(&r, r.root, "segments", INT64_MAX);
+	out->gap_since = json_get_i64(&r, r.root, "since");
+	out->gap_time = json_get_i64(&r, r.root, "time");
+	if (json_check(&r, &ignored) != 0)
+		out->gap_time = 0;
+	json_close(&r);
+}
+
 static json_t *
 set_json(const struct commit *c)
 {
@@ -390,6 +429,7 @@ notes_read(const struct notes_of *of, struct notes *out)
 	memset(out, 0, sizeof(*out));
 	read_wal(of, out);
 	read_push_failure(of, out);
+	read_gap(of, out);
 	read_set(of, "backup", out, &out->backup);
 	read_set(of, "dump", out, &out->dump);
 	read_look(of, out);

@@ -9,7 +9,7 @@
  * nobody waits for another; what cannot be kept is not, and a note that is
  * damaged is none. Another user's state directory is read and not written.
  *
- *	STATE/notes/ADDRESS/CLUSTER/wal, push-failed, backup, dump, look
+ *	STATE/notes/ADDRESS/CLUSTER/wal, push-failed, gap, backup, dump, look
  *
  *	notes_put_wal(&of, &inc, "000000010000000000000003");
  *	notes_read(&of, &facts);
@@ -45,6 +45,10 @@ struct notes {
 	int64_t push_failing_since; /* 0: the last one did not fail */
 	int64_t push_failed;	    /* the last time */
 	char push_error[NOTES_TEXT_MAX];
+	/* WAL that it gave up (archive-queue-max), the last stretch of time */
+	char gap_first[WAL_FILE_NAME_MAX], gap_last[WAL_FILE_NAME_MAX]; /* "" */
+	uint64_t gap_segments;
+	int64_t gap_since, gap_time; /* the first and last time, or 0 */
 	/* backup, dump: the last one stored, and the last one that failed */
 	struct notes_set {
 		char label[FORMAT_LABEL_MAX]; /* "" */
@@ -74,6 +78,9 @@ void notes_put_wal(const struct notes_of *of, const struct repo *repo,
 /* archive-push could not. */
 void notes_put_push_failure(const struct notes_of *of,
     const struct err *err);
+
+/* archive-push has given this segment up. */
+void notes_put_gap(const struct notes_of *of, const char *name);
 
 /* A backup or dump was stored (err NULL), or failed. */
 struct commit;

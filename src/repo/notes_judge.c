@@ -115,6 +115,22 @@ judge_push(const struct notes *f, int64_t now,
 	    notes_age(now - f->push_failing_since, text), f->push_error);
 }
 
+/* What was given up is lost; only a later backup makes it history. */
+static void
+judge_gap(const struct notes *f, int64_t now, struct notes_judgement *out)
+{
+	char text[32];
+
+	if (f->gap_time == 0 || f->gap_time <= f->backup.time)
+		return;
+	add(out, NOTES_CRITICAL, "%" PRIu64 " WAL segment%s from %s on, the "
+	    "last %s ago, %s given up (archive-queue-max), and no backup has "
+	    "followed: nothing after that can be recovered until then",
+	    f->gap_segments, f->gap_segments == 1 ? "" : "s", f->gap_first,
+	    notes_age(now - f->gap_time, text),
+	    f->gap_segments == 1 ? "was" : "were");
+}
+
 static void
 judge_queue(const struct notes *f, int64_t now,
     const struct notes_limits *limits, struct notes_judgement *out)
@@ -140,6 +156,7 @@ notes_judge(const struct notes *f, int64_t now,
 	memset(out, 0, sizeof(*out));
 	judge_backup(f, now, limits, out);
 	judge_push(f, now, limits, out);
+	judge_gap(f, now, out);
 	judge_queue(f, now, limits, out);
 	if (f->looked != 0 && !f->recoverable && f->backup.time != 0 &&
 	    f->backup.time <= f->looked)

@@ -22,6 +22,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/time.h"
+#include "repo/gap.h"
 #include "repo/commits.h"
 #include "repo/walview.h"
 #include "restore/proof.h"
@@ -360,13 +361,16 @@ judge(struct restore_plan *plan, const struct candidate *ca, struct err *err)
 			    r->missing);
 			return 0;
 		}
-		return r->gap ? refuse_gap(&ca->c, r, err) : 0;
+		if (!r->gap || refuse_gap(&ca->c, r, err) == 0)
+			return 0;
+		return gap_explain(repo, &ca->c.inc, r->missing, err);
 	}
 	if (wal_reach_find(repo, &ca->c, &ca->path, r, &plan->want,
 		&plan->found, err) != 0)
 		return -1;
-	return plan->found.found ? 0 :
-				   refuse_not_found(plan, &ca->c, r, err);
+	if (plan->found.found || refuse_not_found(plan, &ca->c, r, err) == 0)
+		return 0;
+	return r->gap ? gap_explain(repo, &ca->c.inc, r->missing, err) : -1;
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "pg/history.h"
+#include "repo/gap.h"
 #include "repo/walstore.h"
 
 #define LOG_DIGITS 8
@@ -415,7 +416,10 @@ wal_absent_prove(struct repo *repo, const struct incarnation *inc,
 		return -1;
 	switch (file->type) {
 	case WAL_FILE_SEGMENT:
-		return prove_segment(repo, inc, file, segment_size, err);
+		if (prove_segment(repo, inc, file, segment_size, err) == 0)
+			return 0;
+		return err->code != ERR_DAMAGED ? -1 :
+		    gap_explain(repo, inc, file->segment, err);
 	case WAL_FILE_HISTORY:
 		return prove_history(repo, inc, file->timeline, err);
 	case WAL_FILE_PARTIAL:

@@ -11,6 +11,7 @@ libdapk_a_SOURCES += \
 	%D%/pushhistory.c %D%/pushhistory.h \
 	%D%/pushpartial.c %D%/pushpartial.h \
 	%D%/pushplace.c %D%/pushplace.h \
+	%D%/pushqueue.c %D%/pushqueue.h \
 	%D%/pushstore.c %D%/pushstore.h \
 	%D%/salvage.c \
 	%D%/spool.c %D%/spool.h \
