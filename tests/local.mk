@@ -108,4 +108,5 @@ EXTRA_DIST += \
 	%D%/integration/89-restore-choice.sh \
 	%D%/integration/94-archive-queue-max.sh \
 	%D%/integration/94-pin-hold-hooks.sh \
-	%D%/integration/95-completion.sh
+	%D%/integration/95-completion.sh \
+	%D%/integration/96-failover.sh

@@ -141,30 +141,58 @@ add_name(char (**list)[WAL_FILE_NAME_MAX], size_t *n, const char *name)
 	(*n)++;
 }
 
+/*
+ * Several contents of a .partial are right when they agree as far as their
+ * records go: what a dead server and its successor had of one segment.
+ */
+static int
+partials_agree(struct repo *repo, const struct info_incarnation *inc,
+    const struct wal_file *file, bool *agree, struct err *err)
+{
+	struct wal_stored best;
+
+	*agree = inc->wal_segment_size != 0 && wal_store_pick_partial(repo,
+	    &inc->inc, file, inc->wal_segment_size, &best, err) == 0;
+	if (err->code != ERR_NONE && !goes_on(err))
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
+static bool
+same_name(const struct walview_item *a, const struct walview_item *b)
+{
+	return a->log == b->log && a->seg == b->seg &&
+	    a->partial == b->partial;
+}
+
 /* Partial files, and names that two contents claim. */
 static int
-collect_names(struct walview *wal, struct info_timeline *t, struct err *err)
+collect_names(struct walview *wal, struct repo *repo,
+    const struct info_incarnation *inc, struct info_timeline *t,
+    struct err *err)
 {
 	struct walview_item *list = NULL;
 	struct wal_stored ws;
-	size_t n = 0, i;
+	size_t n = 0, i, k;
+	bool agree;
 
 	if (walview_segments(wal, t->timeline, &list, &n, err) != 0)
 		return -1;
-	for (i = 0; i < n; i++) {
-		bool conflict = i > 0 && list[i - 1].log == list[i].log &&
-		    list[i - 1].seg == list[i].seg &&
-		    list[i - 1].partial == list[i].partial;
-
-		if (!conflict && !list[i].partial)
+	for (i = 0; i < n; i = k) {
+		for (k = i + 1; k < n && same_name(&list[i], &list[k]);)
+			k++;
+		if (k == i + 1 && !list[i].partial)
 			continue;
 		walview_stored(&list[i], &ws);
-		if (conflict && (t->n_conflicts == 0 ||
-		    strcmp(t->conflicts[t->n_conflicts - 1], ws.file.name) !=
-			0))
-			add_name(&t->conflicts, &t->n_conflicts, ws.file.name);
 		if (list[i].partial)
 			add_name(&t->partials, &t->n_partials, ws.file.name);
+		agree = k == i + 1;
+		if (!agree && list[i].partial && partials_agree(repo, inc,
+		    &ws.file, &agree, err) != 0)
+			return -1;
+		if (!agree)
+			add_name(&t->conflicts, &t->n_conflicts, ws.file.name);
 	}
 	return 0;
 }
@@ -212,7 +240,7 @@ collect_wal(struct info *info, struct info_incarnation *inc,
 
 		t->timeline = timelines[i];
 		if (cancel_check(err) != 0 ||
-		    collect_names(wal, t, err) != 0 ||
+		    collect_names(wal, repo, inc, t, err) != 0 ||
 		    collect_history(info, inc, wal, t, err) != 0)
 			return -1;
 	}
