@@ -107,3 +107,20 @@ drop check
 change next
 take_backup
 assert_eq "$(read_of)" changes "what the backup after that read"
+
+note "with a second repository nothing is given up: it takes what the first does not"
+sed -i 's/^repositories = .*/repositories = local, second/' "$CONF"
+printf '\n[repository second]\nurl = file://%s\n' "$T/second" >>"$CONF"
+expect 0 dapk init
+n=$(given_up)
+mv "$REPO" "$T/away"
+segments 6
+wait_for 30 "the queue to be within its limit" few_wait
+assert_eq "$(given_up)" "$n" "segments given up"
+[ -n "$(find "$T/second/clusters" -path '*/wal/*' -name '0000*')" ] || fail "the second repository got nothing"
+mv "$T/away" "$REPO"
+archive_now src
+expect 0 dapk copy --from second --to local
+expect 5 dapk verify --quick # the gap from before, and no other
+expect 0,1,5 dapk info
+assert_eq "$(grep -c GAP: <<<"$OUT")" 1 "gaps"
