@@ -187,9 +187,9 @@ bash_kind(enum kind kind, const struct option *o)
 	static const char *const names[] = { "@none", "@files", "@dirs",
 		"@cluster", "@repository" };
 
-	if (kind == KIND_CHOICES)
+	if (kind == KIND_CHOICES && o != NULL)
 		print_choices(choices_of(o));
-	else
+	else if (kind != KIND_CHOICES)
 		(void)printf("%s", names[kind]);
 }
 
@@ -351,7 +351,7 @@ zsh_kind(enum kind kind, const struct option *o, const char *words)
 		(void)putchar('(');
 		if (o != NULL)
 			print_choices(choices_of(o));
-		else
+		else if (words != NULL)
 			print_words(words);
 		(void)putchar(')');
 		break;

@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: PostgreSQL
+# A machine to install on: this one's files under an overlay that ends with the
+# test, with processes, mounts and network of its own. Nothing of this machine
+# is changed.
+#
+#	build_package		$DEB, in $T/deb
+#	machine_new
+#	machine "SHELL COMMANDS"	as root; its exit code
+MACHINE_PID=''
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# From a tree of its own, as a release is: what git knows, and no more.
+# DAPK_TEST_DEB: the folder of one that is built, for quick turns by hand.
+build_package() {
+	local src=$T/src build=$T/build
+	if [ -n "${DAPK_TEST_DEB:-}" ]; then
+		cp -r "$DAPK_TEST_DEB" "$T/deb"
+		DEB=$(echo "$T"/deb/dapk-backup_*.deb)
+		return 0
+	fi
+	mkdir "$src" "$build"
+	(
+		cd "$TEST_TOP" || exit
+		if [ -e .git ]; then
+			git -c safe.directory='*' ls-files -co --exclude-standard
+		else
+			find . -type f ! -path './build*' -printf '%P\n'
+		fi | while IFS= read -r f; do [ ! -f "$f" ] || printf '%s\0' "$f"; done |
+			tar -c --null -T - | tar -x -C "$src"
+	)
+	(
+		cd "$src" && ./autogen.sh && cd "$build" || exit
+		"$src/configure" -q
+		make deb
+	) >"$T/deb.log" 2>&1 || fail "make deb: $(tail -n 30 "$T/deb.log")"
+	mv "$build/deb" "$T/deb"
+	[ -z "$(cd "$src" && find . -path ./autom4te.cache -prune -o -newer "$build/config.status" -type f -print)" ] ||
+		fail "make deb left files in the source"
+	DEB=$(echo "$T"/deb/dapk-backup_*.deb)
+	[ -s "$DEB" ] || fail "no package: $DEB"
+}
+
+machine_new() {
+	local i child
+	as_root mkdir -p "$T/machine"
+	as_root mount -t tmpfs -o size=2g,mode=755 dapk-test "$T/machine"
+	MOUNTS+=("$T/machine")
+	AT_END+=(machine_end)
+	cat >"$T/machine.sh" <<-END
+		set -e
+		cd '$T/machine'
+		mkdir up work root
+		mount -t overlay overlay -o lowerdir=/,upperdir=up,workdir=work root
+		mount -t proc proc root/proc
+		mount -t sysfs -o ro sysfs root/sys
+		mount -t tmpfs -o mode=755 tmpfs root/run
+		mount -t tmpfs -o mode=1777 tmpfs root/tmp
+		mount --rbind /dev root/dev
+		mkdir root/deb
+		cp '$T'/deb/*.deb root/deb/
+		ip link set lo up
+		exec sleep 100000
+	END
+	as_root unshare --mount --pid --net --ipc --uts --fork --kill-child \
+		bash "$T/machine.sh" >"$T/machine.log" 2>&1 &
+	MACHINE_SHELL=$!
+	for ((i = 0; i < 200; i++)); do
+		# Its first process is the last of the chain.
+		MACHINE_PID=$MACHINE_SHELL
+		while child=$(pgrep -P "$MACHINE_PID"); do MACHINE_PID=$child; done
+		[ "$(cat "/proc/$MACHINE_PID/comm" 2>/dev/null)" != sleep ] || return 0
+		alive "$MACHINE_SHELL" || fail "no machine: $(cat "$T/machine.log")"
+		sleep 0.05
+	done
+	MACHINE_PID=''
+	fail "the machine does not come: $(cat "$T/machine.log")"
+}
+
+machine() { # SHELL COMMANDS [NAME=VALUE...]
+	as_root nsenter -t "$MACHINE_PID" --mount --pid --net --ipc --uts \
+		chroot "$T/machine/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
+		TZ=UTC DEBIAN_FRONTEND=noninteractive "${@:2}" bash -c "$1" </dev/null
+}
+
+machine_end() { # with its first process all others end
+	[ -z "$MACHINE_PID" ] || as_root kill -s KILL "$MACHINE_PID" || :
+	wait "$MACHINE_SHELL" 2>/dev/null || :
+}
