@@ -81,7 +81,7 @@ machine_new() {
 
 machine() { # SHELL COMMANDS [NAME=VALUE...]
 	as_root nsenter -t "$MACHINE_PID" --mount --pid --net --ipc --uts \
-		chroot "$T/machine/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
+		chroot "$T/machine/root" env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
 		TZ=UTC DEBIAN_FRONTEND=noninteractive "${@:2}" bash -c "$1" </dev/null
 }
 
