@@ -42,7 +42,10 @@ CLEANFILES += $(services)
 
 exampledir = $(docdir)/examples
 dist_example_DATA = %D%/crontab.example %D%/dapk-backup.conf
-EXTRA_DIST += $(service_parts)
+EXTRA_DIST += $(service_parts) %D%/docker/Dockerfile \
+	%D%/docker/Dockerfile.alpine %D%/docker/README.md \
+	%D%/docker/dapk-backup.conf %D%/docker/docker-compose.yml \
+	%D%/docker/nightly
 
 # A Debian package in the build directory, made from what a release has.
 EXTRA_DIST += debian/changelog debian/clean debian/control debian/copyright \

@@ -42,11 +42,36 @@ cancel_requested(void)
 	return caught != 0;
 }
 
+const char *
+cancel_signal_name(int signo)
+{
+#ifdef HAVE_SIGABBREV_NP
+	const char *name = sigabbrev_np(signo);
+
+	return name != NULL ? name : "?";
+#else
+	static const struct {
+		int signo;
+		const char *name;
+	} known[] = { { SIGINT, "INT" }, { SIGTERM, "TERM" },
+		{ SIGHUP, "HUP" }, { SIGQUIT, "QUIT" }, { SIGKILL, "KILL" },
+		{ SIGPIPE, "PIPE" }, { SIGSEGV, "SEGV" }, { SIGABRT, "ABRT" },
+		{ SIGBUS, "BUS" }, { SIGXFSZ, "XFSZ" } };
+	size_t i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (known[i].signo == signo)
+			return known[i].name;
+	}
+	return "?";
+#endif
+}
+
 int
 cancel_error(struct err *err)
 {
 	return err_set(err, ERR_CANCELLED, "cancelled by SIG%s",
-	    caught == 0 ? "?" : sigabbrev_np(caught));
+	    cancel_signal_name(caught));
 }
 
 int

@@ -19,6 +19,9 @@ int cancel_signal(void);
 
 bool cancel_requested(void);
 
+/* "TERM"; "?" for one without a name. */
+const char *cancel_signal_name(int signo);
+
 /* ERR_CANCELLED "cancelled by SIGINT". Returns -1. */
 int cancel_error(struct err *err);
 

@@ -40,8 +40,14 @@ err_sys(struct err *err, int errnum, const char *fmt, ...)
 	(void)vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
 	len = strlen(err->msg);
+#ifdef STRERROR_R_CHAR_P
 	(void)snprintf(err->msg + len, sizeof(err->msg) - len, ": %s",
 	    strerror_r(errnum, text, sizeof(text)));
+#else /* POSIX', as musl has it */
+	if (strerror_r(errnum, text, sizeof(text)) != 0)
+		(void)snprintf(text, sizeof(text), "error %d", errnum);
+	(void)snprintf(err->msg + len, sizeof(err->msg) - len, ": %s", text);
+#endif
 	return -1;
 }
 

@@ -146,8 +146,10 @@ close_others_on_exec(void)
 {
 	int fd;
 
+#if defined(HAVE_CLOSE_RANGE) && defined(CLOSE_RANGE_CLOEXEC)
 	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
 		return;
+#endif
 	for (fd = 3; fd < FDS_WITHOUT_CLOSE_RANGE; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* most are not open */
 }
@@ -473,9 +475,8 @@ failure(struct process *p, struct err *err)
 	}
 	if (signo != 0)
 		(void)err_set(err, p->code, "%s was ended by SIG%s%s%s",
-		    p->name, sigabbrev_np(signo) != NULL ?
-			sigabbrev_np(signo) : "?", b.len > 0 ? ": " : "",
-		    buf_str(&b));
+		    p->name, cancel_signal_name(signo),
+		    b.len > 0 ? ": " : "", buf_str(&b));
 	else
 		(void)err_set(err, p->code, "%s: %s%s(exit status %d)",
 		    p->name, buf_str(&b), b.len > 0 ? " " : "",

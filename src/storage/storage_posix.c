@@ -636,7 +636,7 @@ posix_probe_root(struct storage *st, struct err *err)
 }
 
 static void
-posix_close(struct storage *st)
+posix_free(struct storage *st)
 {
 	struct posix *p = posix_of(st);
 
@@ -676,7 +676,7 @@ posix_clone(const struct storage *st, struct storage **out, struct err *err)
 static const struct storage_ops posix_ops = {
 	.scheme = "file",
 	.clone = posix_clone,
-	.close = posix_close,
+	.close = posix_free,
 	.create = posix_create,
 	.probe_root = posix_probe_root,
 	.put = posix_put,
