@@ -7,3 +7,6 @@ libdapk_a_SOURCES += \
 unit_tests += tests/unit/test_policy tests/unit/test_removal
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c \
 	tests/unit/fixture_policy.h
+unit_tests += tests/unit/test_policy_random
+tests_unit_test_policy_random_SOURCES = tests/unit/test_policy_random.c \
+	tests/unit/fixture_policy.h tests/unit/fixture_world.h

@@ -24,54 +24,73 @@ add_time(const struct policy_work *w, int64_t t, int64_t *times, size_t *n)
 		times[(*n)++] = t < w->now ? t : w->now;
 }
 
+/* Of WAL: the newest, what the caller knows, what waits for another place. */
+static void
+add_wal_times(const struct policy_work *w, const struct policy_timeline *t,
+    int64_t *times, size_t *n, size_t *all)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_stored; i++)
+		add_time(w, t->stored[i], times, n);
+	*all += t->n_stored;
+	if (t->newest != 0) {
+		add_time(w, t->newest, times, n);
+		++*all;
+	}
+	if (t->wanted_since != 0) {
+		add_time(w, t->wanted_since, times, n);
+		++*all;
+	}
+}
+
 static void
 find_lived(struct policy_work *w)
 {
 	const struct policy *p = w->policy;
 	int64_t *times, still = p->rules.retain_us;
-	size_t i, k, m, n = 0, cap = 0;
+	size_t i, k, n = 0, all = 0, cap = 1;
 
 	for (i = 0; i < p->n; i++) {
-		cap += p->lines[i].n + p->lines[i].n_timelines;
+		cap += p->lines[i].n + 2 * p->lines[i].n_timelines;
 		for (k = 0; k < p->lines[i].n_timelines; k++)
 			cap += p->lines[i].timelines[k].n_stored;
 	}
-	times = xcalloc(cap + 1, sizeof(*times));
+	times = xcalloc(cap, sizeof(*times));
 	for (i = 0; i < p->n; i++) {
 		const struct policy_line *line = &p->lines[i];
 
 		for (k = 0; k < line->n; k++)
 			add_time(w, line->sets[k].stop, times, &n);
-		for (k = 0; k < line->n_timelines; k++) {
-			const struct policy_timeline *t = &line->timelines[k];
-
-			if (t->newest != 0)
-				add_time(w, t->newest, times, &n);
-			else
-				cap--;
-			for (m = 0; m < t->n_stored; m++)
-				add_time(w, t->stored[m], times, &n);
-		}
+		all += line->n;
+		for (k = 0; k < line->n_timelines; k++)
+			add_wal_times(w, &line->timelines[k], times, &n, &all);
 	}
 	if (still < POLICY_STILL_MIN)
 		still = POLICY_STILL_MIN;
 	policy_lived_init(&w->lived, times, n, w->now, still);
 	/* One that was stored by a wrong clock says nothing about this one. */
-	w->clock_behind = n <= cap - n;
+	w->clock_behind = all > 0 && n <= all - n;
 	free(times);
 }
 
-/* A pin ends by lived time, and never while a clock says it is yet to come. */
+/*
+ * A pin does not end while nothing happens, nor while a clock says that it is
+ * yet to come. What rested before the window does not count here: a removal
+ * changes what is known of that.
+ */
 static bool
 pin_holds(const struct policy_work *w, const struct policy_set *s)
 {
 	int64_t until = policy_sane_time(s->pin_until);
 	int64_t created = policy_sane_time(s->pin_created);
+	int64_t from = w->policy->window;
 
 	if (!s->pinned)
 		return false;
 	return s->pin_until == 0 || is_future(w, created) ||
-	    until + policy_lived_still(&w->lived, created) > w->now;
+	    until + policy_lived_still(&w->lived,
+		created > from ? created : from) > w->now;
 }
 
 static void
@@ -134,11 +153,30 @@ judge_line(struct policy_work *w, struct policy_line_work *lw)
 	}
 }
 
+/* Is most of a line from the future? Then nobody knows its order. */
+static void
+judge_clock(const struct policy_work *w, struct policy_line_work *lw)
+{
+	const struct policy_line *line = lw->line;
+	size_t i, ahead = 0, all = line->n;
+
+	for (i = 0; i < line->n; i++)
+		ahead += lw->items[i].future;
+	for (i = 0; i < line->n_timelines; i++) {
+		if (line->timelines[i].newest == 0)
+			continue;
+		all++;
+		ahead += is_future(w,
+		    policy_sane_time(line->timelines[i].newest));
+	}
+	lw->ahead = w->clock_behind || (ahead > 0 && ahead >= all - ahead);
+}
+
 /* All WAL stays: what is needed of it is not known, or nothing is to go. */
 static bool
 keeps_all(const struct policy_work *w, const struct policy_line_work *lw)
 {
-	return w->policy->rules.retain_us == 0 || w->clock_behind ||
+	return w->policy->rules.retain_us == 0 || lw->ahead ||
 	    lw->line->wal_segment_size == 0 || !lw->usable || lw->unreadable ||
 	    lw->blind;
 }
@@ -166,8 +204,12 @@ conclude(struct policy_work *w, struct policy_line_work *lw)
 	line->keep_all = keeps_all(w, lw);
 	for (i = 0; i < line->n; i++) {
 		item = &lw->items[i];
-		if (w->clock_behind && !item->set->dismissed)
+		if (lw->ahead && !item->set->dismissed)
 			item->why |= POLICY_BIT(POLICY_FUTURE);
+		/* What nobody knows the branch of may need any of them. */
+		if (lw->blind && item->counts &&
+		    item->set->kind == REPO_BACKUP)
+			item->why |= POLICY_BIT(POLICY_BASE);
 		item->set->keep = item->why != 0;
 		if (item->set->keep)
 			keep_own_wal(lw, item->set);
@@ -207,12 +249,12 @@ policy_decide(struct policy *p)
 	policy_free(p);
 	find_lived(&w);
 	p->window = policy_lived_back(&w.lived, retain);
-	w.mirror_window = policy_lived_back(&w.lived,
-	    policy_sane_time(retain + policy_sane_time(p->rules.mirror_us)));
+	w.mirror_window = p->window - policy_sane_time(p->rules.mirror_us);
 	w.lines = xcalloc(p->n + 1, sizeof(*w.lines));
 	for (i = 0; i < p->n; i++) {
 		w.lines[i].line = &p->lines[i];
 		judge_line(&w, &w.lines[i]);
+		judge_clock(&w, &w.lines[i]);
 		policy_path_slots(&w.lines[i], p->window);
 		policy_set_last(&w.lines[i]);
 		policy_path_decide(&w, &w.lines[i]);

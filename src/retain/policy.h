@@ -40,10 +40,12 @@
  * - all backups and WAL of an incarnation that has no usable backup;
  * - what ended in the future, by an hour or more (some clock was wrong);
  * - what a living intent names;
- * - what another repository waits for, until it is older than retain and
- *   rules.mirror_us together (WAL: until it was waited for so long);
+ * - what another repository waits for, until rules.mirror_us before the
+ *   window (WAL: unless it waits since then);
  * - what cannot be read; then all WAL of its incarnation too;
- * - WAL of a timeline whose history is not known; history files always.
+ * - WAL of a timeline whose history is not known, and while such a one is
+ *   live and has no base of its own, all of its incarnation; history files
+ *   always.
  *
  * What somebody named to be removed (dismissed) goes and counts for nothing,
  * unless a pin or an intent holds it: whether it was the last good one was
@@ -53,9 +55,11 @@
  * least) in which nothing was stored, no backup, no dump, no WAL, does not
  * count, be it that the server stood still or that a clock is wrong. So
  * neither a clock that says 2090 nor a year of rest makes anything too old,
- * and no pin ends while nothing happens. A clock that is behind all that is
- * stored removes nothing. A backup whose time is before the window and whose
- * place in the WAL is behind one of the window counts as in it.
+ * and no pin ends while nothing happens. A clock that is behind most of what
+ * is stored (of an incarnation) removes nothing (of it). A backup whose time
+ * is before the window and whose place in the WAL is behind one of the window
+ * counts as in it; and a path's last backup before the window stays, be it
+ * the last by time or by place.
  *
  * Deciding again after the removal, or after a part of it, lets nothing more
  * go. An incarnation (system identifier) is a line of its own; which of two is

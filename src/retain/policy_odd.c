@@ -91,12 +91,16 @@ find_future(struct odd *o)
 	size_t i, k;
 
 	policy_why_time(o->w->now, now);
-	if (o->w->clock_behind && (o->w->lived.any || p->n > 0))
+	if (o->w->clock_behind)
 		add(o->w->policy, "this host's clock (%s) is behind most of "
 		    "what is stored: nothing goes until it is right", now);
 	for (i = 0; i < p->n; i++) {
 		const struct policy_line_work *lw = &o->w->lines[i];
 
+		if (lw->ahead && !o->w->clock_behind)
+			add(o->w->policy, "this host's clock (%s) is behind "
+			    "most of what is stored of %s: nothing of it goes",
+			    now, policy_why_line(lw->line, t));
 		for (k = 0; k < lw->line->n; k++) {
 			const struct policy_item *item = &lw->items[k];
 
@@ -259,7 +263,7 @@ find_promise(struct policy_work *w, const struct policy_line_work *lw)
 	char line[POLICY_TEXT_MAX], t[POLICY_TEXT_MAX], begin[POLICY_TEXT_MAX];
 	char span[POLICY_TEXT_MAX], other[POLICY_TEXT_MAX];
 
-	if (p->rules.retain_us == 0 || w->clock_behind || !lw->in_window ||
+	if (p->rules.retain_us == 0 || lw->ahead || !lw->in_window ||
 	    lw->main == NULL || lw->main->base != NULL || !lw->usable)
 		return;
 	policy_why_line(lw->line, line);

@@ -99,24 +99,36 @@ is_newer(const struct policy_item *a, const struct policy_item *than)
 }
 
 static void
+lower(pg_lsn *a, pg_lsn to)
+{
+	if (to < *a)
+		*a = to;
+}
+
+static void
 fill_prefix(struct policy_slot *slot)
 {
-	struct policy_prefix p = { .window_start = UINT64_MAX };
+	struct policy_prefix p = { .window_start = UINT64_MAX,
+		.future_start = UINT64_MAX, .future_clean = UINT64_MAX };
 	size_t i;
 
 	for (i = 0; i < slot->n; i++) {
 		struct policy_item *item = slot->backups[i];
 
 		if (item->window && item->set->usable) {
-			p.window_usable = true;
-			p.window_good |= item->good;
-			if (item->set->start_lsn < p.window_start)
-				p.window_start = item->set->start_lsn;
+			lower(&p.window_start, item->set->start_lsn);
 		} else if (item->set->usable && !item->future) {
 			if (item->good && is_newer(item, p.good))
 				p.good = item;
 			if (is_newer(item, p.usable))
 				p.usable = item;
+			if (item->good)
+				p.good_place = item;
+			p.usable_place = item;
+		} else if (item->good && item->future) {
+			lower(&p.future_start, item->set->start_lsn);
+			if (item->set->clean)
+				lower(&p.future_clean, item->set->start_lsn);
 		}
 		slot->prefix[i] = p;
 	}
@@ -218,20 +230,26 @@ static struct policy_slot *
 current_at(struct policy_line_work *lw, int64_t window)
 {
 	struct policy_slot *best = NULL;
-	int64_t best_time = INT64_MIN, t;
+	struct policy_item *item;
+	int64_t best_time = INT64_MIN, newest;
 	size_t i;
 
 	for (i = 0; i < lw->n_slots; i++) {
 		struct policy_slot *s = &lw->slots[i];
 
-		t = INT64_MIN;
-		if (s->n > 0 && s->prefix[s->n - 1].good != NULL)
-			t = s->prefix[s->n - 1].good->stop;
-		if (s->active <= window && s->active > t)
-			t = s->active;
-		if (t != INT64_MIN && t >= best_time) {
+		item = s->n == 0 ? NULL : s->prefix[s->n - 1].good;
+		newest = s->given == NULL || s->given->newest == 0 ?
+		    INT64_MIN : policy_sane_time(s->given->newest);
+		if (newest != INT64_MIN && newest <= window &&
+		    newest >= best_time) {
 			best = s;
-			best_time = t;
+			best_time = newest;
+			lw->before = NULL;
+		}
+		if (item != NULL && item->stop >= best_time) {
+			best = s;
+			best_time = item->stop;
+			lw->before = item;
 		}
 	}
 	return best;
@@ -328,11 +346,11 @@ policy_path_finish(struct policy_line_work *lw)
 	lw->n_spans = lw->cap_spans = 0;
 }
 
-/* What a path has before the window. */
+/* What a path has before the window, and where the rest begins. */
 struct base {
-	struct policy_item *good, *usable;
-	bool passed_good, passed_usable; /* one of the window came already */
+	struct policy_item *good, *usable, *good_place, *usable_place;
 	pg_lsn start; /* lowest of all these; UINT64_MAX: none */
+	pg_lsn future, future_clean; /* of those from the future */
 };
 
 /* How many of the slot's backups were made at or before the LSN. */
@@ -361,15 +379,17 @@ add_to_base(struct base *b, const struct policy_slot *slot, pg_lsn end)
 	if (n == 0)
 		return;
 	p = &slot->prefix[n - 1];
-	if (!b->passed_good && p->good != NULL && is_newer(p->good, b->good))
+	if (p->good != NULL && is_newer(p->good, b->good))
 		b->good = p->good;
-	if (!b->passed_usable && p->usable != NULL &&
-	    is_newer(p->usable, b->usable))
+	if (p->usable != NULL && is_newer(p->usable, b->usable))
 		b->usable = p->usable;
-	b->passed_good = b->passed_good || p->window_good;
-	b->passed_usable = b->passed_usable || p->window_usable;
-	if (p->window_start < b->start)
-		b->start = p->window_start;
+	if (p->good_place != NULL)
+		b->good_place = p->good_place;
+	if (p->usable_place != NULL)
+		b->usable_place = p->usable_place;
+	lower(&b->start, p->window_start);
+	lower(&b->future, p->future_start);
+	lower(&b->future_clean, p->future_clean);
 }
 
 /* Slots in the order of the path: histories ascend, but nobody promises. */
@@ -383,7 +403,8 @@ find_base(const struct policy_line_work *lw, const struct policy_slot *slot,
 	uint32_t t;
 	size_t i;
 
-	*b = (struct base) { .start = UINT64_MAX };
+	*b = (struct base) { .start = UINT64_MAX, .future = UINT64_MAX,
+		.future_clean = UINT64_MAX };
 	if (path == NULL) {
 		add_to_base(b, slot, UINT64_MAX);
 		return;
@@ -436,8 +457,22 @@ mark_base(struct policy_line_work *lw, struct policy_slot *slot,
 	if (!(item->why & why) || slot == lw->main) {
 		item->base_of = slot->timeline;
 		item->base_damaged = damaged;
+		item->base_place = false;
 	}
 	item->why |= why;
+}
+
+/* The last one in the WAL: the same one, unless a clock was wrong. */
+static void
+mark_place(struct policy_line_work *lw, struct policy_slot *slot,
+    struct policy_item *item)
+{
+	unsigned why = POLICY_BIT(POLICY_BASE) | POLICY_BIT(POLICY_LAST);
+
+	if (item == NULL || (item->why & why))
+		return;
+	mark_base(lw, slot, item, false);
+	item->base_place = true;
 }
 
 static void
@@ -452,12 +487,19 @@ decide_slot(struct policy_line_work *lw, struct policy_slot *slot)
 	if (b.good == NULL || b.usable == NULL ||
 	    b.usable->stop > b.good->stop)
 		mark_base(lw, slot, b.usable, b.good != NULL);
+	mark_place(lw, slot, b.good_place);
+	mark_place(lw, slot, b.usable_place);
 	if (b.good == NULL && b.usable == NULL)
 		b.start = 0;
-	if (b.good != NULL && b.good->set->start_lsn < b.start)
-		b.start = b.good->set->start_lsn;
-	if (b.usable != NULL && b.usable->set->start_lsn < b.start)
-		b.start = b.usable->set->start_lsn;
+	/* One from the future is all that is good: it may be the base. */
+	if (b.good == NULL)
+		lower(&b.start, b.future);
+	else if (!b.good->set->clean)
+		lower(&b.start, b.future_clean);
+	if (b.good != NULL)
+		lower(&b.start, b.good->set->start_lsn);
+	if (b.usable != NULL)
+		lower(&b.start, b.usable->set->start_lsn);
 	if (size == 0)
 		return;
 	slot->from = wal_segno_of_lsn(b.start, size);
@@ -486,9 +528,9 @@ policy_path_decide(struct policy_work *w, struct policy_line_work *lw)
 			    s->given->wanted_from, UINT64_MAX);
 	}
 	/* Wherever the clocks and the WAL disagree: the same, next time too. */
-	s = lw->current;
-	if (s != NULL && s->n > 0)
-		mark_base(lw, s, s->prefix[s->n - 1].good, false);
+	if (lw->before != NULL && !(lw->before->why &
+	    (POLICY_BIT(POLICY_BASE) | POLICY_BIT(POLICY_LAST))))
+		mark_base(lw, lw->current, lw->before, false);
 	if (lw->last != NULL && size != 0)
 		policy_path_add(lw, lw->last->set->timeline,
 		    wal_segno_of_lsn(lw->last->set->start_lsn, size),

@@ -27,8 +27,7 @@ struct policy_stretch {
 };
 
 struct policy_lived {
-	int64_t now, first, last; /* of what was stored up to now */
-	bool any;	/* something was */
+	int64_t now;
 	struct policy_stretch *still; /* ascending */
 	size_t n;
 };
@@ -46,6 +45,7 @@ struct policy_item {
 	unsigned why;	/* POLICY_BIT() of each reason to keep it */
 	uint32_t base_of; /* POLICY_BASE, POLICY_LAST: of this timeline */
 	bool base_damaged; /* it is one beside a better, older one */
+	bool base_place;   /* ... beside one that is newer by the clock */
 	bool only_bad;	  /* POLICY_LAST: there is no usable one */
 	unsigned rules;	  /* POLICY_SNAPSHOT: a bit for each rule */
 };
@@ -54,8 +54,12 @@ struct policy_item {
 struct policy_prefix {
 	/* The newest before the window: good ones, usable ones; or NULL. */
 	struct policy_item *good, *usable;
-	bool window_good, window_usable; /* one of the window is among them */
-	pg_lsn window_start; /* lowest start LSN of these; UINT64_MAX: none */
+	/* The same by their place in the WAL: clocks may be wrong. */
+	struct policy_item *good_place, *usable_place;
+	/* Lowest start LSN; UINT64_MAX: none. */
+	pg_lsn window_start; /* of usable ones of the window */
+	pg_lsn future_start; /* of good ones from the future ... */
+	pg_lsn future_clean; /* ... and without damaged pages */
 };
 
 struct policy_slot {
@@ -78,10 +82,12 @@ struct policy_line_work {
 	size_t n_slots;
 	struct policy_slot *main;    /* the latest active one; NULL: no slot */
 	struct policy_slot *current; /* ... when the window began, or NULL */
+	struct policy_item *before;  /* the backup that tells so, or NULL */
 	struct policy_item *last;    /* the newest good backup, or NULL */
 	bool in_window;		     /* some slot is */
 	bool usable;		     /* a backup is */
 	bool unreadable; /* a backup */
+	bool ahead;	 /* most of it is from the future */
 	bool blind; /* a history is not known that would tell what is needed */
 	struct policy_span *spans; /* in no order */
 	size_t n_spans, cap_spans;
@@ -91,7 +97,7 @@ struct policy_work {
 	struct policy *policy;
 	int64_t now;
 	struct policy_lived lived;
-	int64_t mirror_window; /* begins mirror_us earlier */
+	int64_t mirror_window; /* begins mirror_us before the window */
 	bool clock_behind; /* most of what is stored is in the future */
 	struct policy_line_work *lines;
 };

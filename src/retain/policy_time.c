@@ -34,13 +34,10 @@ policy_lived_init(struct policy_lived *l, int64_t *times, size_t n,
 	size_t i;
 
 	memset(l, 0, sizeof(*l));
-	l->now = l->first = l->last = now;
+	l->now = now;
 	if (n == 0)
 		return;
 	qsort(times, n, sizeof(*times), by_time);
-	l->any = true;
-	l->first = times[0];
-	l->last = times[n - 1];
 	l->still = xcalloc(n, sizeof(*l->still));
 	for (i = 0; i < n; i++) {
 		next = i + 1 < n ? times[i + 1] : now;

@@ -174,7 +174,13 @@ say_base(struct sentence *s, const struct policy_work *w,
 	say(s, "kept although ");
 	say_age(s, w, item);
 	say(s, ": ");
-	if (item->base_damaged)
+	if (item->line->blind)
+		say(s, "the history of a timeline is not stored, which may "
+		    "need it");
+	else if (item->base_place)
+		say(s, "by its place in the WAL it is newer than its clock "
+		    "said");
+	else if (item->base_damaged)
 		say(s, "the newest from before %s that is whole, though it "
 		    "has damaged pages",
 		    policy_why_time(w->policy->window, t));
@@ -205,6 +211,9 @@ say_last(struct sentence *s, const struct policy_item *item)
 			" with its options" : "");
 	} else if (item->only_bad) {
 		say(s, "kept: no backup of %s is usable, so none goes", line);
+	} else if (item->base_place) {
+		say(s, "kept: by its place in the WAL it is the last backup "
+		    "of %s, whatever its clock said", line);
 	} else if (item == item->line->last) {
 		say(s, "kept: the last good backup of %s", line);
 	} else if (item->good && item->base_of != 0) {
@@ -281,8 +290,13 @@ say_other(struct sentence *s, const struct policy_work *w,
 		    item->set->wanted_by);
 		break;
 	case POLICY_FUTURE:
-		say(s, "kept: it ended %s, later than this host's clock says "
-		    "it is", policy_why_time(item->stop, t));
+		if (item->future)
+			say(s, "kept: it ended %s, later than this host's "
+			    "clock says it is",
+			    policy_why_time(item->stop, t));
+		else
+			say(s, "kept: this host's clock is behind most of "
+			    "what is stored of this system");
 		break;
 	case POLICY_UNREADABLE:
 	default:
@@ -381,7 +395,7 @@ policy_why_wal(const struct policy_work *w, struct policy_line_work *lw)
 	policy_why_line(lw->line, line);
 	if (w->policy->rules.retain_us == 0)
 		say(&s, "all WAL is kept: no retain is set");
-	else if (w->clock_behind && lw->line->wal_segment_size != 0)
+	else if (lw->ahead && lw->line->wal_segment_size != 0)
 		say(&s, "all WAL is kept: this host's clock is behind what is "
 		    "stored");
 	else if (lw->line->wal_segment_size == 0)

@@ -7,6 +7,8 @@
 
 #include "fixture_policy.h"
 
+#include <inttypes.h>
+
 static void
 why_is(const struct policy_set *s, bool keep, const char *why)
 {
@@ -495,6 +497,100 @@ a_backup_whose_clock_stood_in_1970_is_known_by_its_wal(void **state)
 }
 
 static void
+the_last_backup_by_its_wal_stays_when_its_clock_stood_in_1970(void **state)
+{
+	struct policy_line *l;
+	struct policy p;
+
+	(void)state;
+	cat_common(&p);
+	l = cat_line(&p, 5, 15);
+	cat_backup(l, days_ago(90), 1, 100);
+	cat_backup(l, days_ago(80), 1, 200);
+	cat_backup(l, at("1970-01-01 00:10:00Z"), 1, 300);
+	cat_timeline(l, 1, 0, 0, 90, 320, days_ago(75));
+	policy_decide(&p);
+	assert_false(l->sets[0].keep);
+	why_is(&l->sets[1], true, "kept: the last good backup of system 5 "
+	    "(PostgreSQL 15)");
+	why_is(&l->sets[2], true, "kept: by its place in the WAL it is the "
+	    "last backup of system 5 (PostgreSQL 15), whatever its clock "
+	    "said");
+	assert_true(policy_keeps_wal(l, 1, 200));
+	cat_free(&p);
+}
+
+static void
+a_clock_of_1970_is_not_proved_by_a_backup_of_1970(void **state)
+{
+	struct policy_line *l;
+	struct policy p;
+
+	(void)state;
+	l = cat_common(&p);
+	cat_backup(l, at("1970-01-01 00:10:00Z"), 1, 450);
+	p.now = at("1970-02-04 00:00:00Z");
+	policy_decide(&p);
+	assert_true(l->sets[6].keep);
+	assert_true(policy_keeps_wal(l, 1, 300));
+	odd_has(&p, "this host's clock (1970-02-04 00:00:00+00) is behind");
+	cat_free(&p);
+}
+
+static void
+a_system_of_the_future_among_others_stays_whole(void **state)
+{
+	struct policy_line *l;
+	struct policy p;
+
+	(void)state;
+	cat_common(&p);
+	l = cat_line(&p, 6, 15);
+	cat_backup(l, at("1970-01-01 00:10:00Z"), 1, 300);
+	cat_backup(l, NOW + 20 * DAY, 1, 100);
+	cat_timeline(l, 1, 0, 0, 90, 320, NOW + 30 * DAY);
+	policy_decide(&p);
+	assert_true(l->sets[0].keep);
+	assert_true(policy_keeps_wal(l, 1, 250));
+	assert_false(p.lines[0].sets[0].keep);
+	odd_has(&p, "is behind most of what is stored of system 6 "
+	    "(PostgreSQL 15): nothing of it goes");
+	cat_free(&p);
+}
+
+/* Each timeline's path has all those before it. */
+static void
+two_thousand_timelines_and_backups_take_no_time(void **state)
+{
+	struct policy_line *l;
+	struct policy p;
+	int64_t begun;
+	uint32_t i;
+
+	(void)state;
+	cat_new(&p);
+	l = cat_line(&p, 1, 17);
+	for (i = 1; i <= 2000; i++) {
+		cat_timeline(l, i, i - 1, i * 10 * SEG, i * 10, i * 10 + 9,
+		    NOW - (2000 - (int)i) * (HOUR / 4));
+		cat_backup(l, NOW - (2000 - (int)i) * (HOUR / 4), i,
+		    i * 10 + 2);
+	}
+	begun = time_monotonic();
+	policy_decide(&p);
+	begun = time_monotonic() - begun;
+	print_message("%" PRId64 " ms\n", begun / 1000);
+	assert_true(begun < 2000000);
+	assert_true(policy_keeps_wal(l, 1500, 15001));
+	p.now = NOW + 29 * DAY;
+	policy_decide(&p);
+	assert_false(policy_keeps_wal(l, 1500, 15001));
+	assert_false(l->sets[1000].keep);
+	assert_true(l->sets[1999].keep);
+	cat_free(&p);
+}
+
+static void
 a_year_of_rest_makes_nothing_too_old(void **state)
 {
 	struct policy_line *l;
@@ -663,6 +759,14 @@ main(void)
 		cmocka_unit_test(a_backup_of_the_future_stays_and_is_named),
 		cmocka_unit_test(
 		    a_backup_whose_clock_stood_in_1970_is_known_by_its_wal),
+		cmocka_unit_test(
+		    the_last_backup_by_its_wal_stays_when_its_clock_stood_in_1970),
+		cmocka_unit_test(
+		    a_clock_of_1970_is_not_proved_by_a_backup_of_1970),
+		cmocka_unit_test(
+		    a_system_of_the_future_among_others_stays_whole),
+		cmocka_unit_test(
+		    two_thousand_timelines_and_backups_take_no_time),
 		cmocka_unit_test(a_year_of_rest_makes_nothing_too_old),
 		cmocka_unit_test(what_cannot_be_read_stays_and_keeps_the_wal),
 		cmocka_unit_test(what_somebody_named_goes_and_counts_no_more),
