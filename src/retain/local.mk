@@ -3,7 +3,8 @@ libdapk_a_SOURCES += \
 	%D%/policy.c %D%/policy.h %D%/policy_odd.c %D%/policy_path.c \
 	%D%/policy_private.h %D%/policy_set.c %D%/policy_time.c \
 	%D%/policy_why.c \
-	%D%/removal.c %D%/removal.h
+	%D%/removal.c %D%/removal.h %D%/removal_mark.c \
+	%D%/removal_private.h %D%/removal_rest.c %D%/removal_run.c
 unit_tests += tests/unit/test_policy tests/unit/test_removal
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c \
 	tests/unit/fixture_policy.h

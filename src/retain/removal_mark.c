@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Step 1: what is to go, and what nothing refers to then, is listed. */
+#include "config.h"
+
+#include <string.h>
+
+#include "retain/removal_private.h"
+
+static bool
+is_listed(const struct removal_params *p, const char *label)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_labels; i++)
+		if (strcmp(p->labels[i], label) == 0)
+			return true;
+	return false;
+}
+
+/* Step 1: what is to go now, or waits for its end already. */
+static bool
+leaves_by_mark(void *arg, const char *label)
+{
+	const struct removal *s = arg;
+
+	return is_listed(s->params, label) ||
+	    tombstone_names_set(&s->stones, s->params->kind, label);
+}
+
+static int
+refuse_last(const struct removal *s, const struct survey_backup *b,
+    struct err *err)
+{
+	const char *cluster = s->params->inc->cluster;
+
+	if (s->params->kind == REPO_BACKUP) {
+		err_set(err, ERR_REFUSED, "no usable backup of cluster %s "
+		    "would be left", cluster);
+		return err_hint(err, "take another one first: dapk-backup "
+		    "backup; or repeat this with --force");
+	}
+	if (b->database[0] == '\0') {
+		err_set(err, ERR_REFUSED, "no usable dump of the globals of "
+		    "cluster %s would be left", cluster);
+		return err_hint(err, "take another one first: dapk-backup "
+		    "dump --globals; or repeat this with --force");
+	}
+	err_set(err, ERR_REFUSED, "no usable dump%s of database %s of cluster "
+	    "%s would be left", b->options[0] == '\0' ? "" :
+	    " like this one, or of all", b->database, cluster);
+	return err_hint(err, "take another one first: dapk-backup dump %s; or "
+	    "repeat this with --force", b->database);
+}
+
+static int
+check_labels(const struct removal *s, struct err *err)
+{
+	const struct removal_params *p = s->params;
+	const struct survey_backup *b;
+	size_t i;
+
+	for (i = 0; i < p->n_labels; i++) {
+		b = survey_backup(&s->survey, p->labels[i]);
+		if (b == NULL || !b->committed) {
+			err_set(err, ERR_NOT_FOUND, "there is no %s %s",
+			    repo_kind_name(p->kind), p->labels[i]);
+			return err_hint(err, "'dapk-backup info' lists them");
+		}
+		if (!p->force && !removal_may_go(&s->survey, b) &&
+		    !tombstone_names_set(&s->stones, p->kind, b->label))
+			return refuse_last(s, b, err);
+	}
+	return 0;
+}
+
+static void
+note_kept(const struct removal *s, const struct survey_object *o)
+{
+	const struct survey_backup *b =
+	    survey_backup(&s->survey, o->id.label);
+
+	if (o->kind != SURVEY_PACK || !b->leaving ||
+	    !is_listed(s->params, o->id.label))
+		return;
+	s->report->kept++;
+	s->report->kept_bytes += o->size;
+}
+
+static void
+show(const struct removal *s, const char *name, uint64_t size)
+{
+	if (s->params->show != NULL)
+		s->params->show(s->params->show_arg, name, size);
+}
+
+/* Commits first, so that a crash in step 2 leaves garbage at worst. */
+static void
+collect(const struct removal *s, bool commits, struct removal_names *out)
+{
+	size_t i;
+
+	for (i = 0; i < s->survey.n; i++) {
+		const struct survey_object *o = &s->survey.objects[i];
+
+		if ((o->kind == SURVEY_COMMIT) != commits)
+			continue;
+		if (survey_keeps(&s->survey, o)) {
+			note_kept(s, o);
+			continue;
+		}
+		if (!removal_ripe(s, o) || tombstone_names(&s->stones, o->name))
+			continue;
+		removal_names_add(out, o->name);
+		show(s, o->name, o->size);
+		s->report->backups += commits ? 1 : 0;
+		s->report->bytes += o->size;
+	}
+}
+
+static void
+collect_wal(const struct removal *s, struct removal_names *out)
+{
+	const struct removal_params *p = s->params;
+	size_t i;
+
+	for (i = 0; i < p->n_objects && p->kind == REPO_BACKUP; i++)
+		if (!survey_needs_wal(&s->survey, p->objects[i]) &&
+		    !tombstone_names(&s->stones, p->objects[i]))
+			removal_names_add(out, p->objects[i]);
+}
+
+static int
+mark(struct removal *s, struct err *err)
+{
+	const struct removal_params *p = s->params;
+	struct removal_names out = { .list = NULL };
+	size_t at, n;
+	int rc;
+
+	if (survey_read(&s->survey, p->repo, p->inc, p->kind, leaves_by_mark,
+	    removal_pulse, s, err) != 0 || check_labels(s, err) != 0)
+		return -1;
+	collect(s, true, &out);
+	collect(s, false, &out);
+	collect_wal(s, &out);
+	s->report->objects = out.n;
+	rc = p->dry_run ? 0 : lease_confirm(p->lease, err);
+	for (at = 0; at < out.n && rc == 0 && !p->dry_run; at += n) {
+		n = out.n - at < TOMBSTONE_OBJECTS_MAX ? out.n - at :
+							 TOMBSTONE_OBJECTS_MAX;
+		rc = tombstone_put(p->repo, p->inc, out.list + at, n,
+		    p->force, err);
+	}
+	removal_names_free(&out);
+	return rc;
+}
+
+int
+removal_mark(const struct removal_params *params, struct removal_report *report,
+    struct err *err)
+{
+	struct removal s;
+	int rc;
+
+	rc = removal_begin(&s, params, report, err);
+	if (rc == 0)
+		rc = mark(&s, err);
+	removal_free(&s);
+	return rc;
+}
