@@ -33,6 +33,7 @@ wait "$backup" || fail "the backup failed: $(cat "$T/backup.out")"
 expect 0 dapk verify
 
 note "a backup on disk too; then the store hangs"
+expect 0 dapk copy # waits for the process in the background, which has the lease
 expect 0 dapk backup --repository local
 segments=()
 for i in 1 2 3 4; do
