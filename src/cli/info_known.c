@@ -31,59 +31,6 @@ path_of(const struct config *cfg, const char *form)
 	return path;
 }
 
-/* The newest that can be read. */
-static const struct commit *
-newest(const struct info_set *set)
-{
-	return set->newest == set->n ? NULL : &set->list[set->newest].commit;
-}
-
-static void
-note_look(const struct config *cfg, const struct info *info,
-    const struct info_incarnation *inc)
-{
-	const struct notes_of of = { cfg->state_directory, &cfg->repo,
-		inc->inc.cluster };
-	const struct notes_look look = {
-		.backup = newest(&inc->backups),
-		.dump = newest(&inc->dumps),
-		.recoverable = inc->n_windows > 0,
-		.whole = inc->n_problems == 0 && !info->damaged,
-	};
-
-	notes_put_look(&of, info->repo, &inc->inc, &look);
-}
-
-/* The newer of a cluster's incarnations: what it archives into now. */
-static bool
-is_older(const struct info_incarnation *a, const struct info_incarnation *b)
-{
-	const struct commit *x = newest(&a->backups), *y =
-	    newest(&b->backups);
-
-	if (a->inc.major != b->inc.major)
-		return a->inc.major < b->inc.major;
-	return (x == NULL ? 0 : x->stop_time) < (y == NULL ? 0 :
-	    y->stop_time);
-}
-
-static void
-note_looks(const struct config *cfg, const struct info *info)
-{
-	size_t i, k;
-
-	for (i = 0; i < info->n; i++) {
-		for (k = 0; k < info->n; k++)
-			if (strcmp(info->incarnations[i].inc.cluster,
-				info->incarnations[k].inc.cluster) == 0 &&
-			    is_older(&info->incarnations[i],
-				&info->incarnations[k]))
-				break;
-		if (k == info->n)
-			note_look(cfg, info, &info->incarnations[i]);
-	}
-}
-
 static void
 keep_form(const struct config *cfg, const struct info *info, bool json)
 {
@@ -116,7 +63,7 @@ info_known_keep(const struct config *cfg, const struct info *info)
 	alone.cfg = NULL; /* how the others stand is known anew each time */
 	if (state_may_keep(cfg->state_directory) &&
 	    state_make(folder, &ignored) == 0) {
-		note_looks(cfg, info);
+		info_note(info, cfg->state_directory, &cfg->repo);
 		keep_form(cfg, &alone, false);
 		keep_form(cfg, &alone, true);
 	}

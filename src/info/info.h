@@ -116,6 +116,13 @@ int info_collect(struct info *out, struct repo *repo,
     const struct info_source *from, struct err *err) ERR_USE;
 void info_free(struct info *info);
 
+/*
+ * For `status`: what was found out about each cluster, in a note on this host
+ * (repo/notes.h). address: where the repository was found.
+ */
+void info_note(const struct info *info, const char *state_directory,
+    const struct config_repository *address);
+
 /* Fill in the shares of all of them: called by info_collect(). */
 void info_shares(struct info_set *set);
 

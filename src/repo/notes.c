@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "repo/notes.h"
+#include "repo/notes_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,6 @@
 #include "core/time.h"
 #include "repo/commit.h"
 #include "repo/hash.h"
-#include "repo/json.h"
 #include "repo/queue.h"
 #include "repo/state.h"
 
@@ -140,9 +139,8 @@ read_wal(const struct notes_of *of, struct notes *out)
 	out->wal_time = time;
 }
 
-/* Takes j. */
-static void
-write_note(const struct notes_of *of, const char *name, json_t *j)
+void
+notes_write(const struct notes_of *of, const char *name, json_t *j)
 {
 	struct err ignored = ERR_INIT;
 	char *path, *text;
@@ -160,9 +158,23 @@ write_note(const struct notes_of *of, const char *name, json_t *j)
 	free(text);
 }
 
-/* False: there is none. Else to be closed. */
-static bool
-open_note(const struct notes_of *of, const char *name, struct json_reader *r)
+json_t *
+notes_ids(json_t *j, const struct repo *repo, const struct incarnation *inc)
+{
+	char system[24];
+
+	(void)snprintf(system, sizeof(system), "%" PRIu64, inc->system_id);
+	if (j == NULL || json_object_set_new(j, "repository",
+	    json_string(repo->id_text)) != 0 ||
+	    json_object_set_new(j, "system_id", json_string(system)) != 0) {
+		json_decref(j);
+		return NULL;
+	}
+	return j;
+}
+
+bool
+notes_open(const struct notes_of *of, const char *name, struct json_reader *r)
 {
 	char *path = path_of(of, name);
 	struct err ignored = ERR_INIT;
@@ -189,8 +201,8 @@ notes_message(const struct err *err, char out[NOTES_TEXT_MAX])
 	return out;
 }
 
-static json_t *
-message(const struct err *err)
+json_t *
+notes_error(const struct err *err)
 {
 	char text[NOTES_TEXT_MAX];
 
@@ -206,9 +218,9 @@ notes_put_push_failure(const struct notes_of *of, const struct err *err)
 	notes_read(of, &f);
 	if (f.push_failing_since != 0)
 		since = f.push_failing_since;
-	write_note(of, "push-failed", json_pack("{s:I,s:I,s:o}", "since",
+	notes_write(of, "push-failed", json_pack("{s:I,s:I,s:o}", "since",
 	    (json_int_t)since, "last", (json_int_t)now, "error",
-	    message(err)));
+	    notes_error(err)));
 }
 
 static void
@@ -217,7 +229,7 @@ read_push_failure(const struct notes_of *of, struct notes *out)
 	struct json_reader r;
 	struct err ignored = ERR_INIT;
 
-	if (!open_note(of, "push-failed", &r))
+	if (!notes_open(of, "push-failed", &r))
 		return;
 	out->push_failing_since = json_get_i64(&r, r.root, "since");
 	out->push_failed = json_get_i64(&r, r.root, "last");
@@ -244,7 +256,7 @@ notes_put_gap(const struct notes_of *of, const char *name)
 		f.gap_since = now;
 		f.gap_segments = 0;
 	}
-	write_note(of, "gap", json_pack("{s:s,s:s,s:I,s:I,s:I}", "first",
+	notes_write(of, "gap", json_pack("{s:s,s:s,s:I,s:I,s:I}", "first",
 	    f.gap_first, "last", name, "segments",
 	    (json_int_t)f.gap_segments + 1, "since", (json_int_t)f.gap_since,
 	    "time", (json_int_t)now));
@@ -256,7 +268,7 @@ read_gap(const struct notes_of *of, struct notes *out)
 	struct json_reader r;
 	struct err ignored = ERR_INIT;
 
-	if (!open_note(of, "gap", &r))
+	if (!notes_open(of, "gap", &r))
 		return;
 	json_copy_text(&r, r.root, "first", out->gap_first,
 	    sizeof(out->gap_first));
@@ -270,14 +282,17 @@ read_gap(const struct notes_of *of, struct notes *out)
 	json_close(&r);
 }
 
-static json_t *
-set_json(const struct commit *c)
+json_t *
+notes_set_json(const struct commit *c)
 {
 	if (c == NULL)
 		return json_null();
-	return json_pack("{s:s,s:I,s:I}", "label", c->label, "time",
-	    (json_int_t)c->stop_time, "damaged",
-	    (json_int_t)c->damaged_count);
+	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I}", "label", c->label,
+	    "time", (json_int_t)c->stop_time, "took",
+	    (json_int_t)(c->stop_time - c->start_time), "damaged",
+	    (json_int_t)c->damaged_count, "original_bytes",
+	    (json_int_t)c->original_bytes, "stored_bytes",
+	    (json_int_t)c->stored_bytes);
 }
 
 void
@@ -285,38 +300,20 @@ notes_put_set(const struct notes_of *of, enum repo_kind kind,
     const struct repo *repo, const struct commit *c, const struct err *err)
 {
 	const char *name = kind == REPO_DUMP ? "dump" : "backup";
-	char system[24];
 
-	if (err != NULL) {
-		write_note(of, kind == REPO_DUMP ? "dump-failed" :
-						   "backup-failed",
+	if (err != NULL)
+		notes_write(of, kind == REPO_DUMP ? "dump-failed" :
+						    "backup-failed",
 		    json_pack("{s:I,s:o}", "time", (json_int_t)time_now(),
-			"error", message(err)));
-		return;
-	}
-	(void)snprintf(system, sizeof(system), "%" PRIu64,
-	    c->inc.system_id);
-	write_note(of, name, json_pack("{s:s,s:s,s:I,s:o}", "repository",
-	    repo->id_text, "system_id", system, "noted",
-	    (json_int_t)time_now(), "set", set_json(c)));
+			"error", notes_error(err)));
+	else
+		notes_write(of, name, notes_ids(json_pack("{s:I,s:o}",
+		    "noted", (json_int_t)time_now(), "set",
+		    notes_set_json(c)), repo, &c->inc));
 }
 
 void
-notes_put_look(const struct notes_of *of, const struct repo *repo,
-    const struct incarnation *inc, const struct notes_look *look)
-{
-	char system[24];
-
-	(void)snprintf(system, sizeof(system), "%" PRIu64, inc->system_id);
-	write_note(of, "look", json_pack("{s:s,s:s,s:I,s:b,s:b,s:o,s:o}",
-	    "repository", repo->id_text, "system_id", system, "looked",
-	    (json_int_t)time_now(), "recoverable", (int)look->recoverable,
-	    "whole", (int)look->whole, "backup", set_json(look->backup),
-	    "dump", set_json(look->dump)));
-}
-
-static void
-take_ids(struct json_reader *r, struct notes *out)
+notes_take_ids(struct json_reader *r, struct notes *out)
 {
 	char system[24];
 
@@ -330,8 +327,9 @@ take_ids(struct json_reader *r, struct notes *out)
 }
 
 /* The later of what is known and what the object says. */
-static void
-take_set(struct json_reader *r, const char *member, struct notes_set *set)
+void
+notes_take_set(struct json_reader *r, const char *member,
+    struct notes_set *set)
 {
 	const json_t *o = json_object_get(r->root, member);
 	struct notes_set s = { .time = 0 };
@@ -340,7 +338,10 @@ take_set(struct json_reader *r, const char *member, struct notes_set *set)
 		return;
 	json_copy_text(r, o, "label", s.label, sizeof(s.label));
 	s.time = json_get_i64(r, o, "time");
+	s.took = json_get_i64(r, o, "took");
 	s.damaged = json_get_u64(r, o, "damaged", UINT32_MAX);
+	s.original_bytes = json_get_u64(r, o, "original_bytes", INT64_MAX);
+	s.stored_bytes = json_get_u64(r, o, "stored_bytes", INT64_MAX);
 	if (r->bad[0] == '\0' && s.time > set->time)
 		*set = s;
 }
@@ -351,10 +352,10 @@ read_set(const struct notes_of *of, const char *name, struct notes *out,
 {
 	struct json_reader r;
 
-	if (!open_note(of, name, &r))
+	if (!notes_open(of, name, &r))
 		return;
-	take_ids(&r, out);
-	take_set(&r, "set", set);
+	notes_take_ids(&r, out);
+	notes_take_set(&r, "set", set);
 	json_close(&r);
 }
 
@@ -365,7 +366,7 @@ read_failure(const struct notes_of *of, const char *name,
 	struct err ignored = ERR_INIT;
 	struct json_reader r;
 
-	if (!open_note(of, name, &r))
+	if (!notes_open(of, name, &r))
 		return;
 	set->failed = json_get_i64(&r, r.root, "time");
 	json_copy_text(&r, r.root, "error", set->error, sizeof(set->error));
@@ -373,26 +374,6 @@ read_failure(const struct notes_of *of, const char *name,
 		set->failed = 0;
 		set->error[0] = '\0';
 	}
-	json_close(&r);
-}
-
-static void
-read_look(const struct notes_of *of, struct notes *out)
-{
-	struct err ignored = ERR_INIT;
-	struct json_reader r;
-
-	if (!open_note(of, "look", &r))
-		return;
-	take_ids(&r, out);
-	out->looked = json_get_i64(&r, r.root, "looked");
-	out->recoverable = json_get_bool(&r, r.root, "recoverable");
-	out->whole = json_get_bool(&r, r.root, "whole");
-	/* What it saw last counts, also that something is gone. */
-	take_set(&r, "backup", &out->backup);
-	take_set(&r, "dump", &out->dump);
-	if (json_check(&r, &ignored) != 0)
-		out->looked = 0;
 	json_close(&r);
 }
 
@@ -432,7 +413,7 @@ notes_read(const struct notes_of *of, struct notes *out)
 	read_gap(of, out);
 	read_set(of, "backup", out, &out->backup);
 	read_set(of, "dump", out, &out->dump);
-	read_look(of, out);
+	notes_read_state(of, out);
 	read_failure(of, "backup-failed", &out->backup);
 	read_failure(of, "dump-failed", &out->dump);
 }
@@ -455,7 +436,10 @@ take_over_set(const struct notes *f, const struct notes_set *set,
 {
 	struct repo repo = { .st = NULL };
 	struct commit c = { .stop_time = set->time,
-		.damaged_count = set->damaged };
+		.start_time = set->time - set->took,
+		.damaged_count = set->damaged,
+		.original_bytes = set->original_bytes,
+		.stored_bytes = set->stored_bytes };
 
 	if (set->time == 0)
 		return;

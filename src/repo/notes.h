@@ -9,7 +9,9 @@
  * nobody waits for another; what cannot be kept is not, and a note that is
  * damaged is none. Another user's state directory is read and not written.
  *
- *	STATE/notes/ADDRESS/CLUSTER/wal, push-failed, gap, backup, dump, look
+ *	STATE/notes/ADDRESS/CLUSTER/wal, push-failed, gap, backup, dump,
+ *	    backup-failed, dump-failed, look, verify, expire, expire-failed, hold
+ *	STATE/notes/servers/CLUSTER
  *
  *	notes_put_wal(&of, &inc, "000000010000000000000003");
  *	notes_read(&of, &facts);
@@ -26,12 +28,24 @@
 #include "repo/repo.h"
 
 #define NOTES_TEXT_MAX 512
+#define NOTES_NAME_MAX 160
 
 /* Whose facts: a cluster, and where the repository lies. */
 struct notes_of {
 	const char *state_directory;
 	const struct config_repository *address;
 	const char *cluster;
+};
+
+/* What a server says of its archiving, of which no repository knows. */
+struct notes_server {
+	int64_t asked; /* 0: never */
+	bool archives; /* its settings call archive-push */
+	char trouble[NOTES_NAME_MAX]; /* why not: "archive_mode is off" */
+	char archived[WAL_FILE_NAME_MAX]; /* pg_stat_archiver; "" for none */
+	char failed[WAL_FILE_NAME_MAX];
+	int64_t archived_time, failed_time; /* the server's clock */
+	uint64_t failures; /* since its statistics were reset */
 };
 
 /* Times are this host's clock; 0: not known. */
@@ -54,13 +68,39 @@ struct notes {
 		char label[FORMAT_LABEL_MAX]; /* "" */
 		int64_t time;	/* when it ended */
 		uint64_t damaged; /* pages that failed */
+		uint64_t original_bytes, stored_bytes;
+		int64_t took; /* microseconds */
 		int64_t failed; /* later than `time`, or 0 */
 		char error[NOTES_TEXT_MAX];
 	} backup, dump;
-	/* info: the last look into the repository */
+	/* info, expire: the last look into the repository */
 	int64_t looked;
 	bool recoverable; /* at least one window, then */
 	bool whole;	  /* nothing was damaged or missing */
+	int64_t window_from, window_to; /* the one that reaches furthest */
+	int64_t since; /* there are backups since then, or were */
+	uint64_t gaps; /* breaks within the time that retention promises */
+	char gap_behind[WAL_FILE_NAME_MAX]; /* missing behind window_to, or "" */
+	uint64_t conflicts; /* WAL names with two contents */
+	/* verify */
+	int64_t verified;	/* the last run of any kind */
+	int64_t verified_whole; /* the last that read all there is */
+	int64_t verify_failed;	/* the last that found damage, or 0: mended */
+	uint64_t verify_damaged;
+	char verify_share[48]; /* "3/30": what that one read, "" for all */
+	/* expire */
+	int64_t expired;
+	int64_t expire_failed; /* later than `expired`, or 0 */
+	char expire_error[NOTES_TEXT_MAX];
+	/* hold: as it was seen last */
+	int64_t held_since; /* 0: not held */
+	char held_by[NOTES_NAME_MAX], held_reason[NOTES_NAME_MAX];
+	struct notes_server server;
+	/* pg_wal/archive_status, now: notes_read_ready() */
+	bool ready_known;
+	uint64_t ready; /* files that wait for the archiver */
+	int64_t ready_since; /* the first one */
+	char ready_first[WAL_FILE_NAME_MAX];
 	/* the queue of what it lacks */
 	bool has_queue;
 	uint64_t waiting;
@@ -87,13 +127,38 @@ struct commit;
 void notes_put_set(const struct notes_of *of, enum repo_kind kind,
     const struct repo *repo, const struct commit *c, const struct err *err);
 
-/* `info` looked: the newest of each kind, or NULL. */
+/* Somebody looked: the newest of each kind, or NULL; as in struct notes. */
 struct notes_look {
 	const struct commit *backup, *dump;
 	bool recoverable, whole;
+	int64_t window_from, window_to;
+	int64_t since; /* the oldest backup's end */
+	uint64_t gaps, conflicts;
+	const char *gap_behind; /* or NULL */
 };
 void notes_put_look(const struct notes_of *of, const struct repo *repo,
     const struct incarnation *inc, const struct notes_look *look);
+
+/* What `verify` came to. */
+struct notes_verified {
+	uint64_t damaged; /* what stands */
+	bool whole; /* all of the cluster was to be read, and was */
+	uint64_t share_number, share_of; /* or that part of it; 0: neither */
+};
+void notes_put_verify(const struct notes_of *of, const struct repo *repo,
+    const struct incarnation *inc, const struct notes_verified *v);
+
+/* Retention was applied (err NULL), or could not be. */
+void notes_put_expire(const struct notes_of *of, const struct repo *repo,
+    const struct incarnation *inc, const struct err *err);
+
+/* The cluster is held, as this says (hold NULL: it is not). */
+struct hold;
+void notes_put_hold(const struct notes_of *of, const struct hold *hold);
+
+/* What the server of a cluster said; asked is filled in. */
+void notes_put_server(const char *state_directory, const char *cluster,
+    const struct notes_server *server);
 
 /* A whole copy was made: what the one has is in the other, too. */
 void notes_take_over(const struct notes_of *from, const struct notes_of *to);
@@ -106,7 +171,7 @@ void notes_forget(const char *state_directory,
 char *notes_folder(const char *state_directory,
     const struct config_repository *address);
 
-/* All but the queue. */
+/* All but the queue and what waits for the archiver. */
 void notes_read(const struct notes_of *of, struct notes *out);
 
 /*
@@ -116,17 +181,37 @@ void notes_read(const struct notes_of *of, struct notes *out);
 void notes_read_queue(const struct notes_of *of, const char *repository_id,
     uint64_t system_id, struct notes *out);
 
-enum notes_verdict { NOTES_OK, NOTES_WARNING, NOTES_CRITICAL };
+/*
+ * pg_wal/archive_status of the server's data directory, when there is one and
+ * it can be read: one look at the directory and at one file.
+ */
+void notes_read_ready(const char *pgdata, struct notes *out);
 
-/* Ages in microseconds from which on something is so. */
+/* The newest of what this host has learnt from the repository; 0: nothing. */
+int64_t notes_known(const struct notes *f);
+
+/* In rising order; unknown is what it says: nothing is. */
+enum notes_verdict {
+	NOTES_OK,
+	NOTES_WARNING,
+	NOTES_UNKNOWN,
+	NOTES_CRITICAL
+};
+
+/* Ages in microseconds from which on something is so; 0: never. */
 struct notes_limits {
 	int64_t backup_warning, backup_critical;
-	int64_t push_critical; /* failing for so long */
+	int64_t dump_warning, dump_critical;
+	int64_t wal_warning; /* the last WAL stored is so old */
+	int64_t push_critical; /* archiving fails, or WAL waits, for so long */
 	int64_t queue_warning, queue_critical; /* waiting for so long */
+	int64_t look_warning; /* nobody has looked for so long */
+	int64_t expire_warning; /* retention was not applied for so long */
+	int64_t retain; /* the promise; 0: none */
 };
 extern const struct notes_limits notes_limits_default;
 
-#define NOTES_REASONS_MAX 8
+#define NOTES_REASONS_MAX 16
 
 struct notes_judgement {
 	enum notes_verdict verdict; /* the worst of the reasons' */

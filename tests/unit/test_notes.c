@@ -18,6 +18,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "repo/commit.h"
+#include "repo/hold.h"
 #include "repo/notes.h"
 #include "repo/queue.h"
 
@@ -272,13 +273,206 @@ verdicts(void **state)
 	f.whole = false;
 	judged(&f, now, NOTES_WARNING, "damaged or missing");
 
+	f = healthy(now);
+	f.backup.time = now + DAY_US;
+	judged(&f, now, NOTES_WARNING, "24 hours in the future");
+	f = (struct notes){ .wal_time = 0 };
+	judged(&f, now, NOTES_UNKNOWN, "nothing is known");
+
 	/* The worst comes first, and nothing overflows. */
+	f = healthy(now);
+	f.whole = false;
 	f.backup.failed = f.dump.failed = now;
 	f.backup.damaged = 7;
 	f.push_failing_since = now - HOUR_US;
 	f.waiting = 1;
 	f.waiting_since = now - HOUR_US;
 	judged(&f, now, NOTES_CRITICAL, "archiving");
+}
+
+static void
+the_window_is_held_against_the_promise(void **state)
+{
+	const int64_t now = time_now();
+	struct notes f = healthy(now);
+
+	(void)state;
+	/* Five days old, five days are there: nothing was promised before. */
+	f.since = f.window_from = now - 5 * DAY_US;
+	f.window_to = now;
+	judged(&f, now, NOTES_OK, "");
+	/* Backups of five days, and a break two days ago. */
+	f.window_from = now - 2 * DAY_US;
+	judged(&f, now, NOTES_WARNING,
+	    "only the last 2 days can be recovered without a break, promised "
+	    "are 30 days");
+	/* A year of backups, and all of what retain says. */
+	f.since = now - 365 * DAY_US;
+	f.window_from = now - 31 * DAY_US;
+	judged(&f, now, NOTES_OK, "");
+	f.window_from = now - 29 * DAY_US;
+	judged(&f, now, NOTES_WARNING, "only the last 29 days");
+
+	f = healthy(now);
+	(void)snprintf(f.gap_behind, sizeof(f.gap_behind), "%s", SEGMENT);
+	f.window_to = now - DAY_US;
+	judged(&f, now, NOTES_CRITICAL, "WAL segment " SEGMENT " is missing");
+	f.waiting = 1; /* a mirror: what it lacks is on its way */
+	f.waiting_since = now;
+	judged(&f, now, NOTES_OK, "");
+	f.waiting = 0;
+	f.backup.time = f.looked + SECOND_US;
+	judged(&f, now, NOTES_OK, "");
+
+	f = healthy(now);
+	f.conflicts = 2;
+	judged(&f, now, NOTES_WARNING, "2 WAL files are stored with two");
+	f = healthy(now);
+	f.looked = now - 9 * DAY_US;
+	f.backup.time = now;
+	judged(&f, now, NOTES_WARNING, "nobody has looked at it for 9 days");
+}
+
+static void
+the_server_is_held_against_what_came(void **state)
+{
+	const int64_t now = time_now();
+	struct notes f = healthy(now);
+	struct notes_server *s = &f.server;
+
+	(void)state;
+	f.wal_time = now - HOUR_US;
+	(void)snprintf(f.wal_file, sizeof(f.wal_file),
+	    "000000010000000A000000F0");
+	s->asked = now - 60 * SECOND_US;
+	s->archives = true;
+	s->archived_time = now - HOUR_US;
+	memcpy(s->archived, f.wal_file, sizeof(s->archived));
+	judged(&f, now, NOTES_OK, "");
+	/* Another repository got what this one lacks. */
+	memcpy(s->archived, SEGMENT, sizeof(SEGMENT));
+	s->archived_time = now - 300 * SECOND_US;
+	judged(&f, now, NOTES_CRITICAL, "archive_command leads elsewhere");
+	/* On another timeline nothing can be said. */
+	s->archived[7] = '2';
+	judged(&f, now, NOTES_OK, "");
+	s->failed_time = now - 200 * SECOND_US;
+	s->failures = 3;
+	memcpy(s->failed, SEGMENT, sizeof(SEGMENT));
+	judged(&f, now, NOTES_CRITICAL, "archive_command failed for " SEGMENT
+	    ", 3 times");
+	s->archives = false;
+	(void)snprintf(s->trouble, sizeof(s->trouble), "archive_mode is off");
+	judged(&f, now, NOTES_CRITICAL,
+	    "the server does not archive: archive_mode is off");
+	/* What came since then is newer than that. */
+	f.wal_time = now;
+	judged(&f, now, NOTES_OK, "");
+
+	f.ready = 3;
+	f.ready_since = now - 60 * SECOND_US;
+	judged(&f, now, NOTES_OK, "");
+	f.ready_since = now - HOUR_US;
+	judged(&f, now, NOTES_CRITICAL, "3 WAL files wait in pg_wal");
+}
+
+static void
+what_was_done_about_it(void **state)
+{
+	const int64_t now = time_now();
+	struct config_repository r = address_of("f");
+	const struct notes_of of = { dir, &r, "main" };
+	struct err why = ERR_INIT;
+	char host[] = "db1", user[] = "ada", reason[] = "new\ndisks";
+	struct hold hold = { .created = now - DAY_US, .host = host,
+		.user = user, .reason = reason };
+	struct notes f;
+
+	(void)state;
+	/* Damage in a share stays until that share, or all, was read again. */
+	notes_put_verify(&of, &repo, &inc, &(struct notes_verified){
+	    .damaged = 2, .share_number = 32, .share_of = 30 });
+	notes_put_verify(&of, &repo, &inc, &(struct notes_verified){
+	    .share_number = 33, .share_of = 30 });
+	notes_read(&of, &f);
+	assert_true(f.verified >= now && f.verified_whole == 0);
+	assert_true(f.verify_failed >= now && f.verify_damaged == 2);
+	assert_string_equal(f.verify_share, "3/30");
+	f.backup.time = f.verified;
+	judged(&f, f.verified, NOTES_CRITICAL,
+	    "verify found 2 damaged objects 0 seconds ago in share 3/30");
+	notes_put_verify(&of, &repo, &inc, &(struct notes_verified){
+	    .share_number = 62, .share_of = 30 });
+	notes_read(&of, &f);
+	assert_int_equal(f.verify_failed, 0);
+	notes_put_verify(&of, &repo, &inc, &(struct notes_verified){
+	    .damaged = 1 });
+	notes_put_verify(&of, &repo, &inc, &(struct notes_verified){
+	    .damaged = 0 }); /* one backup alone, say */
+	notes_read(&of, &f);
+	assert_int_equal(f.verify_damaged, 1);
+	notes_put_verify(&of, &repo, &inc, &(struct notes_verified){
+	    .whole = true });
+	notes_read(&of, &f);
+	assert_true(f.verify_failed == 0 && f.verified_whole >= now);
+
+	(void)err_set(&why, ERR_STORAGE, "no route");
+	notes_put_expire(&of, &repo, &inc, NULL);
+	notes_put_expire(&of, &repo, &inc, &why);
+	notes_read(&of, &f);
+	assert_string_equal(f.expire_error, "no route");
+	f.backup.time = now;
+	judged(&f, now, NOTES_WARNING, "retention could not be applied");
+	notes_put_expire(&of, &repo, &inc, NULL);
+	notes_read(&of, &f);
+	assert_true(f.expired >= now && f.expire_failed == 0);
+	f.backup.time = f.expired + 9 * DAY_US;
+	judged(&f, f.expired + 9 * DAY_US, NOTES_WARNING,
+	    "retention was last applied 9 days ago");
+
+	notes_put_hold(&of, &hold);
+	notes_read(&of, &f);
+	f.backup.time = now;
+	judged(&f, now, NOTES_WARNING,
+	    "on hold for 24 hours by ada on db1, new?disks");
+	notes_put_hold(&of, NULL);
+	notes_read(&of, &f);
+	assert_int_equal(f.held_since, 0);
+}
+
+static void
+since_when_there_are_backups_is_not_forgotten(void **state)
+{
+	struct config_repository r = address_of("g");
+	const struct notes_of of = { dir, &r, "main" };
+	struct incarnation upgraded = inc;
+	const int64_t now = time_now();
+	struct notes_server s = { .archives = true, .failures = 7,
+		.archived = SEGMENT, .archived_time = 5 };
+	struct commit c = commit_of(now);
+	struct notes f;
+
+	(void)state;
+	notes_put_look(&of, &repo, &inc, &(struct notes_look){ .backup = &c,
+	    .since = now - 40 * DAY_US, .window_from = now - 31 * DAY_US });
+	notes_put_look(&of, &repo, &inc, &(struct notes_look){ .backup = &c,
+	    .since = now - 3 * DAY_US, .window_from = now - 3 * DAY_US,
+	    .gap_behind = SEGMENT });
+	notes_read(&of, &f);
+	assert_int_equal(f.since, now - 40 * DAY_US);
+	assert_int_equal(f.window_from, now - 3 * DAY_US);
+	assert_string_equal(f.gap_behind, SEGMENT);
+	upgraded.system_id++;
+	notes_put_look(&of, &repo, &upgraded, &(struct notes_look){
+	    .backup = &c, .since = now - 3 * DAY_US });
+	notes_read(&of, &f);
+	assert_int_equal(f.since, now - 3 * DAY_US);
+
+	notes_put_server(dir, "main", &s);
+	notes_read(&of, &f);
+	assert_true(f.server.asked >= now && f.server.archives);
+	assert_int_equal(f.server.failures, 7);
+	assert_string_equal(f.server.archived, SEGMENT);
 }
 
 static void
@@ -317,6 +511,10 @@ main(void)
 		cmocka_unit_test(a_failure_counts_until_a_success),
 		cmocka_unit_test(a_damaged_note_is_none),
 		cmocka_unit_test(verdicts),
+		cmocka_unit_test(the_window_is_held_against_the_promise),
+		cmocka_unit_test(the_server_is_held_against_what_came),
+		cmocka_unit_test(what_was_done_about_it),
+		cmocka_unit_test(since_when_there_are_backups_is_not_forgotten),
 		cmocka_unit_test(a_queue_is_found_by_the_ids_of_any_note),
 	};
 
