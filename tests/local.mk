@@ -13,7 +13,7 @@ EXTRA_DIST += \
 	%D%/lib/sql/objects.sql %D%/lib/sql/quoting.sql \
 	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
 	%D%/lib/sql/types.sql \
-	%D%/lib/lib.sh %D%/lib/machine.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/remote.sh \
+	%D%/lib/lib.sh %D%/lib/machine.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/promtext.py %D%/lib/remote.sh \
 	%D%/lib/stores.sh \
 	%D%/lib/walblocks.c %D%/lib/walmany.c \
 	%D%/services/aws-keys.py \
@@ -106,6 +106,7 @@ EXTRA_DIST += \
 	%D%/integration/67-incremental-traps.sh \
 	%D%/integration/89-get-several.sh %D%/integration/89-outage.sh \
 	%D%/integration/89-restore-choice.sh \
+	%D%/integration/91-status.sh \
 	%D%/integration/94-archive-queue-max.sh \
 	%D%/integration/94-pin-hold-hooks.sh \
 	%D%/integration/95-completion.sh %D%/integration/95-packaging.sh \

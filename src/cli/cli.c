@@ -12,7 +12,6 @@
 #include "core/cancel.h"
 #include "core/log.h"
 #include "pg/walname.h"
-#include "repo/notes.h"
 
 #define DATABASES_MAX 10000
 
@@ -100,7 +99,9 @@ static const char *const examples_hold[] = {
 static const char *const examples_release[] = { "dapk-backup release", NULL };
 static const char *const examples_status[] = {
 	"dapk-backup status", "dapk-backup status --json",
-	"dapk-backup status --cluster main --repository offsite", NULL
+	"dapk-backup status --cluster main --repository offsite",
+	"dapk-backup status --format prometheus --output "
+	"/var/lib/prometheus/node-exporter/dapk-backup.prom", NULL
 };
 
 static const char *const examples_completion[] = {
@@ -178,9 +179,10 @@ const struct command command_table[] = {
 	    examples_copy, cmd_copy },
 	{ "status", COMMAND_STATUS, "", 0, 0,
 	    "one line for each cluster and repository, without asking any",
-	    "Says how each cluster stands in each of its repositories, from "
-	    "what this host\nknows: no store is contacted. Exit code 1 when "
-	    "one of them needs attention.",
+	    "Says how each cluster stands in each of its repositories, the "
+	    "worst first, from what\nthis host knows: no store or server is "
+	    "contacted. Exit code as Nagios reads it: 0 ok,\n1 warning, 2 "
+	    "critical, 3 unknown.",
 	    examples_status, cmd_status },
 	{ "expire", COMMAND_EXPIRE, "", 0, 0,
 	    "remove backups and dumps, in two steps",
@@ -274,6 +276,9 @@ cli_exit_code(unsigned command, const struct err *err, bool standby)
 {
 	int code = plain_exit_code(err);
 
+	/* No verdict: whatever the reason, nothing is known. */
+	if (command == COMMAND_STATUS)
+		return code == EXIT_BUG ? code : EXIT_UNKNOWN;
 	/* Above 125 the archiver dies and the failure is not counted. */
 	if (command == COMMAND_ARCHIVE_PUSH)
 		return code > 125 ? EXIT_STORAGE : code;
@@ -288,18 +293,6 @@ cli_exit_code(unsigned command, const struct err *err, bool standby)
 	if (!standby)
 		return EXIT_RECOVERY_STOP;
 	return code == EXIT_FOUND ? EXIT_STORAGE : code;
-}
-
-void
-cli_note_set(const struct config *cfg, enum repo_kind kind,
-    const struct repo *repo, const struct commit *c, const struct err *err)
-{
-	const struct notes_of of = { cfg->state_directory, &cfg->repo,
-		cfg->cluster };
-
-	if (err == NULL || (err->code != ERR_CANCELLED &&
-	    err->code != ERR_USAGE))
-		notes_put_set(&of, kind, repo, c, err);
 }
 
 const char *

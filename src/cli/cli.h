@@ -41,6 +41,10 @@ int cli_main(int argc, char **argv);
 #define EXIT_DAMAGED 5
 #define EXIT_LOCKED 6
 #define EXIT_BUG 70
+/* status, as Nagios reads it */
+#define EXIT_WARNING 1
+#define EXIT_CRITICAL 2
+#define EXIT_UNKNOWN 3
 #define EXIT_RECOVERY_STOP 126 /* archive-get: PostgreSQL must not go on */
 
 /*
@@ -88,6 +92,18 @@ int cli_each_repository(const struct config *cfg, cli_each_fn fn, void *arg,
 struct commit;
 void cli_note_set(const struct config *cfg, enum repo_kind kind,
     const struct repo *repo, const struct commit *c, const struct err *err);
+
+/* For `status`: the cluster is held there, or (hold NULL) is not. */
+struct hold;
+void cli_note_hold(const struct config *cfg,
+    const struct config_repository *address, const struct hold *hold);
+
+/* hold_check() of the repository in use; what it sees is noted too. */
+int cli_check_hold(const struct config *cfg, struct repo *repo,
+    struct err *err) ERR_USE;
+
+/* What the server says of its archiver; that it does not answer is fine. */
+void cli_note_server(const struct config *cfg);
 
 /*
  * The data directory that archive-push and archive-get serve; NULL: the

@@ -12,7 +12,6 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/time.h"
-#include "repo/hold.h"
 
 #define DAMAGED_SHOWN 10
 
@@ -119,7 +118,7 @@ run(const struct config *cfg, struct hook *hook, struct err *err)
 
 	if (cli_open_repo(&repo, cfg, err) != 0)
 		return -1;
-	if (!cfg->dry_run && (hold_check(repo, cfg->cluster, err) != 0 ||
+	if (!cfg->dry_run && (cli_check_hold(cfg, repo, err) != 0 ||
 	    hook_before(hook, err) != 0)) {
 		repo_close(repo);
 		return -1;
@@ -131,6 +130,8 @@ run(const struct config *cfg, struct hook *hook, struct err *err)
 	if (!cfg->dry_run)
 		cli_note_set(cfg, REPO_BACKUP, repo, &commit,
 		    ret == 0 ? NULL : err);
+	if (ret == 0 && !cfg->dry_run)
+		cli_note_server(cfg);
 	if (ret == 0 && cfg->dry_run) {
 		(void)printf("would copy %s of cluster %s into %s\n",
 		    text_human_size(commit.original_bytes, size),

@@ -18,7 +18,6 @@
 #include "dump/dump.h"
 #include "dump/globals.h"
 #include "pg/conninfo.h"
-#include "repo/hold.h"
 
 struct display {
 	struct progress bar;
@@ -305,7 +304,7 @@ run(const struct config *cfg, struct hook *hook, struct err *err)
 	}
 	if (cfg->output == NULL && !cfg->dry_run &&
 	    (cli_open_repo(&repo, cfg, err) != 0 ||
-		hold_check(repo, cfg->cluster, err) != 0))
+		cli_check_hold(cfg, repo, err) != 0))
 		goto out;
 	if (hook_before(hook, err) != 0)
 		goto out;

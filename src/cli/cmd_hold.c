@@ -51,6 +51,8 @@ hold_one(void *arg, struct repo *repo, const struct config_repository *to,
 	    hold_list(repo, cfg->cluster, &others, &n, err) != 0)
 		return -1;
 	if (n > 0)
+		cli_note_hold(cfg, to, &others[0]);
+	if (n > 0)
 		(void)printf("cluster %s is on hold in %s already, by %s on "
 		    "%s since %s\n", cfg->cluster, name_of(to),
 		    others[0].user, others[0].host,
@@ -59,6 +61,8 @@ hold_one(void *arg, struct repo *repo, const struct config_repository *to,
 	if (n > 0)
 		return 0;
 	rc = hold_put(repo, cfg->cluster, &hold, err);
+	if (rc == 0)
+		cli_note_hold(cfg, to, &hold);
 	if (rc == 0)
 		(void)printf("cluster %s is on hold in %s: no backup, dump, "
 		    "copy or removal begins until 'dapk-backup release'\n",
@@ -84,6 +88,7 @@ release_one(void *arg, struct repo *repo, const struct config_repository *to,
 
 	if (hold_remove(repo, cfg->cluster, &n, err) != 0)
 		return -1;
+	cli_note_hold(cfg, to, NULL);
 	(void)printf("cluster %s is %s on hold in %s\n", cfg->cluster,
 	    n > 0 ? "no longer" : "not", name_of(to));
 	return 0;

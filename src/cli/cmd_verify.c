@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "repo/notes.h"
 
 #define SHARE_MAX 3650
 #define DAY_US INT64_C(86400000000)
@@ -89,6 +90,49 @@ open_source(const struct config *cfg, const struct repo *repo,
 	return -1;
 }
 
+/*
+ * For `status`, all incarnations of a cluster (r's at i is the first) in one.
+ * What could not be read says nothing of damage.
+ */
+static void
+note_cluster(const struct verify_result *r, size_t i,
+    const struct verify_params *p, const struct config *cfg)
+{
+	const bool all = p->n_labels == 0 && !p->quick && !p->wal_only &&
+	    r->unread == 0;
+	const struct incarnation *inc = &r->clusters[i].inc;
+	const struct notes_of of = { cfg->state_directory, &cfg->repo,
+		inc->cluster };
+	struct notes_verified v = { .whole = all && p->share_of <= 1,
+		.share_number = p->share_number,
+		.share_of = all ? p->share_of : 0 };
+	size_t k;
+
+	for (k = i; k < r->n; k++) {
+		if (strcmp(r->clusters[k].inc.cluster, inc->cluster) != 0)
+			continue;
+		v.damaged += r->clusters[k].damaged;
+		inc = &r->clusters[k].inc;
+	}
+	notes_put_verify(&of, p->repo, inc, &v);
+}
+
+static void
+note(const struct verify_result *r, const struct verify_params *p,
+    const struct config *cfg)
+{
+	size_t i, k;
+
+	for (i = 0; i < r->n && !p->dry_run; i++) {
+		for (k = 0; k < i; k++)
+			if (strcmp(r->clusters[k].inc.cluster,
+				r->clusters[i].inc.cluster) == 0)
+				break;
+		if (k == i)
+			note_cluster(r, i, p, cfg);
+	}
+}
+
 static int
 show(const struct verify_result *r, const struct config *cfg,
     struct err *err)
@@ -148,6 +192,8 @@ cmd_verify(const struct config *cfg, struct err *err)
 		(void)err_hint(err, "dapk-backup info without --cluster shows "
 		    "what is there");
 	}
+	if (ret == 0)
+		note(&result, &p, cfg);
 	if (ret == 0)
 		ret = show(&result, cfg, err);
 out:

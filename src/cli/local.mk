@@ -25,9 +25,11 @@ libdapk_a_SOURCES += \
 	%D%/info_known.c %D%/info_known.h \
 	%D%/info_show.h \
 	%D%/info_text.c \
+	%D%/note.c \
 	%D%/parse.c \
 	%D%/progress.c %D%/progress.h \
 	%D%/status.c %D%/status.h \
+	%D%/status_prometheus.c \
 	%D%/verify_json.c \
 	%D%/verify_show.h \
 	%D%/verify_text.c

@@ -149,8 +149,9 @@ struct config {
 	bool keep_archiving;
 	bool delta, force, allow_damage; /* restore */
 	int export_format; /* enum export_format */
+	int status_format; /* enum status_format */
 	char *compress;	   /* export: "gzip:6" */
-	char *output; /* export: directory, file or "-" */
+	char *output; /* export: directory, file or "-"; status: file */
 	bool export_wal;
 
 	/* dump; with export and load what is selected */

@@ -52,6 +52,8 @@ static const char *const action_choices[] = { "promote", "pause", "shutdown",
 	NULL };
 static const char *const export_choices[] = { "auto", "tar", "custom",
 	"directory", "plain", NULL };
+static const char *const status_choices[] = { "text", "json", "prometheus",
+	NULL };
 static const char *const target_choices[] = { "immediate", "latest", NULL };
 
 const struct option option_table[] = {
@@ -367,15 +369,15 @@ const struct option option_table[] = {
 	    .commands = COMMAND_STATUS,
 	    .env = "DAPK_BACKUP_ARCHIVE_WARNING", .value = "TIME", .default_value = "0",
 	    .max = 3650 * DAY_MS, AT(archive_warning_ms),
-	    .help = "status says warning when the last WAL is this old, or "
-		    "archiving has failed for so long (0: never)" },
+	    .help = "status says warning when the last WAL stored is this "
+		    "old, for servers that always write (0: never)" },
 	{ .name = "archive-critical", .type = OPTION_DURATION,
 	    .section = SECTION_CLUSTER,
 	    .commands = COMMAND_STATUS,
 	    .env = "DAPK_BACKUP_ARCHIVE_CRITICAL", .value = "TIME", .default_value = "15min",
 	    .max = 3650 * DAY_MS, AT(archive_critical_ms),
-	    .help = "status says critical when the last WAL is this old, or "
-		    "archiving has failed for so long (0: never)" },
+	    .help = "status says critical when archiving has failed, or WAL "
+		    "has waited to be archived, for this long (0: never)" },
 	{ .name = "lag-warning", .type = OPTION_DURATION,
 	    .section = SECTION_CLUSTER,
 	    .commands = COMMAND_STATUS,
@@ -545,6 +547,16 @@ const struct option option_table[] = {
 		    "whose name ends with .tar; of a dump a file, or in "
 		    "directory format a directory; or - for standard "
 		    "output" },
+	{ .name = "format", .type = OPTION_CHOICE, .commands = COMMAND_STATUS,
+	    .value = "FORM", .default_value = "text",
+	    .choices = status_choices, AT(status_format),
+	    .help = "print lines of text, JSON, or metrics in Prometheus' "
+		    "text format" },
+	{ .name = "output", .short_name = 'o', .type = OPTION_PATH,
+	    .commands = COMMAND_STATUS, .value = "FILE", AT(output),
+	    .help = "write into this file, which is replaced as a whole, "
+		    "instead of standard output: for the text file "
+		    "collector of Prometheus' node exporter" },
 	{ .name = "wal", .type = OPTION_BOOL, .commands = COMMAND_EXPORT,
 	    .default_value = "yes", AT(export_wal),
 	    .help = "put the WAL that the backup needs into pg_wal of the "

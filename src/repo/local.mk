@@ -11,7 +11,7 @@ libdapk_a_SOURCES += \
 	%D%/commits.c %D%/commits.h \
 	%D%/cursor.h \
 	%D%/notes.c %D%/notes.h %D%/notes_judge.c \
-	%D%/notes_private.h %D%/notes_state.c \
+	%D%/notes_private.h %D%/notes_server.c %D%/notes_state.c \
 	%D%/format.h \
 	%D%/filemap.c %D%/filemap.h \
 	%D%/fileread.c %D%/fileread.h \

@@ -156,6 +156,17 @@ void notes_put_expire(const struct notes_of *of, const struct repo *repo,
 struct hold;
 void notes_put_hold(const struct notes_of *of, const struct hold *hold);
 
+/*
+ * Ask a server: its settings and pg_stat_archiver. *has_archiver: false on a
+ * standby that leaves archiving to its primary, of which this says nothing.
+ */
+struct pg_conn;
+int notes_ask_server(struct pg_conn *conn, struct notes_server *out,
+    bool *has_archiver, struct err *err) ERR_USE;
+
+/* Does this archive_command call `archive-push` for %p? Pure. */
+bool notes_command_archives(const char *command);
+
 /* What the server of a cluster said; asked is filled in. */
 void notes_put_server(const char *state_directory, const char *cluster,
     const struct notes_server *server);

@@ -248,7 +248,7 @@ judge_window(const struct notes *f, const struct notes_limits *limits,
 		return;
 	if (promised < f->since)
 		promised = f->since;
-	if (f->window_from <= promised + MINUTE)
+	if (f->window_from <= promised)
 		return;
 	add(out, NOTES_WARNING, "only the last %s can be recovered without a "
 	    "break, promised are %s (retain)",

@@ -13,7 +13,7 @@
  *	STATE/queue/REPOSITORY-SYSTEM/NAME/		what NAME still lacks
  *	STATE/catalogue/PLACE/CLUSTER/MAJOR-SYSTEM/	what was read before
  *	STATE/gaps/CLUSTER-SYSTEM			WAL given up (repo/gap.h)
- *	STATE/notes/ADDRESS/CLUSTER/			for status (repo/notes.h)
+ *	STATE/notes/ADDRESS/CLUSTER/, STATE/notes/servers/	for status (repo/notes.h)
  *	STATE/unreachable/HASH				who was slow to fail (wal/tired.h)
  *
  * REPOSITORY is the repository's id, SYSTEM the system identifier, PLACE the

@@ -15,6 +15,7 @@
 
 #include "core/mem.h"
 #include "pg/pgtools.h"
+#include "repo/notes.h"
 
 void
 check_tell(struct check *c, enum check_result result, const char *what,
@@ -229,14 +230,6 @@ check_wal_level(struct check *c)
 	free(level);
 }
 
-bool
-check_command_archives(const char *command)
-{
-	const char *p = strstr(command, "archive-push");
-
-	return p != NULL && strstr(p, "%p") != NULL;
-}
-
 /*
  * The statement that sets archive_command, with the options that lead to the
  * cluster and repository meant here: the server does not know what this
@@ -283,7 +276,7 @@ check_archive_command(struct check *c)
 	else if (strstr(command, "archive-push") == NULL)
 		check_tell(c, CHECK_FAILED, "archive_command", next,
 		    "does not call archive-push: %s", command);
-	else if (!check_command_archives(command))
+	else if (!notes_command_archives(command))
 		check_tell(c, CHECK_FAILED, "archive_command", next, "does not "
 		    "give %%p to archive-push: %s", command);
 	else
@@ -359,6 +352,20 @@ check_archiver(struct check *c)
 	pg_result_free(res);
 }
 
+/* For `status`, which asks no server itself. */
+static void
+note_server(struct check *c)
+{
+	struct err ignored = ERR_INIT; /* the checks before have told */
+	struct notes_server server;
+	bool has_archiver;
+
+	if (notes_ask_server(c->conn, &server, &has_archiver, &ignored) ==
+	    0 && has_archiver)
+		notes_put_server(c->cfg->state_directory, c->cfg->cluster,
+		    &server);
+}
+
 /* Only `dump` needs it, so that it is not there is no failure. */
 static void
 check_pg_dump(struct check *c)
@@ -403,6 +410,7 @@ check_run(const struct config *cfg, check_say say, void *arg,
 		check_wal_level(&c);
 		check_archive_settings(&c);
 		check_archiver(&c);
+		note_server(&c);
 		check_pg_dump(&c);
 	}
 	check_stores(&c);

@@ -23,7 +23,4 @@ typedef void (*check_say)(void *arg, enum check_result result,
 int check_run(const struct config *cfg, check_say say, void *arg,
     unsigned *failed, struct err *err) ERR_USE;
 
-/* Does this archive_command call `archive-push` for %p? Pure. */
-bool check_command_archives(const char *command);
-
 #endif

@@ -573,20 +573,21 @@ sum_up(struct vrun *v)
 		if (f->repaired)
 			r->repaired++;
 		else if (f->kind != VERIFY_UNREAD)
-			r->damaged++;
+			v->cl->damaged++;
 	}
 	for (i = 0; i < v->cl->n_backups; i++) {
 		b = &v->cl->backups[i];
-		r->damaged += b->bad_files;
+		v->cl->damaged += b->bad_files;
 		r->backups += b->proved;
 		r->files += b->files - b->bad_files;
 	}
 	for (i = 0; i < v->cl->n_dumps; i++) {
 		b = &v->cl->dumps[i];
-		r->damaged += b->bad_files;
+		v->cl->damaged += b->bad_files;
 		r->dumps += b->proved;
 		r->items += b->files - b->bad_files;
 	}
+	r->damaged += v->cl->damaged;
 }
 
 static void

@@ -155,6 +155,7 @@ struct verify_cluster {
 	size_t n_findings;
 	struct verify_window *windows; /* by timeline, then time */
 	size_t n_windows;
+	uint64_t damaged; /* findings and bad files that stand */
 	uint64_t unreferenced, unreferenced_bytes; /* no backup's objects */
 };
 
@@ -164,7 +165,7 @@ struct verify_result {
 	uint64_t objects, bytes; /* read; with quick: looked at */
 	uint64_t backups, files; /* proved */
 	uint64_t dumps, items;	 /* proved */
-	uint64_t damaged;  /* findings and bad files that stand */
+	uint64_t damaged;  /* the clusters' */
 	uint64_t repaired;
 	uint64_t unread;
 	int64_t took_us;

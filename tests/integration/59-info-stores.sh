@@ -76,7 +76,7 @@ expect 3 dapk info --json
 assert_eq "$(jq -r .repository.reached <<<"$OUT")" false "reached"
 assert_eq "$(wal)" "$whole" "what was known"
 assert_match "$ERR" 'warning: the repository could not be looked at' "stderr"
-expect 0,1 dapk status
+expect 0,1,2,3 dapk status
 
 note "SFTP"
 stores_conf src sftp

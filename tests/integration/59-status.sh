@@ -17,25 +17,25 @@ of() { jq -r --arg r "$1" ".repositories[] | select(.repository == \$r) | $2" <<
 
 note "nothing is known"
 expect 0 dapk init
-status 1
-assert_eq "$(of local .verdict)" critical "verdict"
-assert_contains "$(of local '.reasons[0].message')" 'no backup' "the reason"
+status 3
+assert_eq "$(of local .verdict)" unknown "verdict"
+assert_contains "$(of local '.reasons[0].message')" 'nothing is known' "the reason"
 [ ! -d "$T/state/queue" ] || fail "status made a queue"
 
 note "a backup, and WAL"
 pg_start src
 take_backup
 archive_now src
-status 0,1
+status 0,2
 assert_eq "$(of local .verdict)" ok "verdict"
 assert_eq "$(of local .backup.label)" "$LABEL" "the last backup"
 assert_between "$(of local .backup.age_seconds)" 0 60 "its age"
 last=$(sql src "SELECT last_archived_wal FROM pg_stat_archiver")
 assert_eq "$(of local .wal.last)" "$last" "the last segment"
 assert_between "$(of local .wal.age_seconds)" 0 60 "its age"
-expect 0,1 dapk status
+expect 0,2 dapk status
 assert_eq "$(grep -c . <<<"$OUT")" 2 "lines of status"
-assert_match "$(head -n 1 <<<"$OUT")" "main local: ok; backup .* ago .*WAL $last" "the line"
+assert_match "$(grep local <<<"$OUT")" "main local: ok \[backup .* ago, .*; WAL $last .* ago" "the line"
 expect 0 dapk status --repository local
 assert_eq "$(grep -c . <<<"$OUT")" 1 "lines of status of one"
 
@@ -46,18 +46,18 @@ expect 0 dapk info --json
 assert_eq "$(jq -r '.others[].repository' <<<"$OUT")" offsite "others"
 assert_eq "$(jq .repository.reached <<<"$OUT")" true "reached"
 whole=$OUT
-status 0,1
+status 0,2
 [ "$(of local .looked_at)" != null ] || fail "info is not known to have looked"
 
 note "a database's dump"
 expect 0 dapk dump postgres
-status 0,1
+status 0,2
 assert_between "$(of local .dump.age_seconds)" 0 60 "the dump's age"
 
 note "the stores are away: status is as quick, info shows what it knew, and says so"
 mv "$REPO" "$T/away"
 mv "$T/offsite" "$T/away2"
-status 0,1
+status 0,2
 assert_eq "$(of local .verdict)" ok "verdict"
 expect 2,3 dapk info
 assert_match "$OUT" 'not reached: this is what was known .* ago' "info"
@@ -93,24 +93,24 @@ note "damaged notes are none"
 for f in $(find "$T/state/notes" -type f); do
 	printf 'x{"' | dd of="$f" bs=1 conv=notrunc status=none
 done
-status 1
+status 3
 assert_eq "$(of local .wal.last)" null "the last segment"
 expect 0 dapk info
-status 0,1
+status 0,2
 assert_eq "$(of local .backup.label)" "$LABEL" "the backup, after a look"
 
 note "all clusters of the file"
 cp "$CONF" "$T/two.conf"
 printf '[cluster second]\nrepositories = local\n' >>"$T/two.conf"
 chmod 644 "$T/two.conf"
-expect 1 as_user "$BIN" --config "$T/two.conf" status --json
+expect 2,3 as_user "$BIN" --config "$T/two.conf" status --json
 assert_eq "$(jq -c '[.repositories[].cluster]' <<<"$OUT")" '["main","main","second"]' "clusters"
-expect 1 as_user "$BIN" --config "$T/two.conf" status --cluster second
+expect 2,3 as_user "$BIN" --config "$T/two.conf" status --cluster second
 assert_eq "$(grep -c . <<<"$OUT")" 1 "lines"
 
 note "another repository in the same place: nothing of the first counts"
 pg_stop src
 rm -rf "${REPO:?}" "$T/offsite"
 expect 0 dapk init
-status 1
+status 2,3
 assert_eq "$(of local .backup.label)" null "the backup"
