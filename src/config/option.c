@@ -320,13 +320,11 @@ const struct option option_table[] = {
 	/* what is kept, watched, and run beside */
 	{ .name = "retain", .type = OPTION_DURATION,
 	    .section = SECTION_REPOSITORY,
-	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
-		COMMAND_INFO | COMMAND_STATUS | COMMAND_REPORT | COMMAND_CHECK,
+	    .commands = COMMAND_STATUS | COMMAND_INFO,
 	    .env = "DAPK_BACKUP_RETAIN", .value = "TIME", .default_value = "30d",
 	    .max = 36500 * DAY_MS, AT(repo.retain_ms),
-	    .help = "keep what it takes to restore every moment of this "
-		    "long: the newest backup that is older, all WAL since, "
-		    "and dumps of that age; 0: remove nothing" },
+	    .help = "how far back every moment must be restorable: status "
+		    "says warning when it is not; 0: nothing is promised" },
 	{ .name = "archive-queue-max", .type = OPTION_SIZE,
 	    .section = SECTION_CLUSTER,
 	    .commands = COMMAND_ARCHIVE_PUSH,
