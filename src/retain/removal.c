@@ -31,6 +31,7 @@ removal_free(struct removal *s)
 	tombstone_list_free(&s->stones);
 	survey_free(&s->survey);
 	free(s->intents);
+	pins_free(s->pins, s->n_pins);
 }
 
 int
@@ -51,7 +52,9 @@ removal_begin(struct removal *s, const struct removal_params *params,
 	}
 	if (tombstone_list(params->repo, params->inc, &s->stones, err) != 0 ||
 	    intent_list(params->repo, params->inc, &s->intents,
-		&s->n_intents, err) != 0)
+		&s->n_intents, err) != 0 ||
+	    pin_list(params->repo, params->inc, &s->pins, &s->n_pins, err) !=
+		0)
 		return -1;
 	return 0;
 }
@@ -73,6 +76,19 @@ bool
 removal_concerns(const struct removal *s, const struct intent *i)
 {
 	return i->kind == s->params->kind;
+}
+
+const struct pin *
+removal_pin(const struct removal *s, const char *label)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_pins; i++)
+		if (s->pins[i].kind == s->params->kind &&
+		    strcmp(s->pins[i].label, label) == 0 &&
+		    (s->pins[i].until == 0 || s->pins[i].until > s->now))
+			return &s->pins[i];
+	return NULL;
 }
 
 /* Is somebody making this backup, or one that refers to it? */

@@ -60,7 +60,8 @@ struct removal_report {
 /*
  * Labels that are not there are ERR_NOT_FOUND; one that has a tombstone
  * already is passed over. ERR_REFUSED when no usable backup, or dump of the
- * same database that has as much of it, would stay, unless forced. Garbage of
+ * same database that has as much of it, would stay, unless forced, and of one
+ * that is pinned, forced or not: step 2 leaves that alone too. Garbage of
  * attempts that ended without a commit more than the grace period ago is
  * marked too.
  */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "core/time.h"
 #include "retain/removal_private.h"
 
 static bool
@@ -53,6 +54,20 @@ refuse_last(const struct removal *s, const struct survey_backup *b,
 }
 
 static int
+refuse_pinned(const struct removal *s, const char *label, struct err *err)
+{
+	const struct pin *pin = removal_pin(s, label);
+	char until[TIME_TEXT_MAX];
+
+	err_set(err, ERR_REFUSED, "%s %s is pinned%s%s%s%s",
+	    repo_kind_name(s->params->kind), label,
+	    pin->until == 0 ? "" : " until ",
+	    pin->until == 0 ? "" : time_format_local(pin->until, until),
+	    pin->reason[0] == '\0' ? "" : ": ", pin->reason);
+	return err_hint(err, "dapk-backup unpin %s", label);
+}
+
+static int
 check_labels(const struct removal *s, struct err *err)
 {
 	const struct removal_params *p = s->params;
@@ -66,6 +81,8 @@ check_labels(const struct removal *s, struct err *err)
 			    repo_kind_name(p->kind), p->labels[i]);
 			return err_hint(err, "'dapk-backup info' lists them");
 		}
+		if (removal_pin(s, b->label) != NULL)
+			return refuse_pinned(s, b->label, err);
 		if (!p->force && !removal_may_go(&s->survey, b) &&
 		    !tombstone_names_set(&s->stones, p->kind, b->label))
 			return refuse_last(s, b, err);

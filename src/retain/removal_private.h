@@ -11,6 +11,7 @@
  *	removal_rest.c	step 2: what else it names
  */
 #include "repo/intent.h"
+#include "repo/pin.h"
 #include "repo/tombstone.h"
 #include "retain/removal.h"
 #include "retain/survey.h"
@@ -22,13 +23,15 @@ struct removal {
 	struct tombstone_set stones;
 	struct intent *intents;
 	size_t n_intents;
+	struct pin *pins;
+	size_t n_pins;
 	char process[LEASE_PROCESS_MAX]; /* this one */
 	const struct tombstone *due; /* step 2: the one at hand */
 	size_t locked; /* of what it names: what the store did not let go */
 	struct survey survey;
 };
 
-/* The store's clock, tombstones and intents. */
+/* The store's clock, tombstones, intents and pins. */
 int removal_begin(struct removal *s, const struct removal_params *params,
     struct removal_report *report, struct err *err) ERR_USE;
 void removal_free(struct removal *s);
@@ -46,6 +49,9 @@ bool removal_intent_lives(const struct removal *s, const struct intent *i);
 
 /* Intents of the other kind concern another folder. */
 bool removal_concerns(const struct removal *s, const struct intent *i);
+
+/* Of our kind, by the store's clock: NULL, or a pin that holds it. */
+const struct pin *removal_pin(const struct removal *s, const char *label);
 
 /* May `b` go, which somebody wants removed, for what stays? */
 bool removal_may_go(const struct survey *s, const struct survey_backup *b);

@@ -22,13 +22,14 @@ stone_names(enum repo_kind kind, const struct tombstone *t,
 	return false;
 }
 
-/* Step 2: the commits that the tombstone at hand names. */
+/* Step 2: commits that the tombstone at hand names, but for the pinned. */
 static bool
 leaves_by_run(void *arg, const char *label)
 {
 	const struct removal *s = arg;
 
-	return stone_names(s->params->kind, s->due, label);
+	return stone_names(s->params->kind, s->due, label) &&
+	    removal_pin(s, label) == NULL;
 }
 
 /* Has its time come? An older intent that lives, or one that refers to a
@@ -135,6 +136,12 @@ remove_commits(struct removal *s, struct err *err)
 		o = survey_find(&s->survey, t->objects[i]);
 		if (o == NULL)
 			continue; /* an earlier run did it */
+		if (removal_pin(s, o->id.label) != NULL) {
+			log_info("%s %s stays: it is pinned",
+			    repo_kind_name(p->kind), o->id.label);
+			s->report->kept++;
+			continue;
+		}
 		/* Noted first, so that no copy brings it back. */
 		if (removed_note_set(p->repo, p->inc, p->kind, o->id.label,
 		    err) != 0 || lease_confirm(p->lease, err) != 0)

@@ -11,6 +11,7 @@
 #include "repo/intent.h"
 #include "repo/lease.h"
 #include "repo/packset.h"
+#include "repo/pin.h"
 #include "repo/removed.h"
 #include "repo/tombstone.h"
 #include "retain/removal.h"
@@ -777,6 +778,41 @@ wal_goes_only_if_no_backup_needs_it(void **state)
 }
 
 static void
+what_is_pinned_stays(void **state)
+{
+	struct place *p = *state;
+	struct removal_report did, marked;
+	char reason[] = "audit";
+	struct pin pin = { .kind = REPO_BACKUP, .reason = reason };
+
+	(void)backup(p, -1);
+	(void)backup(p, 0);
+	memcpy(pin.label, p->commits[0].label, sizeof(pin.label));
+	pin.until = 0;
+	OK(pin_put(p->repo, &p->inc, &pin, &err));
+	FAILS(try_expire(p, pin.label, true, false, &did, &marked),
+	    ERR_REFUSED);
+	assert_non_null(strstr(err.msg, "audit"));
+	assert_non_null(strstr(err.hint, "unpin"));
+	OK(pin_remove(p->repo, &p->inc, pin.id, &err));
+
+	/* Pinned between the two steps. */
+	expire(p, pin.label);
+	OK(pin_put(p->repo, &p->inc, &pin, &err));
+	pass_time(p, GRACE);
+	expire(p, NULL);
+	assert_true(committed(p, 0));
+	assert_int_equal(count(p).stones, 0);
+	all_commits_restore(p);
+	OK(pin_remove(p->repo, &p->inc, pin.id, &err));
+	expire(p, pin.label);
+	pass_time(p, GRACE);
+	expire(p, NULL);
+	assert_false(committed(p, 0));
+	all_commits_restore(p);
+}
+
+static void
 a_commit_that_cannot_be_read_stops_all_but_its_own_removal(void **state)
 {
 	struct place *p = *state;
@@ -1114,6 +1150,7 @@ main(void)
 		    garbage_of_dead_attempts_goes_and_of_living_ones_stays),
 		REMOVAL_TEST(superseded_generations_and_marks_of_nothing_go),
 		REMOVAL_TEST(wal_goes_only_if_no_backup_needs_it),
+		REMOVAL_TEST(what_is_pinned_stays),
 		REMOVAL_TEST(
 		    a_commit_that_cannot_be_read_stops_all_but_its_own_removal),
 		DUMP_TEST(what_the_store_keeps_locked_goes_in_a_later_run),
