@@ -59,7 +59,7 @@ note "bash: options are those of the command"
 asked '--checkpoint' dapk-backup backup --check
 asked '' dapk-backup info --check
 asked '--target-time' dapk-backup restore -D /x --target-t
-asked '--no-expire' dapk-backup backup --no-
+asked '--no-wal-header-check' dapk-backup archive-push --no-
 asked '--region' dapk-backup backup --reg
 assert_lacks "$(complete_bash dapk-backup backup --)" '--region' \
 	"what is offered before a letter is typed"
