@@ -405,7 +405,8 @@ give_up_now(const struct places *all, const struct wal_queue *q,
 	    "WAL wait, more than archive-queue-max (%s), and archiving fails: "
 	    "%s", q->file.name, text_human_size(q->waiting, waiting),
 	    text_human_size(cfg->archive_queue_max, limit), why->msg);
-	log_error("nothing after it can be recovered until a new backup is "
+	if (q->file.type == WAL_FILE_SEGMENT)
+		log_error("nothing after it can be recovered until a new backup is "
 	    "made: 'dapk-backup backup' as soon as archiving works again");
 	for (i = 0; i < all->n && q->file.type == WAL_FILE_SEGMENT; i++) {
 		const struct notes_of of = { cfg->state_directory,

@@ -16,6 +16,7 @@
 #include "repo/commit.h"
 #include "repo/hold.h"
 #include "repo/lease.h"
+#include "repo/notes.h"
 #include "retain/removal.h"
 
 struct expire {
@@ -263,6 +264,19 @@ has_dumps(struct expire *e, const struct incarnation *inc, bool *out,
 	return 0;
 }
 
+/* For `status`. */
+static void
+note(const struct expire *e, const struct err *err)
+{
+	const struct notes_of of = { e->cfg->state_directory, &e->cfg->repo,
+		e->cfg->cluster };
+
+	if (!e->cfg->dry_run && e->n_incs > 0 &&
+	    (err == NULL || (err->code != ERR_CANCELLED &&
+		err->code != ERR_LOCKED)))
+		notes_put_expire(&of, e->repo, &e->incs[e->n_incs - 1], err);
+}
+
 /*
  * Backups and dumps, one after the other. When a backup or dump is being made,
  * its kind is passed over, and that is told at the end.
@@ -310,6 +324,7 @@ cmd_expire(const struct config *cfg, struct err *err)
 			*err = e.locked;
 			ret = -1;
 		}
+		note(&e, ret == 0 ? NULL : err);
 	}
 	free(e.incs);
 	repo_close(e.repo);

@@ -109,11 +109,7 @@ info_print_dump(const struct info_incarnation *inc,
 	print_content(c, out);
 	print_options(d, out);
 	info_print_share(inc, &inc->dumps, b, verbose, out);
-	if (!b->usable)
-		(void)fprintf(out, "      unusable %s\n", b->unusable.msg);
-	if (b->leaving)
-		(void)fprintf(out, "      leaving  listed for removal: an "
-		    "'expire' after the grace period removes it\n");
+	info_print_state(b, out);
 }
 
 static int

@@ -152,6 +152,21 @@ set_share(json_t *j, const struct info_set *in, const struct info_backup *b)
 	    json_null());
 }
 
+static json_t *
+pin_json(const struct pin *pin)
+{
+	char until[TIME_TEXT_MAX];
+	json_t *j;
+
+	if (pin == NULL)
+		return json_null();
+	j = json_object();
+	set(j, "until", pin->until == 0 ? json_null() :
+	    json_string(time_format(pin->until, until)));
+	set(j, "reason", escaped(pin->reason));
+	return j;
+}
+
 /* What backups and dumps have in common; false: nothing more is known. */
 static bool
 set_state(json_t *j, const struct info_backup *b)
@@ -166,6 +181,8 @@ set_state(json_t *j, const struct info_backup *b)
 							  &b->problem));
 	if (readable)
 		set(j, "leaving", json_boolean(b->leaving));
+	if (readable)
+		set(j, "pinned", pin_json(b->pin));
 	return readable;
 }
 

@@ -30,6 +30,9 @@ void info_print_items(const struct dumpset *set, bool all, FILE *out);
 const struct dump_item **info_largest_items(const struct dumpset *set,
     size_t *n);
 
+/* info_text.c: is it usable, pinned, listed for removal? */
+void info_print_state(const struct info_backup *b, FILE *out);
+
 /* info_text.c: parent, references, what removing it frees. */
 void info_print_share(const struct info_incarnation *inc,
     const struct info_set *set, const struct info_backup *b, bool verbose,

@@ -61,6 +61,23 @@ info_print_share(const struct info_incarnation *inc,
 		    text_human_size(s->frees, size));
 }
 
+void
+info_print_state(const struct info_backup *b, FILE *out)
+{
+	char until[TIME_TEXT_MAX];
+
+	if (!b->usable)
+		(void)fprintf(out, "      unusable %s\n", b->unusable.msg);
+	if (b->pin != NULL)
+		(void)fprintf(out, "      pinned   until %s%s%s\n",
+		    b->pin->until == 0 ? "it is unpinned" :
+		    time_format_local(b->pin->until, until),
+		    b->pin->reason[0] == '\0' ? "" : ": ", b->pin->reason);
+	else if (b->leaving)
+		(void)fprintf(out, "      leaving  listed for removal: an "
+		    "'expire' after the grace period removes it\n");
+}
+
 static void
 print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
     FILE *out)
@@ -98,11 +115,7 @@ print_backup(const struct info_incarnation *inc, size_t i, bool verbose,
 		    c->damaged_count == 1 ? "" : "s", c->n_damaged > 0 ?
 		    c->damaged[0].path : "?", c->n_damaged > 0 ?
 		    c->damaged[0].block : 0);
-	if (!b->usable)
-		(void)fprintf(out, "      unusable %s\n", b->unusable.msg);
-	if (b->leaving)
-		(void)fprintf(out, "      leaving  listed for removal: an "
-		    "'expire' after the grace period removes it\n");
+	info_print_state(b, out);
 }
 
 static void

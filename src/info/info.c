@@ -10,6 +10,7 @@
 #include "core/cancel.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/time.h"
 #include "repo/manifest_names.h"
 #include "repo/packset.h"
 #include "repo/state.h"
@@ -65,6 +66,27 @@ compare_backups(const void *a, const void *b)
 	return strcmp(x->label, y->label);
 }
 
+/* One that has not ended; of several the one that lasts longest. */
+static const struct pin *
+pin_of(const struct info_incarnation *inc, enum repo_kind kind,
+    const char *label)
+{
+	const int64_t now = time_now();
+	const struct pin *found = NULL, *p;
+	size_t i;
+
+	for (i = 0; i < inc->n_pins; i++) {
+		p = &inc->pins[i];
+		if (p->kind != kind || strcmp(p->label, label) != 0 ||
+		    (p->until != 0 && p->until <= now))
+			continue;
+		if (found == NULL || (found->until != 0 &&
+		    (p->until == 0 || p->until > found->until)))
+			found = p;
+	}
+	return found;
+}
+
 static int
 collect_set(struct info *info, struct info_incarnation *inc,
     enum repo_kind kind, const struct tombstone_set *stones,
@@ -90,6 +112,7 @@ collect_set(struct info *info, struct info_incarnation *inc,
 			goto out;
 		memcpy(b->label, labels[i], sizeof(b->label));
 		b->leaving = tombstone_names_set(stones, kind, b->label);
+		b->pin = pin_of(inc, kind, b->label);
 		set->n++;
 		if (commit_get_kind(repo, &inc->inc, kind, b->label,
 			&b->commit, &b->problem) == 0) {
@@ -123,6 +146,14 @@ collect_sets(struct info *info, struct info_incarnation *inc,
 	if (tombstone_list(repo, &inc->inc, &stones, err) != 0) {
 		if (!goes_on(err))
 			return -1;
+		add_problem(info, inc, err);
+		err_clear(err);
+	}
+	if (pin_list(repo, &inc->inc, &inc->pins, &inc->n_pins, err) != 0) {
+		if (!goes_on(err)) {
+			tombstone_list_free(&stones);
+			return -1;
+		}
 		add_problem(info, inc, err);
 		err_clear(err);
 	}
@@ -534,6 +565,7 @@ info_free(struct info *info)
 		free(inc->timelines);
 		free(inc->ranges);
 		gaps_free(inc->given_up, inc->n_given_up);
+		pins_free(inc->pins, inc->n_pins);
 		free(inc->windows);
 		free(inc->problems);
 	}

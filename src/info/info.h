@@ -17,6 +17,7 @@
 #include "repo/commit.h"
 #include "repo/dumpread.h"
 #include "repo/gap.h"
+#include "repo/pin.h"
 #include "repo/repo.h"
 #include "repo/walreach.h"
 #include "repo/walstore.h"
@@ -41,6 +42,7 @@ struct info_backup {
 	bool usable; /* its own WAL is whole, its packs are there */
 	struct err unusable; /* why not */
 	bool leaving; /* a tombstone names it: it goes after the grace period */
+	const struct pin *pin; /* that keeps it now, or NULL */
 	/* In the set, the newest that can be read (of dumps: of its database);
 	 * set.n: none. */
 	size_t newest;
@@ -81,6 +83,8 @@ struct info_incarnation {
 	size_t n_timelines;
 	struct wal_range *ranges; /* ascending */
 	size_t n_ranges;
+	struct pin *pins;
+	size_t n_pins;
 	struct gap *given_up; /* of what is missing between them: why */
 	size_t n_given_up;
 	uint32_t wal_segment_size; /* 0: not known */

@@ -148,7 +148,7 @@ struct notes_verified {
 void notes_put_verify(const struct notes_of *of, const struct repo *repo,
     const struct incarnation *inc, const struct notes_verified *v);
 
-/* Retention was applied (err NULL), or could not be. */
+/* expire ran (err NULL), or failed. */
 void notes_put_expire(const struct notes_of *of, const struct repo *repo,
     const struct incarnation *inc, const struct err *err);
 
@@ -217,7 +217,7 @@ struct notes_limits {
 	int64_t push_critical; /* archiving fails, or WAL waits, for so long */
 	int64_t queue_warning, queue_critical; /* waiting for so long */
 	int64_t look_warning; /* nobody has looked for so long */
-	int64_t expire_warning; /* retention was not applied for so long */
+	int64_t expire_warning; /* expire did not run for so long */
 	int64_t retain; /* the promise; 0: none */
 };
 extern const struct notes_limits notes_limits_default;

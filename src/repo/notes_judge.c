@@ -301,13 +301,11 @@ judge_care(const struct notes *f, int64_t now,
 		    f->verify_share[0] != '\0' ? " in share " : "",
 		    f->verify_share);
 	if (f->expire_failed != 0)
-		add(out, NOTES_WARNING, "retention could not be applied %s "
-		    "ago: %s", notes_age(now - f->expire_failed, text),
+		add(out, NOTES_WARNING, "expire failed %s ago: %s", notes_age(now - f->expire_failed, text),
 		    f->expire_error);
 	else if (limits->retain != 0 && f->expired != 0 &&
 	    reached(now - f->expired, limits->expire_warning))
-		add(out, NOTES_WARNING, "retention was last applied %s ago "
-		    "(dapk-backup expire does)",
+		add(out, NOTES_WARNING, "expire last ran %s ago",
 		    notes_age(now - f->expired, text));
 	if (f->held_since != 0)
 		add(out, NOTES_WARNING, "on hold for %s by %s%s%s: no backup, "

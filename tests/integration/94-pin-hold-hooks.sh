@@ -19,6 +19,13 @@ expect 0 dapk copy
 expect 0 dapk pin "$LABEL" --until 2090-01-31 --reason 'the "audit"'
 assert_eq "$(grep -c "backup $LABEL is pinned in .* until 2090-01-31 23:59:59" <<<"$OUT")" 2 "repositories"
 assert_eq "$(pins "$REPO") $(pins "$T/offsite")" "1 1" "pins"
+expect 0 dapk info
+assert_match "$OUT" 'pinned +until 2090-01-31 23:59:59'
+expect 0 dapk info --json
+assert_eq "$(jq -r '.incarnations[0].backups[0].pinned.until[:10]' <<<"$OUT")" 2090-01-31 "the pin in JSON"
+expect 1 dapk expire --backup "$LABEL" --force
+assert_clear_error 'is pinned until'
+assert_hint "unpin $LABEL"
 expect 0 dapk pin "${LABEL:0:12}"
 assert_eq "$(pins "$REPO") $(pins "$T/offsite")" "1 1" "pins"
 expect 0 dapk copy # a place's own

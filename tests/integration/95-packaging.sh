@@ -177,8 +177,11 @@ while IFS= read -r line; do
 	runuser -u postgres -- sh -c "$line" </dev/null || { echo "cron: $line" >&2; exit 1; }
 done </run/lines
 for job in backup dump verify; do
-	line=$(sed -n 's/^ExecStart=//p' "/lib/systemd/system/dapk-backup-$job@.service")
-	runuser -u postgres -- ${line//%i/main} </dev/null || { echo "unit: $line" >&2; exit 1; }
+	sed -n 's/^ExecStart=-\{0,1\}//p' "/lib/systemd/system/dapk-backup-$job@.service" >/run/lines
+	[ -s /run/lines ]
+	while IFS= read -r line; do
+		runuser -u postgres -- ${line//%i/main} </dev/null || { echo "unit: $line" >&2; exit 1; }
+	done </run/lines
 done
 END
 )" >"$T/nights" 2>&1 || fail "a nightly command: $(tail -n 20 "$T/nights")"

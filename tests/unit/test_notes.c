@@ -422,13 +422,13 @@ what_was_done_about_it(void **state)
 	notes_read(&of, &f);
 	assert_string_equal(f.expire_error, "no route");
 	f.backup.time = now;
-	judged(&f, now, NOTES_WARNING, "retention could not be applied");
+	judged(&f, now, NOTES_WARNING, "expire failed");
 	notes_put_expire(&of, &repo, &inc, NULL);
 	notes_read(&of, &f);
 	assert_true(f.expired >= now && f.expire_failed == 0);
 	f.backup.time = f.expired + 9 * DAY_US;
 	judged(&f, f.expired + 9 * DAY_US, NOTES_WARNING,
-	    "retention was last applied 9 days ago");
+	    "expire last ran 9 days ago");
 
 	notes_put_hold(&of, &hold);
 	notes_read(&of, &f);
