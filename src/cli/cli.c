@@ -371,8 +371,7 @@ hint_elsewhere(unsigned bit, const struct config *cfg, struct err *err)
 		label = cfg->arguments[0];
 	else if (bit == COMMAND_EXPIRE)
 		label = cfg->backup;
-	if (label != NULL &&
-	    (err->code == ERR_NOT_FOUND || err->code == ERR_REFUSED))
+	if (label != NULL && err->code == ERR_NOT_FOUND)
 		cli_hint_elsewhere(cfg, label, err);
 }
 
