@@ -65,7 +65,7 @@ machine "$(cat <<'END'
 set -e
 sed -n 's/^#\?[0-9*].* postgres *\(nice \)\?dapk-backup \([a-z]*\) .*/\2/p' \
 	/usr/share/doc/dapk-backup/examples/crontab.example >/run/cron
-[ "$(wc -l </run/cron)" = 5 ]
+[ "$(wc -l </run/cron)" = 6 ]
 while read -r command; do dapk-backup help "$command" >/dev/null; done </run/cron
 END
 )" || fail "crontab.example"
