@@ -2,20 +2,20 @@
 # The integration tests run real servers: scripts/test runs them, make check
 # does not.
 # What integration tests run; built by scripts/test.
-EXTRA_PROGRAMS = tests/lib/walblocks tests/lib/walmany \
+EXTRA_PROGRAMS = tests/lib/walblocks tests/lib/walmany tests/lib/reportpage \
 	tests/contract/storage_faults
 
 EXTRA_DIST += \
-	%D%/contract/stores.h \
+	%D%/contract/place.h %D%/contract/stores.h \
 	%D%/fuzz/fuzz_archive.c \
 	%D%/lib/backups.sh %D%/lib/base.sh %D%/lib/churn.sh %D%/lib/compare.sh \
-	%D%/lib/dumps.sh %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
+	%D%/lib/docs.py %D%/lib/dumps.sh %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
 	%D%/lib/sql/objects.sql %D%/lib/sql/quoting.sql \
 	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
 	%D%/lib/sql/types.sql \
-	%D%/lib/lib.sh %D%/lib/machine.sh %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/promtext.py %D%/lib/remote.sh \
+	%D%/lib/lib.sh %D%/lib/machine.sh %D%/lib/page.py %D%/lib/pages.py %D%/lib/pg.sh %D%/lib/promtext.py %D%/lib/remote.sh \
 	%D%/lib/stores.sh \
-	%D%/lib/walblocks.c %D%/lib/walmany.c \
+	%D%/lib/reportpage.c %D%/lib/walblocks.c %D%/lib/walmany.c \
 	%D%/services/aws-keys.py \
 	%D%/services/fault-proxy.py %D%/services/get-postgres \
 	%D%/services/mk-tls %D%/services/s3-request.py \
@@ -107,6 +107,9 @@ EXTRA_DIST += \
 	%D%/integration/89-get-several.sh %D%/integration/89-outage.sh \
 	%D%/integration/89-restore-choice.sh \
 	%D%/integration/91-status.sh \
+	%D%/integration/92-report.sh \
+	%D%/integration/93-check-findings.sh \
+	%D%/integration/93-check-others.sh \
 	%D%/integration/94-archive-queue-max.sh \
 	%D%/integration/94-pin-hold-hooks.sh \
 	%D%/integration/95-completion.sh %D%/integration/95-packaging.sh \

@@ -554,12 +554,10 @@ finish(struct run *r, struct err *err)
 	c->stored_bytes += manifest_writer_stored(r->manifest);
 	c->files = r->entries.files;
 	c->original_bytes = r->entries.bytes;
-	if (cancel_check(err) != 0 || lease_confirm(r->claim.lease, err) != 0)
+	if (cancel_check(err) != 0)
 		return -1;
 	leftover_say_used(c);
-	if (commit_put(r->params->repo, c, err) != 0)
-		return -1;
-	return claim_look_back(&r->claim, c, err);
+	return claim_commit(&r->claim, c, err);
 }
 
 /* Killed writers of archive-push leave files, and it has no time to look. */
@@ -682,7 +680,7 @@ remove_or_keep(struct run *r, const struct err *why)
 	struct err err = ERR_INIT;
 
 	/* Who has the lease now may be at work on what we left. */
-	if (why->code == ERR_LOCKED ||
+	if (why->code == ERR_LOCKED || r->claim.unknown ||
 	    lease_confirm(r->claim.lease, &err) != 0) {
 		log_err(LOG_DEBUG, &err);
 		return;

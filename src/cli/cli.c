@@ -58,9 +58,9 @@ static const char *const examples_restore[] = {
 	NULL
 };
 static const char *const examples_expire[] = {
-	"dapk-backup expire --backup=20261122T133107Z --dry-run",
-	"dapk-backup expire --backup=20261122T133107Z",
-	"dapk-backup expire   # what is due, nightly from cron", NULL
+	"dapk-backup expire --dry-run    # what stays or goes, and why",
+	"dapk-backup expire              # nightly, from cron",
+	"dapk-backup expire --backup=20261122T133107Z", NULL
 };
 static const char *const examples_export[] = {
 	"dapk-backup export 20261122T013000Z --output /srv/tar",
@@ -102,6 +102,11 @@ static const char *const examples_status[] = {
 	"dapk-backup status --cluster main --repository offsite",
 	"dapk-backup status --format prometheus --output "
 	"/var/lib/prometheus/node-exporter/dapk-backup.prom", NULL
+};
+
+static const char *const examples_report[] = {
+	"dapk-backup report --output report.html",
+	"dapk-backup report --cluster main > main.html", NULL
 };
 
 static const char *const examples_completion[] = {
@@ -184,11 +189,20 @@ const struct command command_table[] = {
 	    "contacted. Exit code as Nagios reads it: 0 ok,\n1 warning, 2 "
 	    "critical, 3 unknown.",
 	    examples_status, cmd_status },
+	{ "report", COMMAND_REPORT, "", 0, 0,
+	    "write a page (HTML) that shows what can be recovered",
+	    "Writes one HTML page about a cluster in all of its repositories: "
+	    "how it stands, a time\nline of what can be recovered, backups "
+	    "and dumps, WAL by day, what is stored, the\nlargest tables, "
+	    "settings. It holds all that it shows: nothing is loaded from "
+	    "elsewhere.",
+	    examples_report, cmd_report },
 	{ "expire", COMMAND_EXPIRE, "", 0, 0,
-	    "remove backups and dumps, in two steps",
-	    "Lists what is to go (the backup or dump that is named, and what nothing "
-	    "refers to), and\nremoves what an earlier run listed longer ago "
-	    "than the grace period.",
+	    "remove what retention lets go, in two steps",
+	    "Lists what the promise of 'retain' (and keep-*, pins) does not "
+	    "need in each of the\ncluster's repositories, or the backup or "
+	    "dump that is named, and removes what an\nearlier run listed "
+	    "longer ago than the grace period.",
 	    examples_expire, cmd_expire },
 	{ "pin", COMMAND_PIN, "LABEL", 1, 1, "keep a backup or dump",
 	    "Keeps a backup or dump (the beginning of its label is enough) "

@@ -166,6 +166,7 @@ int cmd_hold(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_info(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_completion(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_pin(const struct config *cfg, struct err *err) ERR_USE;
+int cmd_report(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_release(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_status(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_unpin(const struct config *cfg, struct err *err) ERR_USE;

@@ -35,6 +35,7 @@
 #define PATIENCE_MS 30000u
 #define PATIENCE_ANY_MS 10000u
 #define SLOW_US 1000000 /* a failure that costs time */
+#define LOOK_MS 2000u	/* is a store back that was away? */
 
 struct places;
 
@@ -443,14 +444,34 @@ give_up(struct places *all, const struct err *why, bool slow)
 	return done;
 }
 
-/* A moment ago the stores were waited for in vain, and the queue is full. */
+/* Does any of them answer at all, now? */
+static bool
+any_answers(const struct places *all)
+{
+	struct err why = ERR_INIT;
+	struct repo *repo;
+	unsigned i;
+
+	for (i = 0; i < all->n; i++) {
+		if (repo_open_within(&repo, &all->places[i].address, LOOK_MS,
+		    &why) == 0) {
+			repo_close(repo);
+			return true;
+		}
+		log_err(LOG_DEBUG, &why);
+		err_clear(&why);
+	}
+	return false;
+}
+
+/* Lately the stores were waited for in vain, and the queue is full. */
 static bool
 give_up_at_once(const struct places *all)
 {
 	const struct config *cfg = all->cfg;
 	struct err why = ERR_INIT, ignored = ERR_INIT;
 	struct wal_queue q = { .waiting = 0 };
-	bool done;
+	bool done, just;
 
 	if (cfg->archive_queue_max == 0 || cfg->push_all)
 		return false;
@@ -458,8 +479,13 @@ give_up_at_once(const struct places *all)
 		cli_server_directory(cfg), cfg->arguments[0]),
 		cfg->arguments[0], &ignored) == 0 && q.may_go &&
 	    q.waiting > cfg->archive_queue_max &&
-	    wal_queue_was_slow(&q, cfg->state_directory, &why) &&
-	    give_up_now(all, &q, &why);
+	    wal_queue_was_slow(&q, cfg->state_directory, &just, &why);
+	if (done && !just) {
+		done = !any_answers(all);
+		if (done)
+			wal_queue_note_silent(&q, cfg->state_directory);
+	}
+	done = done && give_up_now(all, &q, &why);
 	wal_queue_free(&q);
 	return done;
 }
@@ -566,6 +592,9 @@ cmd_archive_push(const struct config *cfg, struct err *err)
 		code = EXIT_DONE;
 	} else if (push_by_rule(&all, err) == 0) {
 		code = cfg->push_all ? show_all(&all) : EXIT_DONE;
+		if (cfg->archive_queue_max != 0)
+			wal_queue_forget_slow(cfg->cluster,
+			    cfg->state_directory);
 	} else {
 		note_failed(&all, err);
 		if (give_up(&all, err, time_monotonic() - begun > SLOW_US))

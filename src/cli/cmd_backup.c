@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "backup/backup.h"
+#include "cli/expire_show.h"
 #include "cli/hook.h"
 #include "cli/progress.h"
 #include "copy/mirror.h"
@@ -144,6 +145,8 @@ run(const struct config *cfg, struct hook *hook, struct err *err)
 			print_damaged(&commit);
 			ret = EXIT_FOUND;
 		}
+		/* Before the mirror begins: both want the same lease. */
+		expire_after(cfg);
 		mirror_tell(cfg, repo, &commit.inc, REPO_BACKUP,
 		    commit.label);
 	}

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/expire_show.h"
 #include "cli/hook.h"
 #include "cli/progress.h"
 #include "copy/mirror.h"
@@ -312,6 +313,8 @@ run(const struct config *cfg, struct hook *hook, struct err *err)
 	ret = dump_what(&params, cfg, hook, err);
 	if (ret != 0 && repo != NULL)
 		cli_note_set(cfg, REPO_DUMP, repo, NULL, err);
+	else if (ret == 0 && repo != NULL)
+		expire_after(cfg);
 out:
 	repo_close(repo);
 	free(options);

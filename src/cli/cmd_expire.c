@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Removal in two steps. Which backups or dumps go is said on the command
- * line; a policy would choose them here and call the same.
+ * Removal in two steps: of one backup or dump that is named, or of what
+ * retention lets go, in each repository of the cluster.
  */
 #include "config.h"
 
@@ -11,34 +11,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/expire_show.h"
+#include "cli/jout.h"
 #include "core/text.h"
-#include "core/time.h"
 #include "repo/commit.h"
 #include "repo/hold.h"
 #include "repo/lease.h"
-#include "repo/notes.h"
 #include "retain/removal.h"
 
-struct expire {
+struct expire_one {
 	const struct config *cfg;
 	struct repo *repo;
 	struct incarnation *incs;
 	size_t n_incs;
-	size_t chosen; /* that has the backup; with no --backup: all */
+	size_t chosen;		      /* that has the backup */
 	enum repo_kind kind;	      /* of the label */
-	char label[FORMAT_LABEL_MAX]; /* "": none was named */
-	struct err locked; /* what was passed over, since it is in use */
+	char label[FORMAT_LABEL_MAX];
 };
-
-static const char *
-plural(size_t n)
-{
-	return n == 1 ? "" : "s";
-}
 
 /* The one incarnation that has the backup or dump that was named. */
 static int
-find_backup(struct expire *e, struct err *err)
+find_backup(struct expire_one *e, struct err *err)
 {
 	char label[FORMAT_LABEL_MAX];
 	enum repo_kind kind;
@@ -70,43 +63,14 @@ find_backup(struct expire *e, struct err *err)
 	return err_hint(err, "'dapk-backup info' lists them");
 }
 
-/* "backup", "2 backups" */
-static void
-print_count(size_t n, enum repo_kind kind)
+static const char *
+plural(size_t n)
 {
-	(void)printf("%zu %s%s", n, repo_kind_name(kind), plural(n));
+	return n == 1 ? "" : "s";
 }
 
 static void
-print_run(const struct removal_report *r, const struct removal_params *rp)
-{
-	char due[TIME_TEXT_MAX];
-
-	if (rp->dry_run && r->objects > 0)
-		(void)printf("would remove up to %zu object%s that were listed "
-		    "before\n", r->objects, plural(r->objects));
-	else if (r->objects > 0) {
-		(void)printf("removed %zu object%s, ", r->objects,
-		    plural(r->objects));
-		print_count(r->backups, rp->kind);
-		(void)printf(" among them\n");
-	}
-	if (r->intents > 0)
-		(void)printf("removed %zu intent%s of %ss that died\n",
-		    r->intents, plural(r->intents), repo_kind_name(rp->kind));
-	if (r->locked > 0)
-		(void)printf("%zu object%s stay%s for a later run: the store "
-		    "keeps %s locked\n", r->locked, plural(r->locked),
-		    r->locked == 1 ? "s" : "", r->locked == 1 ? "it" : "them");
-	if (r->waiting > 0)
-		(void)printf("%zu list%s of what is to go wait%s, the first "
-		    "until %s\n", r->waiting, plural(r->waiting),
-		    r->waiting == 1 ? "s" : "",
-		    time_format_local(r->next_due, due));
-}
-
-static void
-print_mark(const struct expire *e, const struct removal_params *rp,
+print_mark(const struct expire_one *e, const struct removal_params *rp,
     const struct removal_report *r)
 {
 	const char *what = repo_kind_name(rp->kind);
@@ -176,7 +140,7 @@ show(void *arg, const char *name, uint64_t bytes)
 
 /* 1: it is there; 0: it has just gone. */
 static int
-still_there(const struct expire *e, const struct removal_params *rp,
+still_there(const struct expire_one *e, const struct removal_params *rp,
     struct err *err)
 {
 	char again[FORMAT_LABEL_MAX];
@@ -193,7 +157,7 @@ still_there(const struct expire *e, const struct removal_params *rp,
 }
 
 static int
-remove_and_mark(const struct expire *e, struct removal_params *rp,
+remove_and_mark(const struct expire_one *e, struct removal_params *rp,
     struct err *err)
 {
 	struct shown shown = { .each = e->cfg->verbose };
@@ -203,7 +167,7 @@ remove_and_mark(const struct expire *e, struct removal_params *rp,
 
 	if (removal_run(rp, &report, err) != 0)
 		return -1;
-	print_run(&report, rp);
+	expire_print_removed(&report, rp->kind, rp->dry_run);
 	if (rp->n_labels > 0 && report.backups > 0)
 		rc = still_there(e, rp, err);
 	if (rc != 1)
@@ -220,7 +184,7 @@ remove_and_mark(const struct expire *e, struct removal_params *rp,
 }
 
 static int
-expire_kind(struct expire *e, const struct incarnation *inc,
+expire_kind(struct expire_one *e, const struct incarnation *inc,
     enum repo_kind kind, struct err *err)
 {
 	const struct config *cfg = e->cfg;
@@ -228,7 +192,7 @@ expire_kind(struct expire *e, const struct incarnation *inc,
 		.purpose = "expire", .valid_ms = cfg->lease_ms };
 	const char *const label = e->label;
 	struct removal_params rp = { .repo = e->repo, .inc = inc,
-		.kind = kind, .labels = &label, .n_labels = label[0] != '\0',
+		.kind = kind, .labels = &label, .n_labels = 1, .named = true,
 		.grace_us = (int64_t)cfg->grace_ms * 1000,
 		.force = cfg->force, .dry_run = cfg->dry_run };
 	int rc;
@@ -244,89 +208,83 @@ expire_kind(struct expire *e, const struct incarnation *inc,
 	return rc;
 }
 
-/* Where no dump was ever made nothing need be locked for them. */
 static int
-has_dumps(struct expire *e, const struct incarnation *inc, bool *out,
-    struct err *err)
+expire_named(const struct config *cfg, struct err *err)
 {
-	char(*labels)[FORMAT_LABEL_MAX];
-	struct lease_info *leases;
-	size_t n, unfinished, n_leases;
-
-	if (catalogue_dumps(e->repo, inc, &labels, &n, &unfinished, err) != 0)
-		return -1;
-	free(labels);
-	if (lease_look(e->repo, inc, LEASE_DUMPS, &leases, &n_leases, err) !=
-	    0)
-		return -1;
-	free(leases);
-	*out = n + unfinished + n_leases > 0;
-	return 0;
-}
-
-/* For `status`. */
-static void
-note(const struct expire *e, const struct err *err)
-{
-	const struct notes_of of = { e->cfg->state_directory, &e->cfg->repo,
-		e->cfg->cluster };
-
-	if (!e->cfg->dry_run && e->n_incs > 0 &&
-	    (err == NULL || (err->code != ERR_CANCELLED &&
-		err->code != ERR_LOCKED)))
-		notes_put_expire(&of, e->repo, &e->incs[e->n_incs - 1], err);
-}
-
-/*
- * Backups and dumps, one after the other. When a backup or dump is being made,
- * its kind is passed over, and that is told at the end.
- */
-static int
-expire_all(struct expire *e, const struct incarnation *inc, struct err *err)
-{
-	enum repo_kind kind;
-	bool dumps;
-
-	if (has_dumps(e, inc, &dumps, err) != 0)
-		return -1;
-	for (kind = REPO_BACKUP; kind <= REPO_DUMP; kind++) {
-		if ((kind == REPO_DUMP && !dumps) ||
-		    expire_kind(e, inc, kind, err) == 0)
-			continue;
-		if (err->code != ERR_LOCKED)
-			return -1;
-		if (e->locked.code == ERR_NONE)
-			e->locked = *err;
-		err_clear(err);
-	}
-	return 0;
-}
-
-int
-cmd_expire(const struct config *cfg, struct err *err)
-{
-	struct expire e = { .cfg = cfg };
-	size_t i;
+	struct expire_one e = { .cfg = cfg };
 	int ret;
 
 	if (cli_open_repo(&e.repo, cfg, err) != 0)
 		return -1;
 	ret = repo_incarnations(e.repo, cfg->cluster, &e.incs, &e.n_incs,
 	    err);
-	if (ret == 0 && cfg->backup != NULL) {
+	if (ret == 0)
 		ret = find_backup(&e, err);
-		if (ret == 0)
-			ret = expire_kind(&e, &e.incs[e.chosen], e.kind, err);
-	} else {
-		for (i = 0; i < e.n_incs && ret == 0; i++)
-			ret = expire_all(&e, &e.incs[i], err);
-		if (ret == 0 && e.locked.code != ERR_NONE) {
-			*err = e.locked;
-			ret = -1;
-		}
-		note(&e, ret == 0 ? NULL : err);
-	}
+	if (ret == 0)
+		ret = expire_kind(&e, &e.incs[e.chosen], e.kind, err);
 	free(e.incs);
 	repo_close(e.repo);
 	return ret;
+}
+
+struct all {
+	const struct config *cfg;
+	json_t *list; /* or NULL: text */
+};
+
+static int
+expire_repository(void *arg, struct repo *repo,
+    const struct config_repository *address, struct err *err)
+{
+	const struct all *all = arg;
+	const struct expire_params params = { .repo = repo, .cfg = all->cfg,
+		.address = address };
+	struct expire x;
+	int rc;
+
+	rc = expire_run(&x, &params, err);
+	expire_note(&x, all->cfg, repo, address, rc == 0 ? NULL : err);
+	if (all->list != NULL)
+		jout_append(all->list, expire_json(&x, address,
+		    rc == 0 ? NULL : err));
+	else if (rc == 0 || x.n > 0)
+		expire_print_text(&x, all->cfg, address);
+	expire_free(&x);
+	return rc;
+}
+
+/* Every one of the cluster's repositories by its own rules. */
+static int
+expire_all(const struct config *cfg, struct err *err)
+{
+	struct all all = { .cfg = cfg };
+	struct err ignored = ERR_INIT;
+	json_t *j;
+	int rc;
+
+	if (cfg->json)
+		all.list = json_array();
+	rc = cli_each_repository(cfg, expire_repository, &all, err);
+	if (all.list == NULL)
+		return rc;
+	j = json_object();
+	jout_set(j, "format", json_integer(1));
+	jout_set(j, "dry_run", json_boolean(cfg->dry_run));
+	jout_set(j, "repositories", all.list);
+	if (jout_write(j, stdout, rc == 0 ? err : &ignored) != 0)
+		rc = -1;
+	return rc;
+}
+
+int
+cmd_expire(const struct config *cfg, struct err *err)
+{
+	if (cfg->backup == NULL)
+		return expire_all(cfg, err);
+	if (cfg->json) {
+		err_set(err, ERR_USAGE, "--json is for retention, not for "
+		    "one backup that is named");
+		return -1;
+	}
+	return expire_named(cfg, err);
 }

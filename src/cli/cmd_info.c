@@ -5,6 +5,7 @@
 
 #include "cli/info_show.h"
 #include "cli/info_known.h"
+#include "retain/retention.h"
 
 /* Who looks does not wait as long as a backup does for a store's answer. */
 #define PATIENCE_MS 15000u
@@ -58,6 +59,7 @@ cmd_info(const struct config *cfg, struct err *err)
 	}
 	info.url = cfg->repo.url;
 	info.cfg = cfg;
+	retention_explain(&info, repo, cfg, &cfg->repo);
 	info_known_keep(cfg, &info);
 	if (info.n == 0 && cfg->cluster_given) {
 		(void)err_set(err, ERR_NOT_FOUND, "nothing of cluster %s is "

@@ -9,41 +9,13 @@
 #include "cli/info_show.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/jout.h"
 #include "cli/status.h"
 #include "core/text.h"
 #include "core/time.h"
-
-static json_t *
-text(const char *s)
-{
-	struct buf b;
-	json_t *j = json_string(s);
-
-	if (j != NULL)
-		return j;
-	buf_init(&b, 1 << 16); /* not UTF-8 */
-	text_escape(&b, s, strlen(s));
-	j = json_string(buf_str(&b));
-	buf_free(&b);
-	return j;
-}
-
-static json_t *
-escaped(const char *s)
-{
-	struct buf b;
-	json_t *j;
-
-	buf_init(&b, 1 << 16);
-	text_escape(&b, s, strlen(s));
-	j = json_string(buf_str(&b));
-	buf_free(&b);
-	return j;
-}
 
 static json_t *
 lsn_json(pg_lsn lsn)
@@ -54,41 +26,12 @@ lsn_json(pg_lsn lsn)
 }
 
 static json_t *
-time_json(int64_t t)
-{
-	char out[TIME_TEXT_MAX];
-
-	return t == 0 ? json_null() : json_string(time_format(t, out));
-}
-
-static json_t *
-number(uint64_t v)
-{
-	return json_integer((json_int_t)v);
-}
-
-/* jansson fails only when memory is out; the result is checked once. */
-static void
-set(json_t *object, const char *name, json_t *value)
-{
-	if (json_object_set_new(object, name, value) != 0)
-		abort();
-}
-
-static void
-append(json_t *array, json_t *value)
-{
-	if (json_array_append_new(array, value) != 0)
-		abort();
-}
-
-static json_t *
 problem_json(const struct err *err)
 {
 	json_t *j = json_object();
 
-	set(j, "code", json_string(err_code_name(err->code)));
-	set(j, "message", text(err->msg));
+	jout_set(j, "code", json_string(err_code_name(err->code)));
+	jout_set(j, "message", jout_text(err->msg));
 	return j;
 }
 
@@ -101,12 +44,12 @@ damaged_json(const struct commit *c)
 	for (i = 0; i < c->n_damaged; i++) {
 		json_t *j = json_object();
 
-		set(j, "path", escaped(c->damaged[i].path));
-		set(j, "block", number(c->damaged[i].block));
-		set(j, "reason", text(c->damaged[i].reason));
-		set(j, "expected", number(c->damaged[i].expected));
-		set(j, "found", number(c->damaged[i].found));
-		append(list, j);
+		jout_set(j, "path", jout_escaped(c->damaged[i].path));
+		jout_set(j, "block", jout_number(c->damaged[i].block));
+		jout_set(j, "reason", jout_text(c->damaged[i].reason));
+		jout_set(j, "expected", jout_number(c->damaged[i].expected));
+		jout_set(j, "found", jout_number(c->damaged[i].found));
+		jout_append(list, j);
 	}
 	return list;
 }
@@ -120,9 +63,9 @@ tablespaces_json(const struct commit *c)
 	for (i = 0; i < c->n_tablespaces; i++) {
 		json_t *j = json_object();
 
-		set(j, "oid", number(c->tablespaces[i].oid));
-		set(j, "path", escaped(c->tablespaces[i].path));
-		append(list, j);
+		jout_set(j, "oid", jout_number(c->tablespaces[i].oid));
+		jout_set(j, "path", jout_escaped(c->tablespaces[i].path));
+		jout_append(list, j);
 	}
 	return list;
 }
@@ -135,20 +78,20 @@ set_share(json_t *j, const struct info_set *in, const struct info_backup *b)
 	const char *parent = b->commit.parent;
 	json_t *refers = json_object(), *made = json_object();
 
-	set(made, "packs", number(s->made_packs));
-	set(made, "bytes", number(s->made_bytes));
-	set(made, "plain", number(s->made_plain));
-	set(made, "in_newest", number(s->made_live));
-	set(refers, "backups", number(s->refers_backups));
-	set(refers, "packs", number(s->refers_packs));
-	set(refers, "bytes", number(s->refers_bytes));
-	set(refers, "plain", number(s->refers_plain));
-	set(refers, "needed", number(s->refers_live));
-	set(j, "parent", *parent == '\0' ? json_null() :
+	jout_set(made, "packs", jout_number(s->made_packs));
+	jout_set(made, "bytes", jout_number(s->made_bytes));
+	jout_set(made, "plain", jout_number(s->made_plain));
+	jout_set(made, "in_newest", jout_number(s->made_live));
+	jout_set(refers, "backups", jout_number(s->refers_backups));
+	jout_set(refers, "packs", jout_number(s->refers_packs));
+	jout_set(refers, "bytes", jout_number(s->refers_bytes));
+	jout_set(refers, "plain", jout_number(s->refers_plain));
+	jout_set(refers, "needed", jout_number(s->refers_live));
+	jout_set(j, "parent", *parent == '\0' ? json_null() :
 	    json_string(parent));
-	set(j, "made", made);
-	set(j, "refers", refers);
-	set(j, "frees_bytes", in->shares_known ? number(s->frees) :
+	jout_set(j, "made", made);
+	jout_set(j, "refers", refers);
+	jout_set(j, "frees_bytes", in->shares_known ? jout_number(s->frees) :
 	    json_null());
 }
 
@@ -161,9 +104,9 @@ pin_json(const struct pin *pin)
 	if (pin == NULL)
 		return json_null();
 	j = json_object();
-	set(j, "until", pin->until == 0 ? json_null() :
+	jout_set(j, "until", pin->until == 0 ? json_null() :
 	    json_string(time_format(pin->until, until)));
-	set(j, "reason", escaped(pin->reason));
+	jout_set(j, "reason", jout_escaped(pin->reason));
 	return j;
 }
 
@@ -173,16 +116,19 @@ set_state(json_t *j, const struct info_backup *b)
 {
 	const bool readable = b->problem.code == ERR_NONE;
 
-	set(j, "label", json_string(b->label));
-	set(j, "readable", json_boolean(readable));
-	set(j, "usable", json_boolean(b->usable));
+	jout_set(j, "label", json_string(b->label));
+	jout_set(j, "readable", json_boolean(readable));
+	jout_set(j, "usable", json_boolean(b->usable));
 	if (!b->usable)
-		set(j, "problem", problem_json(readable ? &b->unusable :
+		jout_set(j, "problem", problem_json(readable ? &b->unusable :
 							  &b->problem));
 	if (readable)
-		set(j, "leaving", json_boolean(b->leaving));
+		jout_set(j, "leaving", json_boolean(b->leaving));
 	if (readable)
-		set(j, "pinned", pin_json(b->pin));
+		jout_set(j, "pinned", pin_json(b->pin));
+	jout_set(j, "expires", b->why == NULL ? json_null() :
+	    json_boolean(b->expires));
+	jout_set(j, "why", b->why == NULL ? json_null() : jout_text(b->why));
 	return readable;
 }
 
@@ -199,25 +145,26 @@ dump_json(const struct info_set *in, const struct info_backup *b)
 		return j;
 	}
 	for (i = 0; i < d->n_options; i++)
-		append(options, text(d->options[i]));
-	set(j, "database", d->globals ? json_null() : text(d->database));
-	set(j, "globals", json_boolean(d->globals));
-	set(j, "start_time", time_json(c->start_time));
-	set(j, "stop_time", time_json(c->stop_time));
-	set(j, "snapshot_time", time_json(d->snapshot_time));
-	set(j, "snapshot_lsn", lsn_json(d->snapshot_lsn));
-	set(j, "from_standby", json_boolean(c->from_standby));
-	set(j, "host", text(c->host != NULL ? c->host : ""));
-	set(j, "server_version", text(d->server_version));
-	set(j, "pg_dump_version", text(d->pg_dump_version));
-	set(j, "archive_version", text(d->archive_version));
-	set(j, "encoding", text(d->encoding));
-	set(j, "options", options);
-	set(j, "tables", number(d->tables));
-	set(j, "rows", number(d->rows));
-	set(j, "large_objects", number(d->large_objects));
-	set(j, "original_bytes", number(c->original_bytes));
-	set(j, "stored_bytes", number(c->stored_bytes));
+		jout_append(options, jout_text(d->options[i]));
+	jout_set(j, "database",
+	    d->globals ? json_null() : jout_text(d->database));
+	jout_set(j, "globals", json_boolean(d->globals));
+	jout_set(j, "start_time", jout_time(c->start_time));
+	jout_set(j, "stop_time", jout_time(c->stop_time));
+	jout_set(j, "snapshot_time", jout_time(d->snapshot_time));
+	jout_set(j, "snapshot_lsn", lsn_json(d->snapshot_lsn));
+	jout_set(j, "from_standby", json_boolean(c->from_standby));
+	jout_set(j, "host", jout_text(c->host != NULL ? c->host : ""));
+	jout_set(j, "server_version", jout_text(d->server_version));
+	jout_set(j, "pg_dump_version", jout_text(d->pg_dump_version));
+	jout_set(j, "archive_version", jout_text(d->archive_version));
+	jout_set(j, "encoding", jout_text(d->encoding));
+	jout_set(j, "options", options);
+	jout_set(j, "tables", jout_number(d->tables));
+	jout_set(j, "rows", jout_number(d->rows));
+	jout_set(j, "large_objects", jout_number(d->large_objects));
+	jout_set(j, "original_bytes", jout_number(c->original_bytes));
+	jout_set(j, "stored_bytes", jout_number(c->stored_bytes));
 	set_share(j, in, b);
 	return j;
 }
@@ -232,14 +179,14 @@ items_json(const struct dumpset *items)
 	list = info_largest_items(items, &n);
 	for (i = 0; i < n; i++) {
 		j = json_object();
-		set(j, "path", escaped(list[i]->path));
-		set(j, "schema", list[i]->schema == NULL ? json_null() :
-		    text(list[i]->schema));
-		set(j, "table", list[i]->name == NULL ? json_null() :
-		    text(list[i]->name));
-		set(j, "bytes", number(list[i]->size));
-		set(j, "rows", number(list[i]->rows));
-		append(out, j);
+		jout_set(j, "path", jout_escaped(list[i]->path));
+		jout_set(j, "schema", list[i]->schema == NULL ? json_null() :
+		    jout_text(list[i]->schema));
+		jout_set(j, "table", list[i]->name == NULL ? json_null() :
+		    jout_text(list[i]->name));
+		jout_set(j, "bytes", jout_number(list[i]->size));
+		jout_set(j, "rows", jout_number(list[i]->rows));
+		jout_append(out, j);
 	}
 	free(list);
 	return out;
@@ -253,24 +200,24 @@ backup_json(const struct info_set *in, const struct info_backup *b)
 
 	if (!set_state(j, b))
 		return j;
-	set(j, "start_time", time_json(c->start_time));
-	set(j, "stop_time", time_json(c->stop_time));
-	set(j, "start_lsn", lsn_json(c->start_lsn));
-	set(j, "stop_lsn", lsn_json(c->stop_lsn));
-	set(j, "timeline", number(c->timeline));
-	set(j, "wal_first", json_string(c->wal_first));
-	set(j, "wal_last", json_string(c->wal_last));
-	set(j, "method", text(c->method != NULL ? c->method : ""));
-	set(j, "from_standby", json_boolean(c->from_standby));
-	set(j, "host", text(c->host != NULL ? c->host : ""));
-	set(j, "files", number(c->files));
-	set(j, "original_bytes", number(c->original_bytes));
-	set(j, "stored_bytes", number(c->stored_bytes));
+	jout_set(j, "start_time", jout_time(c->start_time));
+	jout_set(j, "stop_time", jout_time(c->stop_time));
+	jout_set(j, "start_lsn", lsn_json(c->start_lsn));
+	jout_set(j, "stop_lsn", lsn_json(c->stop_lsn));
+	jout_set(j, "timeline", jout_number(c->timeline));
+	jout_set(j, "wal_first", json_string(c->wal_first));
+	jout_set(j, "wal_last", json_string(c->wal_last));
+	jout_set(j, "method", jout_text(c->method != NULL ? c->method : ""));
+	jout_set(j, "from_standby", json_boolean(c->from_standby));
+	jout_set(j, "host", jout_text(c->host != NULL ? c->host : ""));
+	jout_set(j, "files", jout_number(c->files));
+	jout_set(j, "original_bytes", jout_number(c->original_bytes));
+	jout_set(j, "stored_bytes", jout_number(c->stored_bytes));
 	set_share(j, in, b);
-	set(j, "data_checksums", json_boolean(c->data_checksums));
-	set(j, "tablespaces", tablespaces_json(c));
-	set(j, "damaged_count", number(c->damaged_count));
-	set(j, "damaged", damaged_json(c));
+	jout_set(j, "data_checksums", json_boolean(c->data_checksums));
+	jout_set(j, "tablespaces", tablespaces_json(c));
+	jout_set(j, "damaged_count", jout_number(c->damaged_count));
+	jout_set(j, "damaged", damaged_json(c));
 	return j;
 }
 
@@ -281,7 +228,7 @@ names_json(char (*names)[WAL_FILE_NAME_MAX], size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		append(list, json_string(names[i]));
+		jout_append(list, json_string(names[i]));
 	return list;
 }
 
@@ -293,9 +240,9 @@ add_reason(json_t *j, const struct gap *g)
 
 	if (g == NULL)
 		return;
-	set(j, "given_up", json_string(time_format(g->from, at)));
-	set(j, "host", text(g->host));
-	set(j, "reason", text(g->reason));
+	jout_set(j, "given_up", json_string(time_format(g->from, at)));
+	jout_set(j, "host", jout_text(g->host));
+	jout_set(j, "reason", jout_text(g->reason));
 }
 
 static void
@@ -313,21 +260,23 @@ add_ranges(const struct info_incarnation *inc, uint32_t timeline,
 		if (r->timeline != timeline)
 			continue;
 		j = json_object();
-		set(j, "first", json_string(r->first));
-		set(j, "last", json_string(r->last));
-		set(j, "segments", number(r->segments));
-		set(j, "stored_bytes", number(r->stored_bytes));
-		append(ranges, j);
+		jout_set(j, "first", json_string(r->first));
+		jout_set(j, "last", json_string(r->last));
+		jout_set(j, "segments", jout_number(r->segments));
+		jout_set(j, "stored_bytes", jout_number(r->stored_bytes));
+		jout_append(ranges, j);
 		missing = info_gap(inc, i, first, last);
 		if (missing == 0)
 			continue;
 		j = json_object();
-		set(j, "first", json_string(first));
-		set(j, "last", json_string(last));
-		set(j, "segments", number(missing));
+		jout_set(j, "first", json_string(first));
+		jout_set(j, "last", json_string(last));
+		jout_set(j, "segments", jout_number(missing));
+		jout_set(j, "removed", json_boolean(
+		    info_gap_was_removed(inc, i)));
 		add_reason(j, gap_find(inc->given_up, inc->n_given_up,
 		    first));
-		append(gaps, j);
+		jout_append(gaps, j);
 	}
 }
 
@@ -339,15 +288,16 @@ timeline_json(const struct info_incarnation *inc,
 	       *gaps = json_array();
 
 	add_ranges(inc, t->timeline, ranges, gaps);
-	set(j, "timeline", number(t->timeline));
-	set(j, "history_stored", json_boolean(t->has_history));
-	set(j, "parent", t->parent == 0 ? json_null() : number(t->parent));
-	set(j, "branched_at", t->parent == 0 ? json_null() :
+	jout_set(j, "timeline", jout_number(t->timeline));
+	jout_set(j, "history_stored", json_boolean(t->has_history));
+	jout_set(j, "parent",
+	    t->parent == 0 ? json_null() : jout_number(t->parent));
+	jout_set(j, "branched_at", t->parent == 0 ? json_null() :
 	    lsn_json(t->branched_at));
-	set(j, "ranges", ranges);
-	set(j, "gaps", gaps);
-	set(j, "partial", names_json(t->partials, t->n_partials));
-	set(j, "conflicts", names_json(t->conflicts, t->n_conflicts));
+	jout_set(j, "ranges", ranges);
+	jout_set(j, "gaps", gaps);
+	jout_set(j, "partial", names_json(t->partials, t->n_partials));
+	jout_set(j, "conflicts", names_json(t->conflicts, t->n_conflicts));
 	return j;
 }
 
@@ -362,23 +312,23 @@ recovery_json(const struct info_incarnation *inc)
 		const struct commit *c = &inc->backups.list[w->backup].commit;
 		json_t *one = json_object();
 
-		set(one, "backup", json_string(c->label));
+		jout_set(one, "backup", json_string(c->label));
 		/* The stop itself is too early for a target time (T87). */
-		set(one, "from_time", time_json(c->stop_time + 1));
-		set(one, "from_lsn", lsn_json(c->stop_lsn));
-		set(one, "to_time", time_json(w->reach.proven_time));
-		set(one, "to_lsn", lsn_json(w->reach.end));
-		set(one, "timeline", number(w->reach.end_timeline));
-		set(one, "last_commit_time",
-		    time_json(w->reach.max_commit_time));
-		set(one, "missing_segment", w->reach.gap ?
+		jout_set(one, "from_time", jout_time(c->stop_time + 1));
+		jout_set(one, "from_lsn", lsn_json(c->stop_lsn));
+		jout_set(one, "to_time", jout_time(w->reach.proven_time));
+		jout_set(one, "to_lsn", lsn_json(w->reach.end));
+		jout_set(one, "timeline", jout_number(w->reach.end_timeline));
+		jout_set(one, "last_commit_time",
+		    jout_time(w->reach.max_commit_time));
+		jout_set(one, "missing_segment", w->reach.gap ?
 		    json_string(w->reach.missing) : json_null());
-		append(list, one);
+		jout_append(list, one);
 	}
-	set(j, "possible", json_boolean(inc->n_windows > 0));
-	set(j, "reason", inc->n_windows > 0 ? json_null() :
-	    text(info_no_recovery(inc)));
-	set(j, "windows", list);
+	jout_set(j, "possible", json_boolean(inc->n_windows > 0));
+	jout_set(j, "reason", inc->n_windows > 0 ? json_null() :
+	    jout_text(info_no_recovery(inc)));
+	jout_set(j, "windows", list);
 	return j;
 }
 
@@ -388,9 +338,9 @@ set_incarnation(json_t *j, const struct incarnation *inc)
 	char id[24];
 
 	(void)snprintf(id, sizeof(id), "%" PRIu64, inc->system_id);
-	set(j, "cluster", json_string(inc->cluster));
-	set(j, "major", json_integer(inc->major));
-	set(j, "system_id", json_string(id));
+	jout_set(j, "cluster", json_string(inc->cluster));
+	jout_set(j, "major", json_integer(inc->major));
+	jout_set(j, "system_id", json_string(id));
 }
 
 static json_t *
@@ -402,25 +352,30 @@ incarnation_json(const struct info_incarnation *inc)
 	size_t i;
 
 	for (i = 0; i < inc->backups.n; i++)
-		append(backups, backup_json(&inc->backups,
+		jout_append(backups, backup_json(&inc->backups,
 		    &inc->backups.list[i]));
 	for (i = 0; i < inc->dumps.n; i++)
-		append(dumps, dump_json(&inc->dumps, &inc->dumps.list[i]));
+		jout_append(dumps, dump_json(&inc->dumps, &inc->dumps.list[i]));
 	for (i = 0; i < inc->n_timelines; i++)
-		append(timelines, timeline_json(inc, &inc->timelines[i]));
+		jout_append(timelines, timeline_json(inc, &inc->timelines[i]));
 	for (i = 0; i < inc->n_problems; i++)
-		append(problems, problem_json(&inc->problems[i]));
+		jout_append(problems, problem_json(&inc->problems[i]));
 	set_incarnation(j, &inc->inc);
-	set(j, "wal_segment_size", number(inc->wal_segment_size));
-	set(j, "recovery", recovery_json(inc));
-	set(j, "backups", backups);
-	set(j, "unfinished_backups", number(inc->backups.unfinished));
-	set(j, "removed_backups_bytes", number(inc->backups.orphan_bytes));
-	set(j, "dumps", dumps);
-	set(j, "unfinished_dumps", number(inc->dumps.unfinished));
-	set(j, "removed_dumps_bytes", number(inc->dumps.orphan_bytes));
-	set(j, "wal", timelines);
-	set(j, "problems", problems);
+	jout_set(j, "wal_segment_size", jout_number(inc->wal_segment_size));
+	jout_set(j, "recovery", recovery_json(inc));
+	jout_set(j, "backups", backups);
+	jout_set(j, "unfinished_backups", jout_number(inc->backups.unfinished));
+	jout_set(j, "removed_backups_bytes",
+	    jout_number(inc->backups.orphan_bytes));
+	jout_set(j, "dumps", dumps);
+	jout_set(j, "unfinished_dumps", jout_number(inc->dumps.unfinished));
+	jout_set(j, "removed_dumps_bytes",
+	    jout_number(inc->dumps.orphan_bytes));
+	jout_set(j, "wal", timelines);
+	jout_set(j, "promised_from", jout_time(inc->promised_from));
+	jout_set(j, "wal_kept", inc->why_wal == NULL ? json_null() :
+	    jout_text(inc->why_wal));
+	jout_set(j, "problems", problems);
 	return j;
 }
 
@@ -429,11 +384,11 @@ repository_json(const struct info *info)
 {
 	json_t *j = json_object();
 
-	set(j, "url", text(info->url));
-	set(j, "id", json_string(info->repo->id_text));
-	set(j, "created", time_json(info->repo->created));
-	set(j, "reached", json_true());
-	set(j, "listed_at", time_json(info->listed_at));
+	jout_set(j, "url", jout_text(info->url));
+	jout_set(j, "id", json_string(info->repo->id_text));
+	jout_set(j, "created", jout_time(info->repo->created));
+	jout_set(j, "reached", json_true());
+	jout_set(j, "listed_at", jout_time(info->listed_at));
 	return j;
 }
 
@@ -447,38 +402,28 @@ others_json(const struct config *cfg)
 
 	status_collect(cfg, &lines, &n);
 	for (i = 1; i < n; i++)
-		append(list, status_json(&lines[i]));
+		jout_append(list, status_json(&lines[i]));
 	free(lines);
 	return list;
-}
-
-static int
-write_json(json_t *j, FILE *out, struct err *err)
-{
-	int ret = 0;
-
-	if (json_dumpf(j, out, JSON_INDENT(2)) != 0)
-		ret = err_set(err, ERR_IO, "cannot write the JSON text");
-	else
-		(void)fputc('\n', out); /* cli_flush() tells an error */
-	json_decref(j);
-	return ret;
 }
 
 int
 info_print_json(const struct info *info, FILE *out, struct err *err)
 {
-	json_t *j = json_object(), *list = json_array();
+	json_t *j = json_object(), *list = json_array(), *odd = json_array();
 	size_t i;
 
+	for (i = 0; i < info->n_odd; i++)
+		jout_append(odd, jout_text(info->odd[i]));
 	for (i = 0; i < info->n; i++)
-		append(list, incarnation_json(&info->incarnations[i]));
-	set(j, "format", json_integer(1));
-	set(j, "repository", repository_json(info));
-	set(j, "incarnations", list);
+		jout_append(list, incarnation_json(&info->incarnations[i]));
+	jout_set(j, "format", json_integer(1));
+	jout_set(j, "repository", repository_json(info));
+	jout_set(j, "incarnations", list);
+	jout_set(j, "odd", odd);
 	if (info->cfg != NULL)
-		set(j, "others", others_json(info->cfg));
-	return write_json(j, out, err);
+		jout_set(j, "others", others_json(info->cfg));
+	return jout_write(j, out, err);
 }
 
 int
@@ -491,10 +436,10 @@ info_print_one_json(const struct info *info, const struct info_found *f,
 						 backup_json(f->set, b);
 
 	if (items != NULL)
-		set(one, "items", items_json(items));
-	set(j, "format", json_integer(1));
-	set(j, "repository", repository_json(info));
+		jout_set(one, "items", items_json(items));
+	jout_set(j, "format", json_integer(1));
+	jout_set(j, "repository", repository_json(info));
 	set_incarnation(j, &f->inc->inc);
-	set(j, dump ? "dump" : "backup", one);
-	return write_json(j, out, err);
+	jout_set(j, dump ? "dump" : "backup", one);
+	return jout_write(j, out, err);
 }

@@ -54,6 +54,19 @@ keep_form(const struct config *cfg, const struct info *info, bool json)
 }
 
 void
+info_known_note(const struct config *cfg,
+    const struct config_repository *address, const struct info *info)
+{
+	char *folder = notes_folder(cfg->state_directory, address);
+	struct err ignored = ERR_INIT;
+
+	if (state_may_keep(cfg->state_directory) &&
+	    state_make(folder, &ignored) == 0)
+		info_note(info, cfg->state_directory, address);
+	free(folder);
+}
+
+void
 info_known_keep(const struct config *cfg, const struct info *info)
 {
 	char *folder = notes_folder(cfg->state_directory, &cfg->repo);

@@ -12,6 +12,10 @@
 /* Keep it, and what `status` goes by. A failure only costs that. */
 void info_known_keep(const struct config *cfg, const struct info *info);
 
+/* What `status` goes by alone. */
+void info_known_note(const struct config *cfg,
+    const struct config_repository *address, const struct info *info);
+
 /*
  * The store failed so: print what is kept, if anything is, with its age. The
  * error stays the caller's to report.

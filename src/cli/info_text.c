@@ -76,6 +76,8 @@ info_print_state(const struct info_backup *b, FILE *out)
 	else if (b->leaving)
 		(void)fprintf(out, "      leaving  listed for removal: an "
 		    "'expire' after the grace period removes it\n");
+	if (b->why != NULL)
+		(void)fprintf(out, "      why      %s\n", b->why);
 }
 
 static void
@@ -160,7 +162,11 @@ print_timeline(const struct info_incarnation *inc,
 		    r->segments, r->segments == 1 ? "" : "s",
 		    text_human_size(r->stored_bytes, size));
 		missing = info_gap(inc, i, first, last);
-		if (missing > 0)
+		if (missing > 0 && info_gap_was_removed(inc, i))
+			(void)fprintf(out, "      %" PRIu64 " removed, %s to "
+			    "%s: retention let them go\n", missing, first,
+			    last);
+		else if (missing > 0)
 			print_gap(inc, missing, first, last, out);
 	}
 	for (i = 0; i < t->n_partials; i++)
@@ -210,7 +216,10 @@ print_windows(const struct info_incarnation *inc, FILE *out)
 		    time_format_local(r->proven_time, to),
 		    lsn_format(r->end, lsn_to), r->end_timeline,
 		    r->ends_in_partial ? ", in a partial segment" : "");
-		if (r->gap)
+		if (r->gap && removed_was_wal(&inc->removed, r->missing))
+			(void)fprintf(out, "    then retention let WAL go, "
+			    "from %s on\n", r->missing);
+		else if (r->gap)
 			(void)fprintf(out, "    then segment %s is MISSING\n",
 			    r->missing);
 	}
@@ -236,6 +245,21 @@ print_rest(const struct info_set *set, const char *kind, FILE *out)
 		    "interrupted; harmless)\n", set->unfinished);
 }
 
+/* Whether it is kept is what `status` judges. */
+static void
+print_promise(const struct info_incarnation *inc, FILE *out)
+{
+	char from[TIME_TEXT_MAX];
+
+	if (inc->why_wal == NULL)
+		return;
+	if (inc->promised_from != 0)
+		(void)fprintf(out, "  retention promises every moment since "
+		    "%s\n", time_format_local(inc->promised_from, from));
+	if (inc->why_wal[0] != '\0')
+		(void)fprintf(out, "    WAL: %s\n", inc->why_wal);
+}
+
 static void
 print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
 {
@@ -245,6 +269,7 @@ print_incarnation(const struct info_incarnation *inc, bool verbose, FILE *out)
 	    PRIu64 "\n", inc->inc.cluster, inc->inc.major,
 	    inc->inc.system_id);
 	print_windows(inc, out);
+	print_promise(inc, out);
 	(void)fprintf(out, "  backups: %zu\n", inc->backups.n);
 	for (i = 0; i < inc->backups.n; i++)
 		print_backup(inc, i, verbose, out);
@@ -313,5 +338,7 @@ info_print_text(const struct info *info, bool verbose, FILE *out)
 		    "check, dapk-backup backup\n");
 	for (i = 0; i < info->n; i++)
 		print_incarnation(&info->incarnations[i], verbose, out);
+	for (i = 0; i < info->n_odd; i++)
+		(void)fprintf(out, "odd: %s\n", info->odd[i]);
 	print_others(info, out);
 }

@@ -15,8 +15,14 @@ libdapk_a_SOURCES += \
 	%D%/cmd_load.c \
 	%D%/cmd_pin.c \
 	%D%/cmd_restore.c \
+	%D%/cmd_report.c \
+	%D%/report_collect.h %D%/report_settings.c %D%/report_tables.c \
 	%D%/cmd_status.c \
 	%D%/cmd_verify.c \
+	%D%/expire_after.c \
+	%D%/expire_json.c \
+	%D%/expire_show.h \
+	%D%/expire_text.c \
 	%D%/find.c \
 	%D%/help.c \
 	%D%/hook.c %D%/hook.h \
@@ -25,6 +31,7 @@ libdapk_a_SOURCES += \
 	%D%/info_known.c %D%/info_known.h \
 	%D%/info_show.h \
 	%D%/info_text.c \
+	%D%/jout.c %D%/jout.h \
 	%D%/note.c \
 	%D%/parse.c \
 	%D%/progress.c %D%/progress.h \

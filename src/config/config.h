@@ -69,6 +69,7 @@ struct config_repository {
 	char *known_hosts;
 	enum config_host_key host_key;
 	uint64_t retain_ms; /* 0: nothing is removed */
+	unsigned keep_daily, keep_weekly, keep_monthly, keep_yearly;
 };
 
 struct config_passed { /* an option that is handed on to pg_dump */
@@ -115,6 +116,8 @@ struct config {
 	uint64_t prefetch;     /* archive-get: bytes ahead, 0: none */
 
 	/* what is kept, watched, and run beside */
+	bool expire_after; /* backup, dump: apply retention then */
+	uint64_t keep_for_mirror_ms; /* what another repository waits for */
 	uint64_t archive_queue_max; /* bytes; 0: WAL is never given up */
 	/* status; 0: never */
 	uint64_t backup_warning_ms, backup_critical_ms;

@@ -320,11 +320,70 @@ const struct option option_table[] = {
 	/* what is kept, watched, and run beside */
 	{ .name = "retain", .type = OPTION_DURATION,
 	    .section = SECTION_REPOSITORY,
-	    .commands = COMMAND_STATUS | COMMAND_INFO,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO | COMMAND_STATUS,
 	    .env = "DAPK_BACKUP_RETAIN", .value = "TIME", .default_value = "30d",
 	    .max = 36500 * DAY_MS, AT(repo.retain_ms),
-	    .help = "how far back every moment must be restorable: status "
-		    "says warning when it is not; 0: nothing is promised" },
+	    .help = "keep what it takes to restore every moment of this "
+		    "long: the newest backup that is older, all WAL since, "
+		    "and dumps of that age; 0: remove nothing" },
+	{ .name = "keep-daily", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO,
+	    .env = "DAPK_BACKUP_KEEP_DAILY", .value = "N",
+	    .default_value = "0",
+	    .max = 1000, AT(repo.keep_daily),
+	    .help = "keep the last backup, and the last dump of each "
+		    "database, of each day (UTC) that has one, for the last "
+		    "N of these, also when it is older than retain" },
+	{ .name = "keep-weekly", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO,
+	    .env = "DAPK_BACKUP_KEEP_WEEKLY", .value = "N",
+	    .default_value = "0",
+	    .max = 1000, AT(repo.keep_weekly),
+	    .help = "keep the last backup, and the last dump of each "
+		    "database, of each week, Monday to Sunday (UTC) that "
+		    "has one, for the last N of these, also when it is "
+		    "older than retain" },
+	{ .name = "keep-monthly", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO,
+	    .env = "DAPK_BACKUP_KEEP_MONTHLY", .value = "N",
+	    .default_value = "0",
+	    .max = 1000, AT(repo.keep_monthly),
+	    .help = "keep the last backup, and the last dump of each "
+		    "database, of each month (UTC) that has one, for the "
+		    "last N of these, also when it is older than retain" },
+	{ .name = "keep-yearly", .type = OPTION_UNSIGNED,
+	    .section = SECTION_REPOSITORY,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO,
+	    .env = "DAPK_BACKUP_KEEP_YEARLY", .value = "N",
+	    .default_value = "0",
+	    .max = 1000, AT(repo.keep_yearly),
+	    .help = "keep the last backup, and the last dump of each "
+		    "database, of each year (UTC) that has one, for the "
+		    "last N of these, also when it is older than retain" },
+	{ .name = "expire", .type = OPTION_BOOL,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_BACKUP | COMMAND_DUMP,
+	    .env = "DAPK_BACKUP_EXPIRE", .default_value = "yes",
+	    AT(expire_after),
+	    .help = "when it has succeeded, apply retention as expire does" },
+	{ .name = "keep-for-mirror", .type = OPTION_DURATION,
+	    .section = SECTION_GLOBAL,
+	    .commands = COMMAND_EXPIRE | COMMAND_BACKUP | COMMAND_DUMP |
+		COMMAND_INFO,
+	    .env = "DAPK_BACKUP_KEEP_FOR_MIRROR", .value = "TIME",
+	    .default_value = "7d",
+	    .max = 365 * DAY_MS, AT(keep_for_mirror_ms),
+	    .help = "keep what another repository still waits for, in the "
+		    "one that it is copied from, for at most this long "
+		    "beyond retain" },
 	{ .name = "archive-queue-max", .type = OPTION_SIZE,
 	    .section = SECTION_CLUSTER,
 	    .commands = COMMAND_ARCHIVE_PUSH,
@@ -551,10 +610,12 @@ const struct option option_table[] = {
 	    .help = "print lines of text, JSON, or metrics in Prometheus' "
 		    "text format" },
 	{ .name = "output", .short_name = 'o', .type = OPTION_PATH,
-	    .commands = COMMAND_STATUS, .value = "FILE", AT(output),
+	    .commands = COMMAND_STATUS | COMMAND_REPORT, .value = "FILE",
+	    AT(output),
 	    .help = "write into this file, which is replaced as a whole, "
 		    "instead of standard output: for the text file "
-		    "collector of Prometheus' node exporter" },
+		    "collector of Prometheus' node exporter, or for a web "
+		    "server" },
 	{ .name = "wal", .type = OPTION_BOOL, .commands = COMMAND_EXPORT,
 	    .default_value = "yes", AT(export_wal),
 	    .help = "put the WAL that the backup needs into pg_wal of the "
@@ -613,7 +674,7 @@ const struct option option_table[] = {
 	/* output */
 	{ .name = "json", .type = OPTION_BOOL,
 	    .commands = COMMAND_INFO | COMMAND_VERIFY | COMMAND_COPY |
-		COMMAND_STATUS,
+		COMMAND_STATUS | COMMAND_EXPIRE,
 	    AT(json), .help = "print the result as JSON" },
 	{ .name = "quiet", .short_name = 'q', .type = OPTION_BOOL,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,

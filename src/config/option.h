@@ -35,7 +35,8 @@ enum option_command {
 	COMMAND_HOLD = 1 << 16,
 	COMMAND_RELEASE = 1 << 17,
 	COMMAND_COMPLETION = 1 << 18,
-	COMMAND_ANY = (1 << 19) - 1
+	COMMAND_REPORT = 1 << 19,
+	COMMAND_ANY = (1 << 20) - 1
 };
 
 enum option_type {

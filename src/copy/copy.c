@@ -199,7 +199,8 @@ copy_incarnation(struct copy *c, const struct incarnation *inc,
 {
 	if (begin_incarnation(c, inc, err) != 0)
 		return -1;
-	if ((c->p.what & COPY_WAL) != 0 && copy_wal(c, NULL, 0, err) != 0)
+	if ((c->p.what & COPY_WAL) != 0 && (copy_wal(c, NULL, 0, err) != 0 ||
+	    copy_gaps(c, err) != 0))
 		return -1;
 	if ((c->p.what & COPY_BACKUPS) != 0 &&
 	    copy_sets(c, REPO_BACKUP, err) != 0)

@@ -17,9 +17,8 @@ must_stop(void *arg)
 	    pool_failed(c->pool);
 }
 
-/* What the destination says is never taken for a fault of the object. */
-static int
-fails(struct err *err)
+int
+copy_failed_there(struct err *err)
 {
 	if (copy_is_of_object(err))
 		err->code = ERR_STORAGE;
@@ -34,12 +33,23 @@ compare(struct copy_worker *w, const char *key, const void *data, size_t len,
 	buf_clear(&w->other);
 	err_clear(err);
 	if (storage_get_all(w->to->st, key, &w->other, err) != 0)
-		return fails(err);
+		return copy_failed_there(err);
 	*taken = w->other.len != len ||
 	    (len > 0 && memcmp(w->other.data, data, len) != 0);
 	if (*taken || storage_settle(w->to->st, key, err) == 0)
 		return 0;
-	return fails(err);
+	return copy_failed_there(err);
+}
+
+void
+copy_count_put(struct copy *c, size_t len)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	c->result.objects++;
+	c->result.bytes += len;
+	(void)pthread_mutex_unlock(&c->lock);
+	if (c->p.progress != NULL)
+		atomic_fetch_add(&c->p.progress->done_bytes, len);
 }
 
 int
@@ -54,21 +64,16 @@ copy_put(struct copy_worker *w, const char *key, const void *data,
 		return err_set(err, ERR_CANCELLED, "stopped");
 	if (storage_put(w->to->st, key, data, len, err) != 0)
 		return err->code == ERR_EXISTS ?
-		    compare(w, key, data, len, taken, err) : fails(err);
+		    compare(w, key, data, len, taken, err) : copy_failed_there(err);
 	if (storage_stat(w->to->st, key, &size, NULL, err) != 0) {
-		(void)fails(err);
+		(void)copy_failed_there(err);
 		return err_wrap(err, "look at what was just put");
 	}
 	if (size != len)
 		return err_set(err, ERR_STORAGE, "%s/%s has %llu bytes, and "
 		    "%zu were put", storage_url(w->to->st), key,
 		    (unsigned long long)size, len);
-	(void)pthread_mutex_lock(&c->lock);
-	c->result.objects++;
-	c->result.bytes += len;
-	(void)pthread_mutex_unlock(&c->lock);
-	if (c->p.progress != NULL)
-		atomic_fetch_add(&c->p.progress->done_bytes, len);
+	copy_count_put(c, len);
 	return 0;
 }
 

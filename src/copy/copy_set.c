@@ -487,19 +487,14 @@ look_again(struct set *s, struct err *err)
 static int
 put_commit(struct set *s, struct err *err)
 {
-	struct claim *claim = s->c->claim;
-	char key[STORAGE_KEY_MAX];
-	bool taken;
-
-	commit_key(&s->c->inc, s->kind, s->label, key);
-	if (look_again(s, err) != 0 || lease_confirm(claim->lease, err) != 0 ||
-	    copy_put(s->c->own, key, s->bytes.data, s->bytes.len, &taken,
-		err) != 0)
+	if (look_again(s, err) != 0)
 		return -1;
-	if (taken)
-		return err_set(err, ERR_LOCKED, "%s/%s appeared meanwhile",
-		    storage_url(s->c->p.to->st), key);
-	return claim_look_back(claim, &s->commit, err);
+	if (claim_commit_bytes(s->c->claim, &s->commit, s->bytes.data,
+	    s->bytes.len, err) != 0)
+		/* Of the destination, never of what is copied. */
+		return copy_failed_there(err);
+	copy_count_put(s->c, s->bytes.len);
+	return 0;
 }
 
 /* 1: the commit is at the source; 0: not (any more). */

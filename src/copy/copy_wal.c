@@ -37,7 +37,8 @@ struct missing {
 	const struct seen *to; /* the highest generation there, or NULL */
 	uint32_t generation; /* to put it under */
 	struct folder *folder;
-	enum copy_outcome *outcome; /* of the item, or NULL */
+	struct copy_item *item; /* that names it, or NULL */
+	bool done;
 };
 
 /* "wal/TIMELINE/LOG/", or "wal/TIMELINE/" of history files. */
@@ -232,7 +233,7 @@ conflicts(struct folder *f, const struct seen *from, size_t n_from,
 
 static void
 add_missing(struct folder *f, const struct seen *from, size_t n_from,
-    const struct seen *top, enum copy_outcome *outcome)
+    const struct seen *top, struct copy_item *item)
 {
 	struct missing *m;
 	uint64_t bytes = 0;
@@ -246,7 +247,7 @@ add_missing(struct folder *f, const struct seen *from, size_t n_from,
 	m->from = from;
 	m->n_from = n_from;
 	m->to = top;
-	m->outcome = outcome;
+	m->item = item;
 	m->generation = from->ws.generation;
 	for (i = 0; i < n_from; i++)
 		if (from[i].ws.generation == from->ws.generation)
@@ -296,7 +297,7 @@ compare_name(struct folder *f, const struct seen *from, size_t n)
 			continue;
 		if (is_there(f->c, &from[i], k, to, n_to, &top)) {
 			f->there++;
-			if (item != NULL && item->outcome == COPY_ABSENT)
+			if (item != NULL)
 				item->outcome = COPY_DONE;
 		} else if (item == NULL && top == NULL && !f->c->p.again &&
 		    removed_names_wal(&f->c->removed, &from->ws.file)) {
@@ -304,11 +305,10 @@ compare_name(struct folder *f, const struct seen *from, size_t n)
 			f->c->result.removed++;
 			(void)pthread_mutex_unlock(&f->c->lock);
 		} else {
-			/* Until a job says otherwise. */
+			/* settle_items() has the last word. */
 			if (item != NULL)
-				item->outcome = COPY_FAILED;
-			add_missing(f, &from[i], k, top,
-			    item == NULL ? NULL : &item->outcome);
+				item->outcome = COPY_DONE;
+			add_missing(f, &from[i], k, top, item);
 		}
 	}
 }
@@ -497,8 +497,7 @@ carry_file(void *worker, void *job, bool skip, struct err *err)
 		note_outcome(w, m, &first);
 		return 0;
 	}
-	if (m->outcome != NULL)
-		*m->outcome = COPY_DONE;
+	m->done = true;
 	(void)pthread_mutex_lock(&w->c->lock);
 	if (new)
 		w->c->result.wal.copied++;
@@ -506,6 +505,20 @@ carry_file(void *worker, void *job, bool skip, struct err *err)
 		w->c->result.wal.there++;
 	(void)pthread_mutex_unlock(&w->c->lock);
 	return 0;
+}
+
+/*
+ * No job is left: an item is done when each of its contents is (of a .partial
+ * file there may be several).
+ */
+static void
+settle_items(const struct folder *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_missing; i++)
+		if (f->missing[i].item != NULL && !f->missing[i].done)
+			f->missing[i].item->outcome = COPY_FAILED;
 }
 
 static void
@@ -535,8 +548,10 @@ copy_folders(struct copy *c, struct folder *folders, size_t n,
 			rc = copy_submit(c, carry_file,
 			    &folders[i].missing[k], err);
 	rc = copy_wait(c, rc, err);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		settle_items(&folders[i]);
 		folder_free(&folders[i]);
+	}
 	return rc;
 }
 

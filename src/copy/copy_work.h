@@ -68,6 +68,12 @@ void copy_expect(struct copy *c, uint64_t bytes);
 int copy_put(struct copy_worker *w, const char *key, const void *data,
     size_t len, bool *taken, struct err *err);
 
+/* What the destination says is never taken for a fault of the object. */
+int copy_failed_there(struct err *err);
+
+/* An object was put: count it. */
+void copy_count_put(struct copy *c, size_t len);
+
 /* Is it the pack, whole, all of its frames? name: for messages. */
 int copy_check_pack(struct copy_worker *w, const struct buf *bytes,
     const char *name, const struct pack_id *id, struct err *err);
@@ -92,6 +98,9 @@ void copy_note_conflict(struct copy *c, const char *what,
  */
 int copy_wal(struct copy *c, struct copy_item *items, size_t n,
     struct err *err);
+
+/* copy_gaps.c: what WAL was given up (repo/gap.h). */
+int copy_gaps(struct copy *c, struct err *err);
 
 /* copy_set.c: the lease is taken when the first of them is copied. */
 

@@ -1,5 +1,6 @@
 libdapk_a_SOURCES += \
 	%D%/copy.c %D%/copy.h \
+	%D%/copy_gaps.c \
 	%D%/copy_object.c \
 	%D%/copy_set.c \
 	%D%/copy_wal.c \

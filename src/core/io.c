@@ -258,16 +258,23 @@ out:
 }
 
 int
+io_open_nameless_in(const char *dir, int *fd, struct err *err)
+{
+	*fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (*fd >= 0)
+		return 0;
+	return err_sys(err, errno, "make a temporary file in %s", dir);
+}
+
+int
 io_open_nameless(int *fd, struct err *err)
 {
 	const char *dir = getenv("TMPDIR");
 
 	if (dir == NULL || dir[0] == '\0')
 		dir = "/tmp";
-	*fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (*fd >= 0)
+	if (io_open_nameless_in(dir, fd, err) == 0)
 		return 0;
-	err_sys(err, errno, "make a temporary file in %s", dir);
 	return err_hint(err, "set TMPDIR to a directory with room");
 }
 

@@ -73,6 +73,7 @@ int io_write_file_durable(const char *path, const void *data, size_t len,
  * memory: it goes when *fd is closed.
  */
 int io_open_nameless(int *fd, struct err *err) ERR_USE;
+int io_open_nameless_in(const char *dir, int *fd, struct err *err) ERR_USE;
 
 /* Remove a file; that it is not there is fine. */
 int io_unlink(const char *path, struct err *err) ERR_USE;

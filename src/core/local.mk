@@ -4,6 +4,7 @@ libdapk_a_SOURCES += \
 	%D%/cancel.c %D%/cancel.h \
 	%D%/crc32c.c %D%/crc32c.h \
 	%D%/detach.c %D%/detach.h \
+	%D%/dynlib.c %D%/dynlib.h \
 	%D%/err.c %D%/err.h \
 	%D%/io.c %D%/io.h %D%/io_sync.c \
 	%D%/libarchive.c %D%/libarchive.h \
@@ -20,6 +21,7 @@ libdapk_a_SOURCES += \
 unit_tests += \
 	tests/unit/test_buf \
 	tests/unit/test_crc32c \
+	tests/unit/test_dynlib \
 	tests/unit/test_err \
 	tests/unit/test_io \
 	tests/unit/test_process \

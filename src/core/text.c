@@ -33,6 +33,27 @@ hex_digit(char c)
 	return -1;
 }
 
+void
+text_base64(const void *data, size_t len, char *out)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *in = data;
+	uint32_t v;
+	size_t i;
+
+	for (i = 0; i < len; i += 3) {
+		v = (uint32_t)in[i] << 16;
+		v |= i + 1 < len ? (uint32_t)in[i + 1] << 8 : 0;
+		v |= i + 2 < len ? in[i + 2] : 0;
+		*out++ = digits[v >> 18];
+		*out++ = digits[v >> 12 & 63];
+		*out++ = i + 1 < len ? digits[v >> 6 & 63] : '=';
+		*out++ = i + 2 < len ? digits[v & 63] : '=';
+	}
+	*out = '\0';
+}
+
 bool
 text_unhex(const char *hex, void *out, size_t len)
 {

@@ -15,6 +15,12 @@
 /* len bytes as 2*len lower-case digits and a 0 at out. */
 void text_hex(const void *data, size_t len, char *out);
 
+/*
+ * Base64 with padding (RFC 4648), and a 0: TEXT_BASE64_MAX(len) bytes at out.
+ */
+#define TEXT_BASE64_MAX(len) (((len) + 2) / 3 * 4 + 1)
+void text_base64(const void *data, size_t len, char *out);
+
 /* Exactly 2*len digits (either case) to bytes; false otherwise. */
 bool text_unhex(const char *hex, void *out, size_t len);
 

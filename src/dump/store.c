@@ -125,7 +125,8 @@ dump_store_free(struct dump_store *st)
 	if (st == NULL)
 		return;
 	putter_free(st->putter);
-	if (st->begun && !st->committed)
+	/* What may be committed must have all that it names. */
+	if (st->begun && !st->committed && !st->claim.unknown)
 		take_away(st);
 	claim_end(&st->claim, st->committed ? st->label : NULL);
 	dump_parent_free(st->parent);
@@ -452,9 +453,7 @@ dump_store_finish(struct dump_store *st, struct commit *c, struct err *err)
 		for (k = 0; k < st->items[i]->n_ranges; k++)
 			c->dump.chunks += st->items[i]->ranges[k].total_chunks;
 	if (put_manifest(st, c, err) != 0 || list_packs(st, c, err) != 0 ||
-	    lease_confirm(st->claim.lease, err) != 0 ||
-	    commit_put(st->repo, c, err) != 0 ||
-	    claim_look_back(&st->claim, c, err) != 0)
+	    claim_commit(&st->claim, c, err) != 0)
 		return -1;
 	st->committed = true;
 	return 0;

@@ -112,6 +112,8 @@ collect_set(struct info *info, struct info_incarnation *inc,
 			goto out;
 		memcpy(b->label, labels[i], sizeof(b->label));
 		b->leaving = tombstone_names_set(stones, kind, b->label);
+		b->dismissed = b->leaving &&
+		    tombstone_dismisses_set(stones, kind, b->label);
 		b->pin = pin_of(inc, kind, b->label);
 		set->n++;
 		if (commit_get_kind(repo, &inc->inc, kind, b->label,
@@ -197,30 +199,57 @@ same_name(const struct walview_item *a, const struct walview_item *b)
 	    a->partial == b->partial;
 }
 
-/* Partial files, and names that two contents claim. */
-static int
-collect_names(struct walview *wal, struct repo *repo,
-    const struct info_incarnation *inc, struct info_timeline *t,
-    struct err *err)
+/* A timeline's names are being collected. */
+struct naming {
+	struct repo *repo;
+	struct info_incarnation *inc;
+	struct info_timeline *t;
+};
+
+#define WEEK (INT64_C(7) * 86400 * 1000000)
+
+/*
+ * Since segments come one after another a look at the last week is enough,
+ * but for those that were stored again.
+ */
+static void
+add_time(struct info_timeline *t, int64_t mtime)
 {
-	struct walview_item *list = NULL;
+	size_t i;
+
+	if (mtime > t->newest || t->newest == 0)
+		t->newest = mtime;
+	for (i = t->n_stored; i > 0; i--)
+		if (t->stored[i - 1] / WEEK == mtime / WEEK)
+			return;
+	t->stored = xreallocarray(t->stored, t->n_stored + 1,
+	    sizeof(*t->stored));
+	t->stored[t->n_stored++] = mtime;
+}
+
+/* Partial files, names that two contents claim, and when all was stored. */
+static int
+add_names(void *arg, struct walview_item *list, size_t n, struct err *err)
+{
+	struct naming *g = arg;
+	struct info_timeline *t = g->t;
 	struct wal_stored ws;
-	size_t n = 0, i, k;
+	size_t i, k;
 	bool agree;
 
-	if (walview_segments(wal, t->timeline, &list, &n, err) != 0)
-		return -1;
 	for (i = 0; i < n; i = k) {
+		add_time(t, list[i].mtime);
 		for (k = i + 1; k < n && same_name(&list[i], &list[k]);)
 			k++;
+		info_rate_add(g->inc, list[i].mtime, list[i].size);
 		if (k == i + 1 && !list[i].partial)
 			continue;
 		walview_stored(&list[i], &ws);
 		if (list[i].partial)
 			add_name(&t->partials, &t->n_partials, ws.file.name);
 		agree = k == i + 1;
-		if (!agree && list[i].partial && partials_agree(repo, inc,
-		    &ws.file, &agree, err) != 0)
+		if (!agree && list[i].partial && partials_agree(g->repo,
+		    g->inc, &ws.file, &agree, err) != 0)
 			return -1;
 		if (!agree)
 			add_name(&t->conflicts, &t->n_conflicts, ws.file.name);
@@ -233,9 +262,12 @@ collect_history(struct info *info, struct info_incarnation *inc,
     struct walview *wal, struct info_timeline *t, struct err *err)
 {
 	const struct history *h;
+	size_t size;
 
-	if (t->timeline == 1)
+	if (t->timeline == 1) {
+		history_single(1, &t->path);
 		return 0;
+	}
 	if (walview_history(wal, t->timeline, &h, err) != 0) {
 		if (err->code == ERR_NOT_FOUND) {
 			err_clear(err);
@@ -248,6 +280,11 @@ collect_history(struct info *info, struct info_incarnation *inc,
 		return 0;
 	}
 	t->has_history = true;
+	size = h->n * sizeof(*h->entries);
+	t->path.timeline = h->timeline;
+	t->path.entries = xreallocarray(NULL, h->n, sizeof(*h->entries));
+	memcpy(t->path.entries, h->entries, size);
+	t->path.n = h->n;
 	if (h->n >= 2) {
 		t->parent = h->entries[h->n - 2].timeline;
 		t->branched_at = h->entries[h->n - 2].end;
@@ -259,6 +296,7 @@ static int
 collect_wal(struct info *info, struct info_incarnation *inc,
     struct repo *repo, struct walview *wal, struct err *err)
 {
+	struct naming g = { .repo = repo, .inc = inc };
 	const uint32_t *timelines;
 	size_t n = 0, i;
 	int ret;
@@ -270,8 +308,10 @@ collect_wal(struct info *info, struct info_incarnation *inc,
 		struct info_timeline *t = &inc->timelines[inc->n_timelines++];
 
 		t->timeline = timelines[i];
+		g.t = t;
 		if (cancel_check(err) != 0 ||
-		    collect_names(wal, repo, inc, t, err) != 0 ||
+		    walview_each_folder(wal, t->timeline, add_names, &g,
+			err) != 0 ||
 		    collect_history(info, inc, wal, t, err) != 0)
 			return -1;
 	}
@@ -467,13 +507,14 @@ collect_given_up(struct info_incarnation *inc, struct repo *repo,
     struct err *err)
 {
 	char first[WAL_SEGMENT_NAME_LEN + 1], last[WAL_SEGMENT_NAME_LEN + 1];
-	uint64_t missing = 0;
+	uint64_t missing = inc->n_timelines > 1;
 	size_t i;
 
 	for (i = 0; i < inc->n_ranges && missing == 0; i++)
 		missing = info_gap(inc, i, first, last);
-	if (missing == 0 || gap_list(repo, &inc->inc, &inc->given_up,
-	    &inc->n_given_up, err) == 0)
+	if (missing == 0 || (removed_list(repo, &inc->inc, &inc->removed,
+	    err) == 0 && gap_list(repo, &inc->inc, &inc->given_up,
+	    &inc->n_given_up, err) == 0))
 		return 0;
 	if (!goes_on(err))
 		return -1;
@@ -544,6 +585,18 @@ out:
 	return ret;
 }
 
+static void
+free_set(struct info_set *set)
+{
+	size_t i;
+
+	for (i = 0; i < set->n; i++) {
+		commit_free(&set->list[i].commit);
+		free(set->list[i].why);
+	}
+	free(set->list);
+}
+
 void
 info_free(struct info *info)
 {
@@ -552,23 +605,27 @@ info_free(struct info *info)
 	for (i = 0; i < info->n; i++) {
 		struct info_incarnation *inc = &info->incarnations[i];
 
-		for (k = 0; k < inc->backups.n; k++)
-			commit_free(&inc->backups.list[k].commit);
+		free_set(&inc->backups);
+		free_set(&inc->dumps);
 		for (k = 0; k < inc->n_timelines; k++) {
 			free(inc->timelines[k].partials);
 			free(inc->timelines[k].conflicts);
+			free(inc->timelines[k].stored);
+			history_free(&inc->timelines[k].path);
 		}
-		for (k = 0; k < inc->dumps.n; k++)
-			commit_free(&inc->dumps.list[k].commit);
-		free(inc->backups.list);
-		free(inc->dumps.list);
 		free(inc->timelines);
 		free(inc->ranges);
+		free(inc->hours);
 		gaps_free(inc->given_up, inc->n_given_up);
+		removed_free(&inc->removed);
 		pins_free(inc->pins, inc->n_pins);
 		free(inc->windows);
 		free(inc->problems);
+		free(inc->why_wal);
 	}
+	for (i = 0; i < info->n_odd; i++)
+		free(info->odd[i]);
+	free(info->odd);
 	free(info->incarnations);
 	memset(info, 0, sizeof(*info));
 }
@@ -668,4 +725,14 @@ info_no_recovery(const struct info_incarnation *inc)
 			return inc->backups.list[i].unusable.msg;
 	}
 	return inc->backups.list[inc->backups.n - 1].problem.msg;
+}
+
+bool
+info_gap_was_removed(const struct info_incarnation *inc, size_t range)
+{
+	char first[WAL_SEGMENT_NAME_LEN + 1], last[WAL_SEGMENT_NAME_LEN + 1];
+
+	return info_gap(inc, range, first, last) > 0 &&
+	    removed_was_all_wal(&inc->removed, first, last,
+		inc->wal_segment_size);
 }

@@ -17,7 +17,9 @@
 #include "repo/commit.h"
 #include "repo/dumpread.h"
 #include "repo/gap.h"
+#include "pg/history.h"
 #include "repo/pin.h"
+#include "repo/removed.h"
 #include "repo/repo.h"
 #include "repo/walreach.h"
 #include "repo/walstore.h"
@@ -42,11 +44,16 @@ struct info_backup {
 	bool usable; /* its own WAL is whole, its packs are there */
 	struct err unusable; /* why not */
 	bool leaving; /* a tombstone names it: it goes after the grace period */
+	bool dismissed; /* and somebody named it, not retention */
 	const struct pin *pin; /* that keeps it now, or NULL */
 	/* In the set, the newest that can be read (of dumps: of its database);
 	 * set.n: none. */
 	size_t newest;
 	struct info_share share;
+	/* retain/retention.h: whether retention lets it go, and why or why not
+	 * ("kept although 34 days old: ..."); NULL: nobody asked. */
+	bool expires;
+	char *why;
 };
 
 /* Backups, or dumps: what is under one folder. */
@@ -64,10 +71,20 @@ struct info_timeline {
 	bool has_history;	  /* 1 needs none */
 	uint32_t parent;	  /* 0: not known, or timeline 1 */
 	pg_lsn branched_at;
+	struct history path;	  /* n 0: its history is not known */
+	int64_t newest;		  /* when WAL was stored last; 0: none was */
+	int64_t *stored;	  /* times at which some was, one a week */
+	size_t n_stored;
 	char (*partials)[WAL_FILE_NAME_MAX];
 	size_t n_partials;
 	char (*conflicts)[WAL_FILE_NAME_MAX]; /* names with two contents */
 	size_t n_conflicts;
+};
+
+/* WAL that is stored, by the hour in which it was, by the store's clock. */
+struct info_hour {
+	int64_t hour; /* since 2000 */
+	uint64_t segments, bytes;
 };
 
 /* A stretch of time to every moment of which one can recover. */
@@ -83,15 +100,21 @@ struct info_incarnation {
 	size_t n_timelines;
 	struct wal_range *ranges; /* ascending */
 	size_t n_ranges;
+	struct info_hour *hours; /* ascending */
+	size_t n_hours, cap_hours;
 	struct pin *pins;
 	size_t n_pins;
 	struct gap *given_up; /* of what is missing between them: why */
 	size_t n_given_up;
+	struct removed_set removed; /* ... and what of it was removed */
 	uint32_t wal_segment_size; /* 0: not known */
 	struct info_window *windows;
 	size_t n_windows;
 	struct err *problems; /* what could not be read */
 	size_t n_problems;
+	/* retain/retention.h; NULL: nobody asked */
+	int64_t promised_from; /* the window of retention begins then */
+	char *why_wal; /* what WAL is kept, and why */
 };
 
 struct info {
@@ -104,6 +127,9 @@ struct info {
 	 * listed now, or is proved to be as it was. */
 	int64_t listed_at;
 	const struct config *cfg; /* whose others are shown too; may be NULL */
+	/* retain/retention.h: what is not as it should be, in sentences */
+	char **odd;
+	size_t n_odd;
 };
 
 struct info_source {
@@ -130,9 +156,16 @@ void info_note(const struct info *info, const char *state_directory,
 /* Fill in the shares of all of them: called by info_collect(). */
 void info_shares(struct info_set *set);
 
+/* A segment of this size was stored then: called by info_collect(). */
+void info_rate_add(struct info_incarnation *inc, int64_t mtime,
+    uint64_t size);
+
 /* Segments missing between two ranges of one timeline, and their names. */
 uint64_t info_gap(const struct info_incarnation *inc, size_t range,
     char first[WAL_SEGMENT_NAME_LEN + 1], char last[WAL_SEGMENT_NAME_LEN + 1]);
+
+/* Was all that is missing there removed on purpose? */
+bool info_gap_was_removed(const struct info_incarnation *inc, size_t range);
 
 /* How many characters of the label are enough to tell it from the others. */
 int info_short_label(const struct info_incarnation *inc, const char *label);

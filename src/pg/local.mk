@@ -1,4 +1,5 @@
 libdapk_a_SOURCES += \
+	%D%/autoconf.h \
 	%D%/archive.h %D%/archive_private.h \
 	%D%/archive_custom.c %D%/archive_custom.h \
 	%D%/archive_dir.c %D%/archive_dir.h \

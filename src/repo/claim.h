@@ -9,9 +9,8 @@
  *	claim_take(&claim, repo, &inc, kind, lease_ms, err);
  *	claim_intend(&claim, label, attempt, parent, err);
  *	lease_renew(claim.lease, err);		often
- *	lease_confirm(claim.lease, err); commit_put(...);
- *	claim_look_back(&claim, &commit, err);
- *	claim_end(&claim);
+ *	claim_commit(&claim, &commit, err);
+ *	claim_end(&claim, label);
  *
  * One thread.
  */
@@ -26,6 +25,7 @@ struct claim {
 	enum repo_kind kind;
 	struct lease *lease;
 	char intent[INTENT_ID_TEXT]; /* "": none */
+	bool unknown; /* whether the commit is there: see claim_commit() */
 };
 
 /* ERR_LOCKED when another process, on whatever host, has the lease. */
@@ -43,13 +43,25 @@ int claim_intend(struct claim *c, const char *label, uint32_t attempt,
     const char *parent, struct err *err) ERR_USE;
 
 /*
- * The commit was put: was the lease held until then? If not, a removal may
- * have gone on meanwhile, and what the commit refers to is looked at again.
- * When something is missing or in a tombstone the commit is taken back:
- * ERR_LOCKED.
+ * Puts the commit, with the lease confirmed before and after it.
+ *
+ * A store may obey and its answer be lost: after whatever error the object is
+ * read back, a few times, and if the same bytes are there that is success.
+ * When they are not, the error is the put's. When that cannot be known the
+ * error says so, and c->unknown is true: then what the commit would name must
+ * stay.
+ *
+ * When the lease was not held until the commit was there a removal may have
+ * gone on meanwhile, and what the commit refers to is looked at again. When
+ * something is missing or in a tombstone the commit is taken back:
+ * ERR_LOCKED, as when another commit has appeared under the label.
  */
-int claim_look_back(struct claim *c, const struct commit *commit,
+int claim_commit(struct claim *c, const struct commit *commit,
     struct err *err) ERR_USE;
+
+/* The same with the object's bytes as they are: another place's. */
+int claim_commit_bytes(struct claim *c, const struct commit *commit,
+    const void *data, size_t len, struct err *err) ERR_USE;
 
 /*
  * Ends intent and lease; also of a zeroed one. label: intents of dead attempts

@@ -622,9 +622,9 @@ lock_of(const struct repo *repo, const struct commit *c)
 }
 
 int
-commit_put(struct repo *repo, const struct commit *c, struct err *err)
+commit_object(struct repo *repo, const struct commit *c, struct buf *out,
+    struct err *err)
 {
-	char key[STORAGE_KEY_MAX];
 	struct commit locked = *c, again;
 	struct buf b;
 	int ret = -1;
@@ -645,9 +645,24 @@ commit_put(struct repo *repo, const struct commit *c, struct err *err)
 		goto out;
 	}
 	commit_free(&again);
-	commit_key(&c->inc, c->kind, c->label, key);
-	ret = repo_put_text(repo, key, KIND, buf_str(&b), b.len, err);
+	text_object_encode(KIND, buf_str(&b), b.len, out);
+	ret = buf_check(out, "the commit", err);
 out:
+	buf_free(&b);
+	return ret;
+}
+
+int
+commit_put(struct repo *repo, const struct commit *c, struct err *err)
+{
+	char key[STORAGE_KEY_MAX];
+	struct buf b;
+	int ret = -1;
+
+	buf_init(&b, FORMAT_TEXT_MAX + 256);
+	commit_key(&c->inc, c->kind, c->label, key);
+	if (commit_object(repo, c, &b, err) == 0)
+		ret = storage_put(repo->st, key, b.data, b.len, err);
 	buf_free(&b);
 	return ret;
 }

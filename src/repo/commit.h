@@ -87,7 +87,12 @@ struct commit {
 
 void commit_free(struct commit *c); /* the members; also of a zeroed one */
 
+/* For who holds a lease: claim_commit() (repo/claim.h). */
 int commit_put(struct repo *repo, const struct commit *c,
+    struct err *err) ERR_USE;
+
+/* The object that it would put; out is an empty buffer. */
+int commit_object(struct repo *repo, const struct commit *c, struct buf *out,
     struct err *err) ERR_USE;
 int commit_get(struct repo *repo, const struct incarnation *inc,
     const char *label, struct commit *out, struct err *err) ERR_USE;

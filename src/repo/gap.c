@@ -16,14 +16,13 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "repo/state.h"
-#include "repo/textset.h"
 
 #define HOST_MAX 256
 #define REASON_MAX 400 /* bytes of the message */
 #define NOTES_MAX ((size_t)64 << 20)
 
-static void
-gap_set(const struct incarnation *inc, struct textset *set)
+void
+gap_textset(const struct incarnation *inc, struct textset *set)
 {
 	memset(set, 0, sizeof(*set));
 	set->kind = "gap";
@@ -39,7 +38,7 @@ gap_put(struct repo *repo, const struct incarnation *inc, struct gap *gap,
 	struct buf b;
 	int rc;
 
-	gap_set(inc, &set);
+	gap_textset(inc, &set);
 	if (textset_id(gap->id, err) != 0)
 		return -1;
 	buf_init(&b, TEXTSET_BODY_MAX);
@@ -116,7 +115,7 @@ gap_list(struct repo *repo, const struct incarnation *inc, struct gap **out,
 
 	*out = NULL;
 	*n = 0;
-	gap_set(inc, &set);
+	gap_textset(inc, &set);
 	if (textset_read(repo, &set, take, &gaps, err) != 0) {
 		gaps_free(gaps.list, gaps.n);
 		return -1;

@@ -22,6 +22,7 @@
 #include "core/err.h"
 #include "pg/walname.h"
 #include "repo/repo.h"
+#include "repo/textset.h"
 
 #define GAP_ID_TEXT 17
 
@@ -34,6 +35,9 @@ struct gap {
 	char *host;
 	char *reason; /* the error of the first */
 };
+
+/* Where they lie: for who copies them as they are. */
+void gap_textset(const struct incarnation *inc, struct textset *set);
 
 int gap_put(struct repo *repo, const struct incarnation *inc,
     struct gap *gap, struct err *err) ERR_USE;

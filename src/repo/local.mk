@@ -49,6 +49,7 @@ libdapk_a_SOURCES += \
 	%D%/setremove.c %D%/setremove.h \
 	%D%/tombstone.c %D%/tombstone.h \
 	%D%/walcache.c %D%/walcache.h \
+	%D%/walcache_private.h %D%/walcache_save.c \
 	%D%/walchain.c %D%/walchain.h \
 	%D%/walpartial.c \
 	%D%/walproof.c \
@@ -56,7 +57,7 @@ libdapk_a_SOURCES += \
 	%D%/walstore.c %D%/walstore.h \
 	%D%/walstore_read.c \
 	%D%/walview.c %D%/walview.h \
-	%D%/walview_list.c %D%/walview_private.h
+	%D%/walview_list.c %D%/walview_load.c %D%/walview_private.h
 unit_tests += \
 	tests/unit/test_dumpfolder \
 	tests/golden/test_golden \
@@ -91,7 +92,7 @@ tests_unit_test_walfork_SOURCES = tests/unit/test_walfork.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
 tests_unit_test_walreach_SOURCES = tests/unit/test_walreach.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
-unit_tests += tests/unit/test_lease
+unit_tests += tests/unit/test_claim tests/unit/test_gap tests/unit/test_lease
 
 unit_tests += tests/unit/test_walcache
 tests_unit_test_walcache_SOURCES = tests/unit/test_walcache.c \

@@ -15,9 +15,21 @@
 bool
 notes_command_archives(const char *command)
 {
-	const char *p = strstr(command, "archive-push");
+	/* Other tools have a command of the same name. */
+	static const char *const others[] = { "pgbackrest ",
+		"pg_probackup " };
+	const char *p = strstr(command, "archive-push"), *other;
+	size_t i;
 
-	return p != NULL && strstr(p, "%p") != NULL;
+	if (p == NULL || strstr(p, "%p") == NULL)
+		return false;
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		other = strstr(command, others[i]);
+		if (other != NULL && other < p && (other == command ||
+		    other[-1] == '/' || other[-1] == ' '))
+			return false;
+	}
+	return true;
 }
 
 /* Microseconds since 1970 as text; "" and nonsense: 0. */

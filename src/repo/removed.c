@@ -52,11 +52,11 @@ removed_note_set(struct repo *repo, const struct incarnation *inc,
 
 int
 removed_note_wal(struct repo *repo, const struct incarnation *inc,
-    const char *segment, struct err *err)
+    const char *first, const char *last, struct err *err)
 {
 	char name[64];
 
-	(void)snprintf(name, sizeof(name), "wal-%s", segment);
+	(void)snprintf(name, sizeof(name), "wal-%s-%s", last, first);
 	return put_note(repo, inc, name, err);
 }
 
@@ -134,4 +134,62 @@ removed_names_wal(const struct removed_set *set, const struct wal_file *file)
 			return strcmp(file->segment,
 			    set->list[i - 1].name + 4) <= 0;
 	return false;
+}
+
+/* Does the note say that the segment was removed? */
+static bool
+spans(const char *note, const char *segment)
+{
+	const char *last = note + 4, *first = last + WAL_SEGMENT_NAME_LEN + 1;
+
+	return strlen(note) == 4 + 2 * WAL_SEGMENT_NAME_LEN + 1 &&
+	    strncmp(last, segment, 8) == 0 &&
+	    strncmp(last, segment, WAL_SEGMENT_NAME_LEN) >= 0 &&
+	    strcmp(first, segment) <= 0;
+}
+
+/* Notes of an interrupted run may overlap with those of the next. */
+#define OVERLAPS 16
+
+bool
+removed_was_wal(const struct removed_set *set, const char *segment)
+{
+	size_t low = 0, high = set->n, mid;
+	char least[64];
+
+	(void)snprintf(least, sizeof(least), "wal-%s", segment);
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (strcmp(set->list[mid].name, least) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (high = low; high < set->n && high < low + OVERLAPS; high++)
+		if (strncmp(set->list[high].name, "wal-", 4) == 0 &&
+		    spans(set->list[high].name, segment))
+			return true;
+	return false;
+}
+
+bool
+removed_was_all_wal(const struct removed_set *set, const char *first,
+    const char *last, uint32_t segment_size)
+{
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct err ignored = ERR_INIT;
+	struct wal_file from, to;
+	uint64_t i;
+
+	if (wal_file_parse(first, &from, &ignored) != 0 ||
+	    wal_file_parse(last, &to, &ignored) != 0 ||
+	    from.timeline != to.timeline)
+		return false;
+	for (i = wal_segno(&from, segment_size);
+	     i <= wal_segno(&to, segment_size); i++) {
+		wal_segment_name(from.timeline, i, segment_size, name);
+		if (!removed_was_wal(set, name))
+			return false;
+	}
+	return true;
 }

@@ -7,7 +7,7 @@
  * a copy from another place, which keeps it longer, does not bring it back.
  *
  *	removed_note_set(repo, &inc, kind, label, err);	before its commit goes
- *	removed_note_wal(repo, &inc, file, err);	before the file goes
+ *	removed_note_wal(repo, &inc, first, last, err);	before the files go
  *
  *	removed_list(repo, &inc, &set, err);
  *	removed_names(&set, kind, label);
@@ -24,7 +24,7 @@
 #include "repo/repo.h"
 
 struct removed {
-	char *name; /* "backups-LABEL", "dumps-LABEL", "wal-SEGMENT" */
+	char *name; /* "backups-LABEL", "dumps-LABEL", "wal-LAST-FIRST" */
 };
 
 struct removed_set {
@@ -36,9 +36,9 @@ struct removed_set {
 int removed_note_set(struct repo *repo, const struct incarnation *inc,
     enum repo_kind kind, const char *label, struct err *err) ERR_USE;
 
-/* This segment, and all before it of its timeline. */
+/* These segments of a timeline; nothing before them is wanted either. */
 int removed_note_wal(struct repo *repo, const struct incarnation *inc,
-    const char *segment, struct err *err) ERR_USE;
+    const char *first, const char *last, struct err *err) ERR_USE;
 
 int removed_list(struct repo *repo, const struct incarnation *inc,
     struct removed_set *out, struct err *err) ERR_USE;
@@ -46,8 +46,16 @@ void removed_free(struct removed_set *set); /* also of a zeroed one */
 
 bool removed_names(const struct removed_set *set, enum repo_kind kind,
     const char *label);
-/* A segment, or what belongs to one (.partial, .backup). */
+/*
+ * Is the segment, or what belongs to one (.partial, .backup), not wanted: is
+ * it, or a later one of its timeline, noted?
+ */
 bool removed_names_wal(const struct removed_set *set,
     const struct wal_file *file);
+/* Was this segment itself removed? Not, when it was lost. */
+bool removed_was_wal(const struct removed_set *set, const char *segment);
+/* Were all of them, from one to the other of a timeline? */
+bool removed_was_all_wal(const struct removed_set *set, const char *first,
+    const char *last, uint32_t segment_size);
 
 #endif

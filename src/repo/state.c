@@ -100,28 +100,50 @@ state_catalogue(const char *state_directory, const struct repo *repo,
 }
 
 int
+state_file_begin(struct state_file *f, const char *path, struct err *err)
+{
+	f->path = xstrdup(path);
+	f->tmp = xasprintf("%s.%ld.tmp", path, (long)getpid());
+	f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+	    O_NOFOLLOW, 0600);
+	if (f->fd >= 0)
+		return 0;
+	err_sys(err, errno, "create %s", f->tmp);
+	free(f->path);
+	free(f->tmp);
+	return -1;
+}
+
+int
+state_file_add(struct state_file *f, const void *data, size_t len,
+    struct err *err)
+{
+	return io_write_full(f->fd, data, len, f->tmp, err);
+}
+
+int
+state_file_end(struct state_file *f, int rc, struct err *err)
+{
+	if (close(f->fd) != 0 && rc == 0)
+		rc = err_sys(err, errno, "close %s", f->tmp);
+	if (rc == 0 && rename(f->tmp, f->path) != 0)
+		rc = err_sys(err, errno, "rename %s", f->tmp);
+	if (rc != 0)
+		(void)unlink(f->tmp); /* what was there before stays */
+	free(f->path);
+	free(f->tmp);
+	return rc;
+}
+
+int
 state_replace(const char *path, const void *data, size_t len,
     struct err *err)
 {
-	char *tmp = xasprintf("%s.%ld.tmp", path, (long)getpid());
-	int fd, rc = -1;
+	struct state_file f;
 
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-	    0600);
-	if (fd < 0) {
-		err_sys(err, errno, "create %s", tmp);
-		goto out;
-	}
-	rc = io_write_full(fd, data, len, tmp, err);
-	if (close(fd) != 0 && rc == 0)
-		rc = err_sys(err, errno, "close %s", tmp);
-	if (rc == 0 && rename(tmp, path) != 0)
-		rc = err_sys(err, errno, "rename %s", tmp);
-	if (rc != 0)
-		(void)unlink(tmp); /* what was there before stays */
-out:
-	free(tmp);
-	return rc;
+	if (state_file_begin(&f, path, err) != 0)
+		return -1;
+	return state_file_end(&f, state_file_add(&f, data, len, err), err);
 }
 
 int

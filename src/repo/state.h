@@ -56,6 +56,21 @@ int state_replace(const char *path, const void *data, size_t len,
     struct err *err) ERR_USE;
 
 /*
+ * The same in pieces. After begin exactly one end must follow: with rc 0 the
+ * file takes its place, else it is thrown away; end gives rc or -1.
+ */
+struct state_file {
+	char *path, *tmp;
+	int fd;
+};
+
+int state_file_begin(struct state_file *f, const char *path,
+    struct err *err) ERR_USE;
+int state_file_add(struct state_file *f, const void *data, size_t len,
+    struct err *err) ERR_USE;
+int state_file_end(struct state_file *f, int rc, struct err *err) ERR_USE;
+
+/*
  * The lock file of a folder: a descriptor that holds it until it is closed
  * (and in a child of this process as long as that has it), or -1 when
  * another process has it.

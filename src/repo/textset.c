@@ -11,8 +11,8 @@
 #include "core/random.h"
 #include "core/text.h"
 
-static int
-item_key(const struct textset *set, const char *id,
+int
+textset_key(const struct textset *set, const char *id,
     char out[STORAGE_KEY_MAX], struct err *err)
 {
 	int len = snprintf(out, STORAGE_KEY_MAX, "%s%s", set->folder, id);
@@ -40,7 +40,7 @@ textset_put(struct repo *repo, const struct textset *set, const char *id,
 {
 	char key[STORAGE_KEY_MAX];
 
-	if (item_key(set, id, key, err) != 0 ||
+	if (textset_key(set, id, key, err) != 0 ||
 	    buf_check(json, key, err) != 0)
 		return -1;
 	return repo_put_text(repo, key, set->kind, buf_str(json), json->len,
@@ -53,7 +53,7 @@ textset_remove(struct repo *repo, const struct textset *set, const char *id,
 {
 	char key[STORAGE_KEY_MAX];
 
-	if (item_key(set, id, key, err) != 0)
+	if (textset_key(set, id, key, err) != 0)
 		return -1;
 	return storage_remove(repo->st, key, err);
 }
@@ -120,7 +120,7 @@ read_item(struct repo *repo, const struct textset *set,
 	size_t len;
 	int rc;
 
-	if (item_key(set, item->id, key, err) != 0)
+	if (textset_key(set, item->id, key, err) != 0)
 		return -1;
 	buf_init(&b, set->body_max == 0 ? TEXTSET_BODY_MAX : set->body_max);
 	rc = repo_get_text(repo, key, set->kind, &b, &json, &len, err);

@@ -37,6 +37,10 @@ struct textset_item {
 	int64_t mtime; /* the store's clock */
 };
 
+/* An item's key. */
+int textset_key(const struct textset *set, const char *id,
+    char out[STORAGE_KEY_MAX], struct err *err) ERR_USE;
+
 int textset_id(char id[TEXTSET_ID_MAX], struct err *err) ERR_USE;
 
 /* Checks the buffer's mark, too. */

@@ -24,7 +24,7 @@ tombstone_set_of(const struct incarnation *inc, struct textset *set)
 
 int
 tombstone_put(struct repo *repo, const struct incarnation *inc,
-    char *const *objects, size_t n, bool forced, struct err *err)
+    const struct tombstone *of, struct err *err)
 {
 	char id[TOMBSTONE_ID_TEXT], now[TIME_TEXT_MAX];
 	struct textset set;
@@ -37,11 +37,12 @@ tombstone_put(struct repo *repo, const struct incarnation *inc,
 		return -1;
 	buf_init(&b, FORMAT_TEXT_MAX);
 	buf_printf(&b, "{\n\"id\": \"%s\",\n\"created\": \"%s\",\n"
-	    "\"forced\": %s,\n\"objects\": [", id,
-	    time_format(time_now(), now), forced ? "true" : "false");
-	for (i = 0; i < n; i++) { /* names are keys: nothing to escape */
+	    "\"forced\": %s,\n\"named\": %s,\n\"objects\": [", id,
+	    time_format(time_now(), now), of->forced ? "true" : "false",
+	    of->named ? "true" : "false");
+	for (i = 0; i < of->n; i++) { /* names are keys: nothing to escape */
 		buf_add_str(&b, i == 0 ? "\n  \"" : ",\n  \"");
-		buf_add_str(&b, objects[i]);
+		buf_add_str(&b, of->objects[i]);
 		buf_add_str(&b, "\"");
 	}
 	buf_add_str(&b, "]\n}");
@@ -90,6 +91,9 @@ take(void *arg, const struct textset_item *it, struct json_reader *j)
 	t->mtime = it->mtime;
 	t->created = json_get_time(j, j->root, "created");
 	t->forced = json_get_bool(j, j->root, "forced");
+	/* Before there was retention every one was named. */
+	t->named = json_object_get(j->root, "named") == NULL ||
+	    json_get_bool(j, j->root, "named");
 	list = json_get_list(j, j->root, "objects", TOMBSTONE_OBJECTS_MAX);
 	t->objects = xcalloc(json_array_size(list) + 1, sizeof(*t->objects));
 	for (i = 0; i < json_array_size(list); i++) {
@@ -208,4 +212,22 @@ tombstone_names_set(const struct tombstone_set *set, enum repo_kind kind,
 	(void)snprintf(name, sizeof(name), "%s%s/commit", repo_folder(kind),
 	    label);
 	return tombstone_names(set, name);
+}
+
+bool
+tombstone_dismisses_set(const struct tombstone_set *set, enum repo_kind kind,
+    const char *label)
+{
+	char name[FORMAT_LABEL_MAX + 32];
+	size_t i, k;
+
+	(void)snprintf(name, sizeof(name), "%s%s/commit", repo_folder(kind),
+	    label);
+	for (i = 0; i < set->n; i++)
+		/* Commits stand before all else. */
+		for (k = 0; set->list[i].named && k < set->list[i].n &&
+		    strncmp(set->list[i].objects[k], "wal/", 4) != 0; k++)
+			if (strcmp(set->list[i].objects[k], name) == 0)
+				return true;
+	return false;
 }

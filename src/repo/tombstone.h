@@ -30,6 +30,7 @@ struct tombstone {
 	int64_t created; /* the maker's clock */
 	int64_t mtime;	 /* the store's */
 	bool forced;	 /* the last usable backup may go */
+	bool named;	 /* somebody named its backup; else retention did */
 	char **objects;	 /* owned */
 	size_t n;
 };
@@ -41,9 +42,12 @@ struct tombstone_set {
 	size_t n_names;
 };
 
-/* Puts it with an id of its own. At most TOMBSTONE_OBJECTS_MAX objects. */
+/*
+ * Puts one with an id and a time of its own. The rest is as in `of`; at most
+ * TOMBSTONE_OBJECTS_MAX objects.
+ */
 int tombstone_put(struct repo *repo, const struct incarnation *inc,
-    char *const *objects, size_t n, bool forced, struct err *err) ERR_USE;
+    const struct tombstone *of, struct err *err) ERR_USE;
 
 int tombstone_remove(struct repo *repo, const struct incarnation *inc,
     const char *id, struct err *err) ERR_USE;
@@ -57,6 +61,9 @@ bool tombstone_names_pack(const struct tombstone_set *set,
     const struct pack_id *id, uint32_t generation);
 /* The commit of a backup or dump. */
 bool tombstone_names_set(const struct tombstone_set *set,
+    enum repo_kind kind, const char *label);
+/* And somebody named it, not retention. */
+bool tombstone_dismisses_set(const struct tombstone_set *set,
     enum repo_kind kind, const char *label);
 
 #endif

@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/*
- * The file, numbers little-endian:
- *
- *	 0  8   "DKWALCAC"
- *	 8  u32 version, u32 0
- *	16  16  repository id, 16 place id (32), u64 system id (48)
- *	56  u32 folders, u32 spans, u32 items, u32 0
- *	72      folders, 48 bytes each, ascending
- *		items of the folders in the same order, 84 bytes each
- *		spans, 88 bytes each
- *		u64 XXH3-64 of all before
- */
+/* What is remembered is read; walcache_save.c writes it. */
 #include "config.h"
 
-#include "repo/walcache.h"
+#include "repo/walcache_private.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/bytes.h"
@@ -28,20 +18,6 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "repo/hash.h"
-#include "repo/state.h"
-
-#define MAGIC "DKWALCAC"
-#define CACHE_VERSION 1
-#define HEAD 72
-#define FOLDER_SIZE 48
-#define ITEM_SIZE 84
-#define SPAN_SIZE 88
-#define FOLDERS_MAX 200000
-#define FILE_NAME "wal"
-#define FILE_MAX                                                              \
-	(HEAD + (size_t)FOLDERS_MAX * FOLDER_SIZE +                           \
-	    (size_t)WALCACHE_ITEMS_MAX * ITEM_SIZE +                          \
-	    (size_t)WALCACHE_SPANS_MAX * SPAN_SIZE + 8)
 
 #define ITEM_PARTIAL 1
 #define ITEM_KNOWN 2
@@ -52,29 +28,21 @@
 /* The folder's time was the same at two looks with so much between them. */
 #define SECOND_LOOK_US (INT64_C(3) * 1000000)
 
-struct walcache {
-	char *path;
-	uint8_t identity[40]; /* as in the file */
-	bool refresh;
-	int64_t known_since;
-	struct buf file; /* empty: nothing is known */
+/* What one of the two files says. */
+struct table {
 	struct walcache_folder *folders;
 	size_t n_folders;
 	struct walview_span *spans;
 	size_t n_spans;
-	struct buf new_folders, new_items, new_spans;
-	uint32_t n_new_folders, n_new_items, n_new_spans;
+	uint64_t check, base;
 };
 
 static void
-forget(struct walcache *c)
+table_free(struct table *t)
 {
-	buf_free(&c->file);
-	free(c->folders);
-	free(c->spans);
-	c->folders = NULL;
-	c->spans = NULL;
-	c->n_folders = c->n_spans = 0;
+	free(t->folders);
+	free(t->spans);
+	memset(t, 0, sizeof(*t));
 }
 
 static void
@@ -87,6 +55,7 @@ decode_folder(const uint8_t *p, struct walcache_folder *f)
 	f->first_seen = (int64_t)get_le64(p + 16);
 	f->listed_at = (int64_t)get_le64(p + 24);
 	f->n_items = get_le32(p + 32);
+	f->hash = get_le64(p + 40);
 }
 
 static void
@@ -105,57 +74,170 @@ decode_span(const uint8_t *p, struct walview_span *s)
 	s->max_time_lsn = get_le64(p + 80);
 }
 
+static int
+compare_folders(const struct walcache_folder *f, uint32_t timeline,
+    uint32_t log)
+{
+	if (f->timeline != timeline)
+		return f->timeline < timeline ? -1 : 1;
+	return f->log < log ? -1 : f->log > log;
+}
+
 /* Folders ascending, with as many items as there are. */
 static bool
-decode_folders(struct walcache *c, const uint8_t *p, size_t n, uint64_t items)
+decode_folders(struct table *t, const uint8_t *p, size_t n, uint64_t items,
+    enum walcache_where where, uint64_t at)
 {
 	uint64_t total = 0;
 	size_t i;
 
-	c->folders = xcalloc(n + 1, sizeof(*c->folders));
-	for (i = 0; i < n; i++, p += FOLDER_SIZE) {
-		struct walcache_folder *f = &c->folders[i];
+	t->folders = xcalloc(n + 1, sizeof(*t->folders));
+	for (i = 0; i < n; i++, p += WALCACHE_FOLDER_SIZE) {
+		struct walcache_folder *f = &t->folders[i];
 
 		decode_folder(p, f);
-		f->offset = HEAD + (uint64_t)n * FOLDER_SIZE +
-		    total * ITEM_SIZE;
+		f->where = where;
+		f->offset = at + total * WALCACHE_ITEM_SIZE;
 		total += f->n_items;
-		if (i > 0 && (f[-1].timeline > f->timeline ||
-		    (f[-1].timeline == f->timeline && f[-1].log >= f->log)))
+		if (i > 0 && compare_folders(&f[-1], f->timeline, f->log) >= 0)
 			return false;
 	}
-	c->n_folders = n;
+	t->n_folders = n;
 	return total == items;
 }
 
-static bool
-decode(struct walcache *c)
-{
-	const uint8_t *p = c->file.data;
-	const size_t len = c->file.len;
-	uint64_t folders, spans, items;
-	size_t i;
+/* How many there are of each, as the head says. */
+struct counts {
+	uint32_t folders, spans, items;
+	size_t table; /* bytes before the check */
+};
 
-	if (len < HEAD + 8 || memcmp(p, MAGIC, 8) != 0 ||
-	    get_le32(p + 8) != CACHE_VERSION ||
+static bool
+decode_head(const struct walcache *c, const uint8_t *p, uint64_t size,
+    struct counts *n)
+{
+	if (memcmp(p, WALCACHE_MAGIC, 8) != 0 ||
+	    get_le32(p + 8) != WALCACHE_VERSION ||
 	    memcmp(p + 16, c->identity, sizeof(c->identity)) != 0)
 		return false;
-	folders = get_le32(p + 56);
-	spans = get_le32(p + 60);
-	items = get_le32(p + 64);
-	if (folders > FOLDERS_MAX || spans > WALCACHE_SPANS_MAX ||
-	    items > WALCACHE_ITEMS_MAX ||
-	    len != HEAD + folders * FOLDER_SIZE + items * ITEM_SIZE +
-		spans * SPAN_SIZE + 8 ||
-	    hash_64(p, len - 8, 0) != get_le64(p + len - 8) ||
-	    !decode_folders(c, p + HEAD, folders, items))
+	n->folders = get_le32(p + 56);
+	n->spans = get_le32(p + 60);
+	n->items = get_le32(p + 64);
+	n->table = WALCACHE_HEAD +
+	    (size_t)n->folders * WALCACHE_FOLDER_SIZE +
+	    (size_t)n->spans * WALCACHE_SPAN_SIZE;
+	return n->folders <= WALCACHE_FOLDERS_MAX &&
+	    n->spans <= WALCACHE_SPANS_MAX &&
+	    n->items <= WALCACHE_ITEMS_MAX &&
+	    size == n->table + 8 + (uint64_t)n->items * WALCACHE_ITEM_SIZE;
+}
+
+static bool
+decode(const uint8_t *p, const struct counts *n, enum walcache_where where,
+    struct table *t)
+{
+	size_t i;
+
+	t->base = get_le64(p + 72);
+	t->check = get_le64(p + n->table);
+	if (hash_64(p, n->table, 0) != t->check || !decode_folders(t,
+	    p + WALCACHE_HEAD, n->folders, n->items, where, n->table + 8))
 		return false;
-	c->spans = xcalloc(spans + 1, sizeof(*c->spans));
-	p += HEAD + folders * FOLDER_SIZE + items * ITEM_SIZE;
-	for (i = 0; i < spans; i++)
-		decode_span(p + i * SPAN_SIZE, &c->spans[i]);
-	c->n_spans = spans;
+	t->spans = xcalloc((size_t)n->spans + 1, sizeof(*t->spans));
+	p += WALCACHE_HEAD + (size_t)n->folders * WALCACHE_FOLDER_SIZE;
+	for (i = 0; i < n->spans; i++)
+		decode_span(p + i * WALCACHE_SPAN_SIZE, &t->spans[i]);
+	t->n_spans = n->spans;
 	return true;
+}
+
+/* False: the file does not hold. */
+static bool
+read_open_table(struct walcache *c, int fd, enum walcache_where where,
+    struct table *t)
+{
+	const char *path = c->paths[where];
+	struct err ignored = ERR_INIT;
+	uint8_t head[WALCACHE_HEAD], *bytes;
+	struct counts n;
+	struct stat st;
+	bool ok;
+
+	if (fstat(fd, &st) != 0 || io_pread_full(fd, head, sizeof(head), 0,
+		path, &ignored) != 0 ||
+	    !decode_head(c, head, (uint64_t)st.st_size, &n))
+		return false;
+	bytes = xmalloc(n.table + 8);
+	ok = io_pread_full(fd, bytes, n.table + 8, 0, path, &ignored) == 0 &&
+	    decode(bytes, &n, where, t);
+	free(bytes);
+	return ok;
+}
+
+/* False: the file is not there, or does not hold. */
+static bool
+read_table(struct walcache *c, enum walcache_where where, struct table *t)
+{
+	int fd = open(c->paths[where], O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	memset(t, 0, sizeof(*t));
+	if (fd >= 0 && read_open_table(c, fd, where, t)) {
+		c->fds[where] = fd;
+		return true;
+	}
+	table_free(t);
+	if (fd >= 0)
+		(void)close(fd);
+	return false;
+}
+
+/* The newer file's folders instead of the base's, and beside them. */
+static void
+merge(struct walcache *c, const struct table *base, const struct table *newer)
+{
+	size_t i = 0, k = 0;
+	int order;
+
+	c->folders = xcalloc(base->n_folders + newer->n_folders + 1,
+	    sizeof(*c->folders));
+	while (i < base->n_folders || k < newer->n_folders) {
+		order = i == base->n_folders ? 1 : k == newer->n_folders ? -1 :
+		    compare_folders(&base->folders[i],
+			newer->folders[k].timeline, newer->folders[k].log);
+		c->folders[c->n_folders++] = order < 0 ? base->folders[i] :
+		    newer->folders[k];
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+static void
+read_files(struct walcache *c)
+{
+	struct table base, newer;
+
+	if (!read_table(c, WALCACHE_BASE, &base))
+		return;
+	if (base.base != 0) { /* the other one under its name */
+		table_free(&base);
+		return;
+	}
+	c->base = base.check;
+	if (!read_table(c, WALCACHE_NEWER, &newer) ||
+	    newer.base != c->base)
+		table_free(&newer);
+	merge(c, &base, &newer);
+	if (newer.spans != NULL) {
+		free(base.spans);
+		base.spans = newer.spans;
+		base.n_spans = newer.n_spans;
+		newer.spans = NULL;
+	}
+	c->spans = base.spans;
+	c->n_spans = base.n_spans;
+	base.spans = NULL;
+	table_free(&base);
+	table_free(&newer);
 }
 
 struct walcache *
@@ -163,30 +245,39 @@ walcache_open(const char *folder, const struct repo *repo,
     const struct incarnation *inc)
 {
 	struct walcache *c = xcalloc(1, sizeof(*c));
-	struct err ignored = ERR_INIT;
+	int i;
 
-	c->path = xasprintf("%s/" FILE_NAME, folder);
+	for (i = 0; i < WALCACHE_FILES; i++)
+		c->fds[i] = -1;
+	c->directory = xstrdup(folder);
+	c->paths[WALCACHE_BASE] = xasprintf("%s/wal", folder);
+	c->paths[WALCACHE_NEWER] = xasprintf("%s/wal-newer", folder);
+	buf_init(&c->scratch, (size_t)WALCACHE_ITEMS_MAX * WALCACHE_ITEM_SIZE);
 	memcpy(c->identity, repo->id, 16);
 	/* A place id is 32 digits, or of a copy that names none. */
 	if (!text_unhex(repo->place_text, c->identity + 16, 16))
 		memset(c->identity + 16, 0, 16);
 	put_le64(c->identity + 32, inc->system_id);
-	buf_init(&c->file, FILE_MAX);
-	if (io_read_file(c->path, &c->file, &ignored) != 0 || !decode(c))
-		forget(c);
+	read_files(c);
 	return c;
 }
 
 void
 walcache_close(struct walcache *c)
 {
+	int i;
+
 	if (c == NULL)
 		return;
-	forget(c);
-	buf_free(&c->new_folders);
-	buf_free(&c->new_items);
-	buf_free(&c->new_spans);
-	free(c->path);
+	for (i = 0; i < WALCACHE_FILES; i++) {
+		if (c->fds[i] >= 0)
+			(void)close(c->fds[i]);
+		free(c->paths[i]);
+	}
+	buf_free(&c->scratch);
+	free(c->folders);
+	free(c->spans);
+	free(c->directory);
 	free(c);
 }
 
@@ -196,19 +287,18 @@ walcache_refresh(struct walcache *c)
 	c->refresh = true;
 }
 
-const struct walcache_folder *
-walcache_find(const struct walcache *c, uint32_t timeline, uint32_t log)
+static struct walcache_folder *
+find(const struct walcache *c, uint32_t timeline, uint32_t log)
 {
 	size_t low = 0, high = c->n_folders, mid;
-	const struct walcache_folder *f;
+	int order;
 
 	while (low < high) {
 		mid = low + (high - low) / 2;
-		f = &c->folders[mid];
-		if (f->timeline == timeline && f->log == log)
-			return f;
-		if (f->timeline < timeline ||
-		    (f->timeline == timeline && f->log < log))
+		order = compare_folders(&c->folders[mid], timeline, log);
+		if (order == 0)
+			return &c->folders[mid];
+		if (order < 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -216,11 +306,18 @@ walcache_find(const struct walcache *c, uint32_t timeline, uint32_t log)
 	return NULL;
 }
 
-void
-walcache_item(const struct walcache *c, const struct walcache_folder *f,
-    uint32_t i, struct walview_item *out)
+const struct walcache_folder *
+walcache_find(const struct walcache *c, uint32_t timeline, uint32_t log)
 {
-	const uint8_t *p = c->file.data + f->offset + (uint64_t)i * ITEM_SIZE;
+	const struct walcache_folder *f = find(c, timeline, log);
+
+	return f == NULL || f->where == WALCACHE_NOWHERE ? NULL : f;
+}
+
+static void
+decode_item(const struct walcache_folder *f, const uint8_t *p,
+    struct walview_item *out)
+{
 	uint32_t flags = get_le32(p + 8);
 
 	out->timeline = f->timeline;
@@ -240,6 +337,100 @@ walcache_item(const struct walcache *c, const struct walcache_folder *f,
 	out->max_commit_time = (int64_t)get_le64(p + 60);
 	out->max_time = (int64_t)get_le64(p + 68);
 	out->max_time_lsn = get_le64(p + 76);
+}
+
+static void
+encode_item(const struct walview_item *item, uint8_t *p)
+{
+	put_le32(p, item->seg);
+	put_le32(p + 4, item->generation);
+	put_le32(p + 8, (item->partial ? ITEM_PARTIAL : 0) |
+	    (item->known ? ITEM_KNOWN : 0) |
+	    (item->parsed ? ITEM_PARSED : 0) | (item->ended ? ITEM_ENDED : 0) |
+	    (item->has_commits ? ITEM_COMMITS : 0));
+	memcpy(p + 12, item->hash, WAL_HASH_SIZE);
+	put_le64(p + 28, item->size);
+	put_le64(p + 36, (uint64_t)item->mtime);
+	put_le64(p + 44, item->end);
+	put_le64(p + 52, item->unfinished);
+	put_le64(p + 60, (uint64_t)item->max_commit_time);
+	put_le64(p + 68, (uint64_t)item->max_time);
+	put_le64(p + 76, item->max_time_lsn);
+}
+
+struct walview_item *
+walcache_load(struct walcache *c, const struct walcache_folder *f)
+{
+	const size_t len = (size_t)f->n_items * WALCACHE_ITEM_SIZE;
+	struct err ignored = ERR_INIT;
+	struct walview_item *items;
+	struct walcache_folder *own;
+	uint8_t *p;
+	uint32_t i;
+
+	buf_clear(&c->scratch);
+	p = buf_reserve(&c->scratch, len);
+	if (p == NULL || c->fds[f->where] < 0 || io_pread_full(
+	    c->fds[f->where], p, len, f->offset, "what is remembered",
+		&ignored) != 0 || hash_64(p, len, 0) != f->hash) {
+		own = find(c, f->timeline, f->log);
+		if (own != NULL)
+			own->where = WALCACHE_NOWHERE;
+		return NULL;
+	}
+	items = xcalloc(f->n_items + (size_t)1, sizeof(*items));
+	for (i = 0; i < f->n_items; i++)
+		decode_item(f, p + (size_t)i * WALCACHE_ITEM_SIZE, &items[i]);
+	return items;
+}
+
+/* In the folder itself, or in TMPDIR, when nothing may be written there. */
+static bool
+have_spill(struct walcache *c)
+{
+	struct err err = ERR_INIT;
+
+	if (c->fds[WALCACHE_SPILL] >= 0)
+		return true;
+	if (io_open_nameless_in(c->directory, &c->fds[WALCACHE_SPILL],
+		&err) == 0)
+		return true;
+	err_clear(&err);
+	if (io_open_nameless(&c->fds[WALCACHE_SPILL], &err) == 0)
+		return true;
+	log_debug("what is stored is kept in memory: %s", err.msg);
+	c->fds[WALCACHE_SPILL] = -1;
+	return false;
+}
+
+bool
+walcache_put(struct walcache *c, struct walcache_folder *f,
+    const struct walview_item *items)
+{
+	const size_t len = (size_t)f->n_items * WALCACHE_ITEM_SIZE;
+	const bool again = f->where == WALCACHE_SPILL;
+	const uint64_t at = again ? f->offset : c->spilled;
+	struct err err = ERR_INIT;
+	uint8_t *p;
+	uint32_t i;
+
+	buf_clear(&c->scratch);
+	p = buf_reserve(&c->scratch, len);
+	if (p == NULL || !have_spill(c))
+		return false;
+	for (i = 0; i < f->n_items; i++)
+		encode_item(&items[i], p + (size_t)i * WALCACHE_ITEM_SIZE);
+	if (io_pwrite_full(c->fds[WALCACHE_SPILL], p, len, at,
+		"what is remembered", &err) != 0) {
+		log_debug("what is stored is kept in memory: %s", err.msg);
+		return false;
+	}
+	if (!again)
+		c->spilled += len;
+	f->where = WALCACHE_SPILL;
+	f->offset = at;
+	f->hash = hash_64(p, len, 0);
+	return true;
 }
 
 bool
@@ -276,114 +467,4 @@ walcache_spans(const struct walcache *c, size_t *n)
 {
 	*n = c->n_spans;
 	return c->spans;
-}
-
-void
-walcache_begin(struct walcache *c)
-{
-	buf_init(&c->new_folders, (size_t)FOLDERS_MAX * FOLDER_SIZE);
-	buf_init(&c->new_items, (size_t)WALCACHE_ITEMS_MAX * ITEM_SIZE);
-	buf_init(&c->new_spans, (size_t)WALCACHE_SPANS_MAX * SPAN_SIZE);
-	c->n_new_folders = c->n_new_items = c->n_new_spans = 0;
-}
-
-static void
-encode_item(const struct walview_item *item, uint8_t *p)
-{
-	put_le32(p, item->seg);
-	put_le32(p + 4, item->generation);
-	put_le32(p + 8, (item->partial ? ITEM_PARTIAL : 0) |
-	    (item->known ? ITEM_KNOWN : 0) |
-	    (item->parsed ? ITEM_PARSED : 0) | (item->ended ? ITEM_ENDED : 0) |
-	    (item->has_commits ? ITEM_COMMITS : 0));
-	memcpy(p + 12, item->hash, WAL_HASH_SIZE);
-	put_le64(p + 28, item->size);
-	put_le64(p + 36, (uint64_t)item->mtime);
-	put_le64(p + 44, item->end);
-	put_le64(p + 52, item->unfinished);
-	put_le64(p + 60, (uint64_t)item->max_commit_time);
-	put_le64(p + 68, (uint64_t)item->max_time);
-	put_le64(p + 76, item->max_time_lsn);
-}
-
-void
-walcache_add_folder(struct walcache *c, const struct walcache_folder *f,
-    const struct walview_item *items)
-{
-	struct buf *b = &c->new_folders;
-	uint8_t *p;
-	uint32_t i;
-
-	buf_add_le32(b, f->timeline);
-	buf_add_le32(b, f->log);
-	buf_add_le64(b, (uint64_t)f->changed);
-	buf_add_le64(b, (uint64_t)f->first_seen);
-	buf_add_le64(b, (uint64_t)f->listed_at);
-	buf_add_le32(b, f->n_items);
-	buf_add_le32(b, 0);
-	buf_add_le64(b, 0);
-	p = buf_reserve(&c->new_items, (size_t)f->n_items * ITEM_SIZE);
-	if (p == NULL)
-		return; /* too many: walcache_save() sees the mark */
-	for (i = 0; i < f->n_items; i++)
-		encode_item(&items[i], p + (size_t)i * ITEM_SIZE);
-	c->new_items.len += (size_t)f->n_items * ITEM_SIZE;
-	c->n_new_items += f->n_items;
-	c->n_new_folders++;
-}
-
-void
-walcache_add_span(struct walcache *c, const struct walview_span *s)
-{
-	struct buf *b = &c->new_spans;
-
-	buf_add_le32(b, s->timeline);
-	buf_add_le32(b, s->log);
-	buf_add_le32(b, s->seg);
-	buf_add_le32(b, 0);
-	buf_add(b, s->hash, WAL_HASH_SIZE);
-	buf_add_le64(b, s->from);
-	buf_add_le64(b, s->to);
-	buf_add_le64(b, s->last);
-	buf_add_le64(b, s->end);
-	buf_add_le64(b, (uint64_t)s->max_commit_time);
-	buf_add_le64(b, (uint64_t)s->max_time);
-	buf_add_le64(b, s->max_time_lsn);
-	c->n_new_spans++;
-}
-
-/* The whole file; marked when it would be too large. */
-static void
-encode(const struct walcache *c, struct buf *b)
-{
-	buf_init(b, FILE_MAX);
-	(void)buf_reserve(b, HEAD + c->new_folders.len + c->new_items.len +
-	    c->new_spans.len + 8);
-	buf_add(b, MAGIC, 8);
-	buf_add_le32(b, CACHE_VERSION);
-	buf_add_le32(b, 0);
-	buf_add(b, c->identity, sizeof(c->identity));
-	buf_add_le32(b, c->n_new_folders);
-	buf_add_le32(b, c->n_new_spans);
-	buf_add_le32(b, c->n_new_items);
-	buf_add_le32(b, 0);
-	buf_add(b, c->new_folders.data, c->new_folders.len);
-	buf_add(b, c->new_items.data, c->new_items.len);
-	buf_add(b, c->new_spans.data, c->new_spans.len);
-	b->overflow |= c->new_folders.overflow | c->new_items.overflow |
-	    c->new_spans.overflow;
-	buf_add_le64(b, hash_64(b->data, b->len, 0));
-}
-
-void
-walcache_save(struct walcache *c)
-{
-	struct err err = ERR_INIT;
-	struct buf b;
-
-	encode(c, &b);
-	if (buf_check(&b, c->path, &err) != 0 ||
-	    state_replace(c->path, b.data, b.len, &err) != 0)
-		log_debug("not remembered: %s", err.msg);
-	buf_free(&b);
 }

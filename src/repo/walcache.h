@@ -15,26 +15,38 @@
  * - else (S3): for `believe_us` after it was listed, but for a timeline's
  *   newest folders, which grow.
  *
- * Any damage, another repository, place, system or version: as if there were
- * no cache. It is written whole, under another name first, and not synced.
+ * Another repository, place, system or version, or damage of the table of
+ * folders: as if there were no cache; damage of a folder's items: as if that
+ * one were not known. Items are read folder by folder, so that memory does not
+ * grow with the archive. A little that is new is kept in a second file, which
+ * counts together with the first one only, so that not all is written each
+ * time. Both are written whole, under another name first, and not synced.
  * One thread.
  *
  *	cache = walcache_open(folder, repo, &inc);
  *	walview_remember(v, cache);	the view asks, and notes what is new
- *	walcache_save(cache);
+ *	walview_keep(v);
  *	walcache_close(cache);
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/buf.h"
 #include "repo/repo.h"
 #include "repo/walview.h"
 
-#define WALCACHE_ITEMS_MAX 1000000
+#define WALCACHE_ITEMS_MAX 10000000
 #define WALCACHE_SPANS_MAX 4096
 #define WALCACHE_BELIEVE_US (INT64_C(3600) * 1000000)
+
+/* Which file has a folder's items. */
+enum walcache_where {
+	WALCACHE_NOWHERE, /* they are in memory only */
+	WALCACHE_BASE,
+	WALCACHE_NEWER,
+	WALCACHE_SPILL, /* a file without a name, until walcache_save() */
+	WALCACHE_FILES
+};
 
 /* A folder: TIMELINE/LOG. Times are microseconds since 2000. */
 struct walcache_folder {
@@ -43,7 +55,9 @@ struct walcache_folder {
 	int64_t first_seen; /* ours: when that time was first met */
 	int64_t listed_at;  /* ours */
 	uint32_t n_items;
-	uint64_t offset; /* of its items, in the file */
+	enum walcache_where where;
+	uint64_t offset; /* there */
+	uint64_t hash;	 /* of the items' bytes */
 };
 
 struct walcache;
@@ -63,9 +77,19 @@ void walcache_refresh(struct walcache *c);
 const struct walcache_folder *walcache_find(const struct walcache *c,
     uint32_t timeline, uint32_t log);
 
-/* The i-th of the folder's items. */
-void walcache_item(const struct walcache *c, const struct walcache_folder *f,
-    uint32_t i, struct walview_item *out);
+/*
+ * The folder's items. NULL when they do not hold: then it is not known any
+ * more. The caller frees them.
+ */
+struct walview_item *walcache_load(struct walcache *c,
+    const struct walcache_folder *f);
+
+/*
+ * Put the folder's items where walcache_load() finds them. False: they could
+ * not be written, and f is as it was.
+ */
+bool walcache_put(struct walcache *c, struct walcache_folder *f,
+    const struct walview_item *items);
 
 /*
  * Is its listing still what is there? changed: the folder's time now; margin:
@@ -83,15 +107,10 @@ const struct walview_span *walcache_spans(const struct walcache *c,
     size_t *n);
 
 /*
- * What is to be kept, ascending: a folder, its items, the next folder. Only
- * when something is new.
+ * Write what is to be known the next time: all folders, ascending. A failure
+ * only costs time later: it is logged at most.
  */
-void walcache_begin(struct walcache *c);
-void walcache_add_folder(struct walcache *c, const struct walcache_folder *f,
-    const struct walview_item *items);
-void walcache_add_span(struct walcache *c, const struct walview_span *s);
-
-/* Write it. A failure only costs time later: it is logged at most. */
-void walcache_save(struct walcache *c);
+void walcache_save(struct walcache *c, const struct walcache_folder *folders,
+    size_t n, const struct walview_span *spans, size_t n_spans);
 
 #endif

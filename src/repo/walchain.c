@@ -10,17 +10,10 @@
 #include "core/mem.h"
 #include "repo/object.h"
 
-/* What is stored of one timeline of the path, by name. */
-struct stored {
-	struct walview_item *list;
-	size_t n;
-	size_t next; /* where the search begins: one segment follows another */
-};
-
 void
 wal_chain_free(struct wal_chain *c)
 {
-	free(c->links);
+	free(c->runs);
 	frame_codec_free(c->codec);
 	walview_free(c->own_view);
 }
@@ -34,44 +27,104 @@ wal_chain_stored(const struct wal_link *l)
 	return ws;
 }
 
-pg_lsn
-wal_chain_start(const struct wal_chain *c, const struct wal_link *l)
+/* The run that link i is in. */
+static const struct wal_run *
+run_of(const struct wal_chain *c, size_t i)
 {
-	return wal_segment_start(l->segno, c->segment_size);
+	size_t low = 0, high = c->n_runs - 1, mid;
+
+	while (low < high) {
+		mid = low + (high - low + 1) / 2;
+		if (c->runs[mid].begin <= i)
+			low = mid;
+		else
+			high = mid - 1;
+	}
+	return &c->runs[low];
+}
+
+uint64_t
+wal_chain_segno(const struct wal_chain *c, size_t i)
+{
+	const struct wal_run *r = run_of(c, i);
+
+	return r->segno + (i - r->begin);
+}
+
+pg_lsn
+wal_chain_start(const struct wal_chain *c, size_t i)
+{
+	return wal_segment_start(wal_chain_segno(c, i), c->segment_size);
+}
+
+uint32_t
+wal_chain_name(const struct wal_chain *c, size_t i,
+    char out[WAL_SEGMENT_NAME_LEN + 1])
+{
+	const struct wal_run *r = run_of(c, i);
+
+	wal_segment_name(r->timeline, r->segno + (i - r->begin),
+	    c->segment_size, out);
+	return r->timeline;
+}
+
+static uint64_t
+segments_a_log(const struct wal_chain *c)
+{
+	return (UINT64_C(1) << 32) / c->segment_size;
 }
 
 static uint64_t
 segno_of(const struct wal_chain *c, const struct walview_item *item)
 {
-	return item->log * ((UINT64_C(1) << 32) / c->segment_size) +
-	    item->seg;
+	return item->log * segments_a_log(c) + item->seg;
 }
 
-/* Is it the first in the list whose segment number is at least this? */
-static bool
-is_lower_bound(const struct wal_chain *c, const struct stored *s, size_t i,
-    uint64_t segno)
+/* What is stored of a timeline from this segment on. */
+static int
+seek(const struct wal_chain *c, uint32_t timeline, uint64_t segno,
+    struct walview_item **out, size_t *n, struct err *err)
 {
-	return i > 0 && i < s->n && segno_of(c, &s->list[i - 1]) < segno &&
-	    segno_of(c, &s->list[i]) >= segno;
-}
+	const uint64_t each = segments_a_log(c);
+	uint64_t log = segno / each, seg = segno % each;
 
-/* The first in the list whose segment number is at least this. */
-static size_t
-lower_bound(const struct wal_chain *c, const struct stored *s, uint64_t segno)
-{
-	size_t low = 0, high = s->n, mid;
-
-	if (is_lower_bound(c, s, s->next, segno))
-		return s->next;
-	while (low < high) {
-		mid = low + (high - low) / 2;
-		if (segno_of(c, &s->list[mid]) < segno)
-			low = mid + 1;
-		else
-			high = mid;
+	for (;;) {
+		*n = 0;
+		if (log > UINT32_MAX)
+			return 0;
+		if (walview_seek(c->view, timeline, (uint32_t)log,
+			(uint32_t)seg, out, n, err) != 0)
+			return -1;
+		if (*n == 0 || (*out)->seg < each)
+			return 0;
+		/* No segment of this size has such a number. */
+		log = (*out)->log + UINT64_C(1);
+		seg = 0;
 	}
-	return low;
+}
+
+int
+wal_chain_link(const struct wal_chain *c, size_t i, struct wal_link *out,
+    struct err *err)
+{
+	const struct wal_run *r = run_of(c, i);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	struct walview_item *items;
+	size_t n, k;
+
+	out->segno = r->segno + (i - r->begin);
+	out->limit = r->limit;
+	out->item = NULL;
+	if (seek(c, r->timeline, out->segno, &items, &n, err) != 0)
+		return -1;
+	for (k = 0; k < n && segno_of(c, &items[k]) == out->segno; k++)
+		if (items[k].partial == r->partial && (!r->partial ||
+		    memcmp(items[k].hash, r->hash, WAL_HASH_SIZE) == 0)) {
+			out->item = &items[k];
+			return 0;
+		}
+	(void)wal_chain_name(c, i, name);
+	return err_set(err, ERR_DAMAGED, "%s was there and is gone", name);
 }
 
 /* Does a stored timeline leave this one at or after an LSN? */
@@ -102,21 +155,38 @@ is_left_after(const struct wal_chain *c, uint32_t timeline, pg_lsn lsn,
 	return 0;
 }
 
+/* Is anything stored of the timeline behind this segment? */
+static int
+is_last(const struct wal_chain *c, uint32_t timeline, uint64_t segno,
+    bool *last, struct err *err)
+{
+	struct walview_item *items;
+	size_t n;
+
+	if (seek(c, timeline, segno + 1, &items, &n, err) != 0)
+		return -1;
+	*last = n == 0;
+	return 0;
+}
+
 /*
  * A .partial counts when it is the last of its timeline (what archive-get
  * delivers), and no other timeline proves that the whole segment existed.
  */
 static int
 take_partial(struct wal_chain *c, struct walview_item *list, size_t n,
-    bool last, struct walview_item **out, struct err *err)
+    struct walview_item **out, struct err *err)
 {
-	pg_lsn next = wal_segment_start(segno_of(c, list) + 1,
-	    c->segment_size);
+	const uint64_t segno = segno_of(c, list);
+	const uint32_t timeline = list[0].timeline;
+	pg_lsn next = wal_segment_start(segno + 1, c->segment_size);
 	struct wal_stored first, picked;
-	bool left = true;
+	bool left = true, last;
 	size_t i;
 
-	if (last && is_left_after(c, list[0].timeline, next, &left, err) != 0)
+	walview_stored(list, &first);
+	if (is_last(c, timeline, segno, &last, err) != 0 || (last &&
+	    is_left_after(c, timeline, next, &left, err) != 0))
 		return -1;
 	if (left)
 		return 0;
@@ -124,7 +194,6 @@ take_partial(struct wal_chain *c, struct walview_item *list, size_t n,
 		*out = list;
 		return 0;
 	}
-	walview_stored(list, &first);
 	if (wal_store_pick_partial(c->repo, c->inc, &first.file,
 		c->segment_size, &picked, err) == 0) {
 		for (i = 0; i < n; i++)
@@ -147,44 +216,54 @@ take_partial(struct wal_chain *c, struct walview_item *list, size_t n,
  * timeline's copy is not what recovery would get.
  */
 static int
-find_stored(struct wal_chain *c, struct stored *s, uint64_t segno,
+find_stored(struct wal_chain *c, uint32_t timeline, uint64_t segno,
     struct walview_item **out, struct err *err)
 {
-	size_t i = lower_bound(c, s, segno), n = 0;
+	struct walview_item *list;
+	size_t all, n = 0;
 
-	while (i + n < s->n && segno_of(c, &s->list[i + n]) == segno &&
-	    s->list[i + n].partial == s->list[i].partial)
+	if (seek(c, timeline, segno, &list, &all, err) != 0)
+		return -1;
+	while (n < all && segno_of(c, &list[n]) == segno &&
+	    list[n].partial == list[0].partial)
 		n++;
 	if (n == 0)
 		return 0;
-	s->next = i + n;
 	/* Segments sort before their .partial. */
-	if (s->list[i].partial) {
-		if (take_partial(c, &s->list[i], n, i + n == s->n, out,
-			err) != 0)
+	if (list[0].partial) {
+		if (take_partial(c, list, n, out, err) != 0)
 			return -1;
 	} else {
-		*out = n == 1 ? &s->list[i] : NULL;
+		*out = n == 1 ? list : NULL;
 		c->conflict = n > 1;
 	}
 	if (c->conflict) {
-		walview_segment_name(&s->list[i], c->missing);
+		walview_segment_name(list, c->missing);
 		log_warning("%s%s is stored with two contents: recovery "
 		    "cannot go past it", c->missing,
-		    s->list[i].partial ? ".partial" : "");
+		    list[0].partial ? ".partial" : "");
 	}
 	return 0;
 }
 
 static void
-add_link(struct wal_chain *c, struct walview_item *item, uint64_t segno,
+add_link(struct wal_chain *c, const struct walview_item *item, uint64_t segno,
     pg_lsn limit)
 {
-	if (c->n == c->cap) {
-		c->cap = c->cap == 0 ? 64 : 2 * c->cap;
-		c->links = xreallocarray(c->links, c->cap, sizeof(*c->links));
+	struct wal_run *r = c->n_runs == 0 ? NULL : &c->runs[c->n_runs - 1];
+
+	if (r == NULL || r->timeline != item->timeline || r->limit != limit ||
+	    item->partial) {
+		c->runs = xreallocarray(c->runs, c->n_runs + 1,
+		    sizeof(*c->runs));
+		r = &c->runs[c->n_runs++];
+		*r = (struct wal_run){ .timeline = item->timeline,
+			.segno = segno, .begin = c->n, .limit = limit,
+			.partial = item->partial };
+		memcpy(r->hash, item->hash, WAL_HASH_SIZE);
 	}
-	c->links[c->n++] = (struct wal_link){ item, segno, limit };
+	r->n++;
+	c->n++;
 }
 
 /* The newest timeline of the path that has begun by the segment's end. */
@@ -202,25 +281,28 @@ newest_begun(const struct wal_chain *c, const struct history *path,
 }
 
 /* The chain ends before this segment. */
-static void
-end_chain(struct wal_chain *c, const struct history *path,
-    const struct stored *stored, uint64_t segno)
+static int
+end_chain(struct wal_chain *c, const struct history *path, uint64_t segno,
+    struct err *err)
 {
-	size_t i, at, newest = newest_begun(c, path, segno);
+	size_t i, n, newest = newest_begun(c, path, segno);
+	struct walview_item *items;
 
 	if (c->conflict) {
 		c->gap = true;
-		return;
+		return 0;
 	}
 	wal_segment_name(path->entries[newest].timeline, segno,
 	    c->segment_size, c->missing);
 	for (i = newest; i < path->n; i++) {
-		at = lower_bound(c, &stored[i], segno + 1);
-		if (at < stored[i].n &&
-		    wal_segment_start(segno_of(c, &stored[i].list[at]),
+		if (seek(c, path->entries[i].timeline, segno + 1, &items, &n,
+			err) != 0)
+			return -1;
+		if (n > 0 && wal_segment_start(segno_of(c, items),
 			c->segment_size) < path->entries[i].end)
 			c->gap = true;
 	}
+	return 0;
 }
 
 /*
@@ -228,9 +310,8 @@ end_chain(struct wal_chain *c, const struct history *path,
  * never back to an older one. *more false: the chain ends.
  */
 static int
-extend(struct wal_chain *c, const struct history *path,
-    struct stored *stored, uint64_t segno, size_t *current, bool *more,
-    struct err *err)
+extend(struct wal_chain *c, const struct history *path, uint64_t segno,
+    size_t *current, bool *more, struct err *err)
 {
 	pg_lsn start = wal_segment_start(segno, c->segment_size);
 	pg_lsn next = start + c->segment_size, end;
@@ -240,7 +321,8 @@ extend(struct wal_chain *c, const struct history *path,
 	*more = false;
 	for (i = newest_begun(c, path, segno) + 1;
 	    item == NULL && !c->conflict && i > *current; i--)
-		if (find_stored(c, &stored[i - 1], segno, &item, err) != 0)
+		if (find_stored(c, path->entries[i - 1].timeline, segno,
+			&item, err) != 0)
 			return -1;
 	if (item == NULL)
 		return 0;
@@ -265,8 +347,7 @@ wal_chain_build(struct wal_chain *c, struct repo *repo,
     uint32_t segment_size, const struct history *path, uint64_t first,
     struct err *err)
 {
-	struct stored *stored = xcalloc(path->n, sizeof(*stored));
-	size_t i, current = 0;
+	size_t current = 0;
 	uint64_t segno = first;
 	bool more = true;
 	int ret = 0;
@@ -277,17 +358,11 @@ wal_chain_build(struct wal_chain *c, struct repo *repo,
 	c->own_view = view == NULL ? walview_new(repo, inc) : NULL;
 	c->view = view == NULL ? c->own_view : view;
 	c->segment_size = segment_size;
-	for (i = 0; i < path->n && ret == 0; i++)
-		ret = walview_segments(c->view, path->entries[i].timeline,
-		    &stored[i].list, &stored[i].n, err);
 	while (ret == 0 && more) {
-		ret = extend(c, path, stored, segno, &current, &more, err);
+		ret = extend(c, path, segno, &current, &more, err);
 		segno += more;
 	}
-	if (ret == 0)
-		end_chain(c, path, stored, segno);
-	free(stored);
-	return ret;
+	return ret == 0 ? end_chain(c, path, segno, err) : ret;
 }
 
 int
@@ -337,7 +412,7 @@ scan_part(struct scan *s, struct object_reader *r, const struct wal_link *l,
 		ret = object_reader_frame(r, s->c->codec, i, &h, &plain, err);
 		if (ret != 0)
 			break;
-		walread_feed(s->reader, wal_chain_start(s->c, l) + pos,
+		walread_feed(s->reader, wal_segment_start(l->segno, s->c->segment_size) + pos,
 		    plain.data, plain.len);
 		while (!s->enough && walread_next(s->reader, &ev))
 			s->enough = s->judge(s->arg, &ev);
@@ -390,8 +465,11 @@ wal_chain_scan(struct wal_chain *c, size_t at, wal_chain_judge judge, void *arg,
 {
 	struct scan s = { .c = c, .judge = judge, .arg = arg,
 		.reader = walread_new(c->segment_size, 0) };
-	int ret = scan_link(&s, &c->links[at], 0, err);
+	struct wal_link l;
+	int ret = wal_chain_link(c, at, &l, err);
 
+	if (ret == 0)
+		ret = scan_link(&s, &l, 0, err);
 	/* The end of valid WAL ends this link's records only. */
 	if (has_ended(s.reader))
 		s.enough = false;
@@ -424,7 +502,7 @@ judge_boundary(void *arg, const struct wal_event *ev)
 
 /* The WAL block size, from the first page of the link's segment. */
 static int
-read_block_size(struct wal_chain *c, struct wal_link *l, uint32_t *out,
+read_block_size(struct wal_chain *c, const struct wal_link *l, uint32_t *out,
     struct err *err)
 {
 	const struct wal_stored ws = wal_chain_stored(l);
@@ -460,18 +538,22 @@ wal_chain_scan_across(struct wal_chain *c, size_t at, pg_lsn lsn,
 	struct boundary b = { .lsn = lsn, .judge = judge, .arg = arg };
 	struct scan s = { .c = c, .judge = judge_boundary, .arg = &b };
 	uint32_t block_size = 0;
+	struct wal_link l;
 	int ret;
 
 	*enough = false;
 	if (lsn == 0)
 		return 0;
-	if (read_block_size(c, &c->links[at], &block_size, err) != 0)
+	if (wal_chain_link(c, at, &l, err) != 0 ||
+	    read_block_size(c, &l, &block_size, err) != 0)
 		return -1;
 	s.reader = walread_new(c->segment_size, block_size);
-	ret = scan_link(&s, &c->links[at],
-	    lsn - wal_chain_start(c, &c->links[at]), err);
-	for (at++; ret == 0 && !s.enough && at < c->n; at++)
-		ret = scan_link(&s, &c->links[at], 0, err);
+	ret = scan_link(&s, &l, lsn - wal_chain_start(c, at), err);
+	for (at++; ret == 0 && !s.enough && at < c->n; at++) {
+		ret = wal_chain_link(c, at, &l, err);
+		if (ret == 0)
+			ret = scan_link(&s, &l, 0, err);
+	}
 	*enough = b.decides;
 	walread_free(s.reader);
 	return ret;

@@ -154,16 +154,18 @@ prove_object(struct proof *p, const struct wal_stored *ws, uint64_t *bytes,
 
 /* The generation at hand, or another one that holds. */
 static int
-prove_link(struct proof *p, const struct wal_link *l, uint64_t *bytes,
-    struct err *err)
+prove_link(struct proof *p, size_t at, uint64_t *bytes, struct err *err)
 {
 	const struct wal_chain *c = p->chain;
-	const struct wal_stored ws = wal_chain_stored(l);
-	struct wal_stored *all = NULL;
+	struct wal_stored ws, *all = NULL;
 	struct err why = ERR_INIT;
+	struct wal_link l;
 	size_t i, n = 0;
 	int ret;
 
+	if (wal_chain_link(c, at, &l, err) != 0)
+		return -1;
+	ws = wal_chain_stored(&l);
 	ret = prove_object(p, &ws, bytes, err);
 	if (ret != 0 && err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
 		return -1;
@@ -193,7 +195,7 @@ needed(const struct wal_chain *c, pg_lsn until)
 {
 	size_t n = 0;
 
-	while (n < c->n && wal_chain_start(c, &c->links[n]) < until)
+	while (n < c->n && wal_chain_start(c, n) < until)
 		n++;
 	return n;
 }
@@ -211,7 +213,7 @@ look_for(struct repo *repo, void *arg, size_t i, struct err *err)
 	struct proof own = *l->p;
 
 	own.repo = repo;
-	return prove_link(&own, &own.chain->links[i], &l->bytes[i], err);
+	return prove_link(&own, i, &l->bytes[i], err);
 }
 
 static int
@@ -238,7 +240,7 @@ read_all(struct proof *p, size_t n, struct err *err)
 
 	for (i = 0; i < n; i++)
 		if (cancel_check(err) != 0 ||
-		    prove_link(p, &p->chain->links[i], &bytes, err) != 0)
+		    prove_link(p, i, &bytes, err) != 0)
 			return -1;
 	return 0;
 }

@@ -70,12 +70,14 @@ add_times(struct wal_reach *out, const struct times *t)
 static int
 scan_times(struct wal_chain *c, size_t at, struct times *t, struct err *err)
 {
-	const struct walview_item *item = c->links[at].item;
-	const struct walview_span *known = walview_find_span(c->view, item,
-	    t->from, t->to);
+	const struct walview_span *known;
 	struct walview_span span = { .from = t->from, .to = t->to };
+	struct wal_link l;
 	bool enough;
 
+	if (wal_chain_link(c, at, &l, err) != 0)
+		return -1;
+	known = walview_find_span(c->view, l.item, t->from, t->to);
 	if (known != NULL) {
 		t->last = known->last;
 		t->end = known->end;
@@ -84,14 +86,15 @@ scan_times(struct wal_chain *c, size_t at, struct times *t, struct err *err)
 		t->max_time_lsn = known->max_time_lsn;
 		return 0;
 	}
-	if (wal_chain_scan(c, at, note_times, t, &enough, err) != 0)
+	if (wal_chain_scan(c, at, note_times, t, &enough, err) != 0 ||
+	    wal_chain_link(c, at, &l, err) != 0)
 		return -1;
 	span.last = t->last;
 	span.end = t->end;
 	span.max_commit_time = t->max_commit;
 	span.max_time = t->max_time;
 	span.max_time_lsn = t->max_time_lsn;
-	walview_add_span(c->view, item, &span);
+	walview_add_span(c->view, l.item, &span);
 	return 0;
 }
 
@@ -103,22 +106,25 @@ static int
 reach_link(struct wal_chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
     bool *ends, struct err *err)
 {
-	struct wal_link *l = &c->links[at];
-	struct walview_item *sum = l->item;
-	pg_lsn start = wal_chain_start(c, l), next = start + c->segment_size;
-	struct times t = { .from = stop, .to = l->limit };
+	pg_lsn start = wal_chain_start(c, at), next = start + c->segment_size;
+	struct times t = { .from = stop };
+	const struct walview_item *sum;
+	struct wal_link l;
 
 	*ends = false;
-	if (walview_facts(c->view, sum, err) != 0)
+	if (wal_chain_link(c, at, &l, err) != 0 ||
+	    walview_facts(c->view, l.item, err) != 0)
 		return -1;
+	sum = l.item;
+	t.to = l.limit;
 	if (!sum->parsed) {
 		/* Encrypted by the server: where records end is not known. */
 		t.end = start;
 		out->opaque = true;
-	} else if (l->limit < next || (start < stop && stop < next)) {
+	} else if (l.limit < next || (start < stop && stop < next)) {
 		if (scan_times(c, at, &t, err) != 0)
 			return -1;
-		*ends = sum->ended && sum->end <= l->limit;
+		*ends = sum->ended && sum->end <= l.limit;
 	} else {
 		t.end = sum->end;
 		if (start >= stop) {
@@ -129,9 +135,9 @@ reach_link(struct wal_chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
 		}
 		*ends = sum->ended;
 	}
-	if (l->limit < next)
-		out->past_fork = !sum->parsed || sum->end > l->limit ||
-		    sum->unfinished >= l->limit;
+	if (l.limit < next)
+		out->past_fork = !sum->parsed || sum->end > l.limit ||
+		    sum->unfinished >= l.limit;
 	add_times(out, &t);
 	return 0;
 }
@@ -161,12 +167,17 @@ static int
 look_ahead(struct wal_chain *c, size_t at, size_t limit, struct err *err)
 {
 	struct walview_item *items[AHEAD];
+	struct wal_link l;
 	size_t n;
 
 	if (at % AHEAD != 0)
 		return 0;
-	for (n = 0; n < AHEAD && at + n < limit; n++)
-		items[n] = c->links[at + n].item;
+	/* Segments of 1 GB, four a folder: not more than the view keeps. */
+	for (n = 0; n < AHEAD && at + n < limit; n++) {
+		if (wal_chain_link(c, at + n, &l, err) != 0)
+			return -1;
+		items[n] = l.item;
+	}
 	return walview_facts_ahead(c->view, items, n, err);
 }
 
@@ -191,18 +202,18 @@ walk(struct wal_chain *c, const struct commit *backup, size_t limit,
 			continue;
 		if (err->code != ERR_DAMAGED)
 			return -1;
-		walview_segment_name(c->links[i].item, name);
+		(void)wal_chain_name(c, i, name);
 		log_warning("%s%s: %s; recovery cannot go past it", name,
-		    c->links[i].item->partial ? ".partial" : "", err->msg);
+		    i + 1 == c->n && c->ends_in_partial ? ".partial" : "",
+		    err->msg);
 		err_clear(err);
 		out->damaged = true;
 		break;
 	}
 	*used = i;
-	if (i > 0) {
-		walview_segment_name(c->links[i - 1].item, out->last_segment);
-		out->end_timeline = c->links[i - 1].item->timeline;
-	}
+	if (i > 0)
+		out->end_timeline = wal_chain_name(c, i - 1,
+		    out->last_segment);
 	return 0;
 }
 
@@ -217,25 +228,33 @@ find_last(struct wal_chain *c, size_t used, pg_lsn stop, bool wanted,
 {
 	struct times t = { .from = stop };
 	const size_t n = c->n;
-	struct walview_item *item;
+	pg_lsn item_end, unfinished;
+	struct wal_link l;
 	bool enough;
 	size_t i;
 	int ret;
 
 	if (used == 0 || out->opaque || (!wanted &&
-	    out->end > wal_chain_start(c, &c->links[used - 1])))
+	    out->end > wal_chain_start(c, used - 1)))
 		return 0;
-	t.to = c->links[used - 1].limit;
+	if (wal_chain_link(c, used - 1, &l, err) != 0)
+		return -1;
+	t.to = l.limit;
 	ret = scan_times(c, used - 1, &t, err);
 	c->n = used; /* for what is behind it nobody vouches */
 	for (i = used - 1; ret == 0 && t.last == 0 && i > 0; i--) {
-		item = c->links[i - 1].item;
-		ret = walview_facts(c->view, item, err);
-		if (ret == 0 && item->unfinished != 0)
-			ret = wal_chain_scan_across(c, i - 1,
-			    item->unfinished, note_times, &t, &enough, err);
-		if (ret == 0 && t.last == 0 && item->end != 0) {
-			t.to = item->end;
+		ret = wal_chain_link(c, i - 1, &l, err);
+		if (ret == 0)
+			ret = walview_facts(c->view, l.item, err);
+		if (ret != 0)
+			break;
+		item_end = l.item->end;
+		unfinished = l.item->unfinished;
+		if (unfinished != 0)
+			ret = wal_chain_scan_across(c, i - 1, unfinished,
+			    note_times, &t, &enough, err);
+		if (ret == 0 && t.last == 0 && item_end != 0) {
+			t.to = item_end;
 			ret = scan_times(c, i - 1, &t, err);
 		}
 	}
@@ -258,7 +277,7 @@ set_end(const struct wal_chain *c, size_t used, struct wal_reach *out)
 		out->fork = c->fork;
 		out->past_fork |= c->goes_on;
 	} else { /* it ended before the last link */
-		walview_segment_name(c->links[used].item, out->missing);
+		(void)wal_chain_name(c, used, out->missing);
 		out->gap = true;
 	}
 	out->past_fork &= out->fork != 0;
@@ -434,15 +453,18 @@ search_chain(struct wal_chain *c, struct search *s, struct err *err)
 	size_t i, searched = 0; /* boundaries */
 	struct format_wal_tag tag;
 	struct wal_summary sum;
+	struct wal_link l;
 	bool enough;
 	int ret = 0;
 
 	for (i = 0; ret == 0 && i < c->n && !s->decided; i++) {
-		ret = wal_chain_describe(c, &c->links[i], &tag, &sum, err);
+		ret = wal_chain_link(c, i, &l, err);
+		if (ret == 0)
+			ret = wal_chain_describe(c, &l, &tag, &sum, err);
 		if (ret != 0)
 			break;
 		unfinished[i] = sum.parsed ? sum.unfinished : 0;
-		if (is_candidate(s, &sum, wal_chain_start(c, &c->links[i]) +
+		if (is_candidate(s, &sum, wal_chain_start(c, i) +
 		    c->segment_size)) {
 			if (type != WAL_TARGET_LSN) {
 				ret = search_boundaries(c, s, unfinished,
@@ -465,27 +487,18 @@ search_chain(struct wal_chain *c, struct search *s, struct err *err)
 	return ret;
 }
 
-static const struct wal_link *
-link_of(const struct wal_chain *c, pg_lsn lsn)
-{
-	size_t i;
-
-	for (i = c->n; i > 1; i--)
-		if (wal_chain_start(c, &c->links[i - 1]) <= lsn)
-			break;
-	return &c->links[i - 1];
-}
-
 static void
 set_found(const struct wal_chain *c, const struct wal_event *ev,
     struct wal_found *out)
 {
-	const struct wal_link *l = link_of(c, ev->lsn);
+	size_t i;
 
+	for (i = c->n - 1; i > 0; i--)
+		if (wal_chain_start(c, i) <= ev->lsn)
+			break;
 	out->found = true;
 	out->event = *ev;
-	out->timeline = l->item->timeline;
-	walview_segment_name(l->item, out->segment);
+	out->timeline = wal_chain_name(c, i, out->segment);
 }
 
 /* All that is stored belongs to the target. */
@@ -527,7 +540,7 @@ cut_chain(struct wal_chain *c, const struct wal_reach *reach)
 	size_t i;
 
 	for (i = 0; i < c->n; i++) {
-		walview_segment_name(c->links[i].item, name);
+		(void)wal_chain_name(c, i, name);
 		if (strcmp(name, reach->last_segment) == 0)
 			break;
 	}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* What there is of WAL; walview_list.c lists it. */
+/*
+ * What there is of WAL; walview_list.c lists it, walview_load.c has what a
+ * view that remembers has in memory.
+ */
 #include "config.h"
 
 #include "repo/walview_private.h"
@@ -35,6 +38,7 @@ walview_free(struct walview *v)
 		free(t->folders);
 		history_free(&t->history);
 	}
+	walview_unload(v);
 	free(v->timelines);
 	free(v->numbers);
 	free(v->spans);
@@ -92,6 +96,17 @@ find_timeline(struct walview *v, uint32_t timeline,
 	return 0;
 }
 
+/* The same, and listed. */
+static int
+find_listed(struct walview *v, uint32_t timeline,
+    struct walview_timeline **out, struct err *err)
+{
+	if (find_timeline(v, timeline, out, err) != 0)
+		return -1;
+	return *out == NULL || (*out)->listed ? 0 :
+	    walview_list(v, *out, err);
+}
+
 int
 walview_segments(struct walview *v, uint32_t timeline,
     struct walview_item **out, size_t *n, struct err *err)
@@ -100,14 +115,96 @@ walview_segments(struct walview *v, uint32_t timeline,
 
 	*out = NULL;
 	*n = 0;
-	if (find_timeline(v, timeline, &t, err) != 0)
+	if (v->cache != NULL)
+		return err_set(err, ERR_BUG, "a view that remembers does not "
+		    "have all at once");
+	if (find_listed(v, timeline, &t, err) != 0)
 		return -1;
 	if (t == NULL)
 		return 0;
-	if (!t->listed && walview_list(v, t, err) != 0)
-		return -1;
 	*out = t->items;
 	*n = t->n;
+	return 0;
+}
+
+int
+walview_each_folder(struct walview *v, uint32_t timeline,
+    walview_folder_fn fn, void *arg, struct err *err)
+{
+	struct walview_timeline *t;
+	struct walview_item *items;
+	size_t i, n;
+
+	if (find_listed(v, timeline, &t, err) != 0)
+		return -1;
+	if (t == NULL)
+		return 0;
+	for (i = 0; v->cache != NULL && i < t->n_folders; i++) {
+		if (t->folders[i].n_items == 0)
+			continue;
+		if (walview_load(v, t, &t->folders[i], &items, &n, err) != 0 ||
+		    (n > 0 && fn(arg, items, n, err) != 0))
+			return -1;
+	}
+	for (i = 0; i < t->n; i += n) {
+		for (n = 1; i + n < t->n &&
+		     t->items[i + n].log == t->items[i].log; n++)
+			;
+		if (fn(arg, t->items + i, n, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The first item from this name on. */
+static size_t
+lower_bound(const struct walview_item *items, size_t n, uint32_t log,
+    uint32_t seg)
+{
+	size_t low = 0, high = n, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (items[mid].log < log ||
+		    (items[mid].log == log && items[mid].seg < seg))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+int
+walview_seek(struct walview *v, uint32_t timeline, uint32_t log, uint32_t seg,
+    struct walview_item **out, size_t *n, struct err *err)
+{
+	struct walview_timeline *t;
+	struct walview_item *items;
+	size_t i, at, count;
+
+	*out = NULL;
+	*n = 0;
+	if (find_listed(v, timeline, &t, err) != 0)
+		return -1;
+	if (t == NULL)
+		return 0;
+	if (v->cache == NULL) {
+		at = lower_bound(t->items, t->n, log, seg);
+		*out = t->items + at;
+		*n = t->n - at;
+		return 0;
+	}
+	for (i = walview_find_folder(t, log); i < t->n_folders && *n == 0;
+	     i++) {
+		if (t->folders[i].n_items == 0)
+			continue;
+		if (walview_load(v, t, &t->folders[i], &items, &count, err) !=
+		    0)
+			return -1;
+		at = lower_bound(items, count, log, seg);
+		*out = items + at;
+		*n = count - at;
+	}
 	return 0;
 }
 
@@ -199,7 +296,7 @@ take_summary(struct walview *v, struct walview_item *item,
 	item->max_commit_time = sum->max_commit_time;
 	item->max_time = sum->max_time;
 	item->max_time_lsn = sum->max_time_lsn;
-	v->changed = true;
+	walview_touch(v, item);
 }
 
 /* Another generation of the same content that holds. */
@@ -344,40 +441,49 @@ walview_add_span(struct walview *v, const struct walview_item *item,
 	v->changed = true;
 }
 
-static void
-add_ranges(const struct walview_item *list, size_t n, uint32_t segment_size,
-    struct wal_range **out, size_t *n_out)
-{
-	const uint64_t each = (UINT64_C(1) << 32) / segment_size;
-	struct wal_range *r = NULL;
-	uint64_t segno, last = 0;
-	size_t i, last_item = 0;
+/* Ranges of one timeline are being collected. */
+struct ranging {
+	struct wal_range **out;
+	size_t *n;
+	uint32_t segment_size;
+	bool open; /* the last range may go on */
+	uint64_t last;
+};
 
+static int
+add_ranges(void *arg, struct walview_item *list, size_t n, struct err *err)
+{
+	struct ranging *g = arg;
+	const uint64_t each = (UINT64_C(1) << 32) / g->segment_size;
+	struct wal_range *r;
+	uint64_t segno;
+	size_t i;
+
+	(void)err;
 	for (i = 0; i < n; i++) {
 		if (list[i].partial || list[i].seg >= each)
 			continue;
 		segno = list[i].log * each + list[i].seg;
-		if (r != NULL && segno == last) {
+		r = g->open ? &(*g->out)[*g->n - 1] : NULL;
+		if (r != NULL && segno == g->last) {
 			r->stored_bytes += list[i].size; /* a conflict */
 			continue;
 		}
-		if (r == NULL || segno != last + 1) {
-			if (r != NULL)
-				walview_segment_name(&list[last_item],
-				    r->last);
-			*out = xreallocarray(*out, *n_out + 1, sizeof(**out));
-			r = &(*out)[(*n_out)++];
+		if (r == NULL || segno != g->last + 1) {
+			*g->out = xreallocarray(*g->out, *g->n + 1,
+			    sizeof(**g->out));
+			r = &(*g->out)[(*g->n)++];
 			memset(r, 0, sizeof(*r));
 			r->timeline = list[i].timeline;
 			walview_segment_name(&list[i], r->first);
+			g->open = true;
 		}
+		walview_segment_name(&list[i], r->last);
 		r->segments++;
 		r->stored_bytes += list[i].size;
-		last = segno;
-		last_item = i;
+		g->last = segno;
 	}
-	if (r != NULL)
-		walview_segment_name(&list[last_item], r->last);
+	return 0;
 }
 
 int
@@ -385,22 +491,23 @@ walview_ranges(struct walview *v, uint32_t segment_size,
     struct wal_range **out, size_t *n, struct err *err)
 {
 	const uint32_t *timelines;
-	struct walview_item *items;
-	size_t i, n_timelines, n_items;
+	size_t i, n_timelines;
 
 	*out = NULL;
 	*n = 0;
 	if (walview_timelines(v, &timelines, &n_timelines, err) != 0)
 		return -1;
 	for (i = 0; i < n_timelines; i++) {
-		if (walview_segments(v, timelines[i], &items, &n_items,
+		struct ranging g = { .out = out, .n = n,
+			.segment_size = segment_size };
+
+		if (walview_each_folder(v, timelines[i], add_ranges, &g,
 			err) != 0) {
 			free(*out);
 			*out = NULL;
 			*n = 0;
 			return -1;
 		}
-		add_ranges(items, n_items, segment_size, out, n);
 	}
 	return 0;
 }

@@ -9,11 +9,14 @@
  *
  *	v = walview_new(repo, &inc);
  *	walview_remember(v, cache);		or not: repo/walcache.h
- *	walview_segments(v, timeline, &items, &n, err);
+ *	walview_each_folder(v, timeline, fn, arg, err);
+ *	walview_seek(v, timeline, log, seg, &items, &n, err);
  *	walview_facts(v, &items[i], err);
  *	walview_free(v);
  *
- * One thread. It takes some 100 bytes a segment.
+ * One thread. A view that remembers has the items of some folders in memory
+ * and the others in files; else it takes some 100 bytes a segment, and several
+ * threads may seek in a timeline that was listed.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,7 +68,28 @@ int walview_timelines(struct walview *v, const uint32_t **out, size_t *n,
 
 /*
  * A timeline's segments and .partial files, ascending by name, a segment
- * before its .partial; two contents of one name are two items. They stay the
+ * before its .partial; two contents of one name are two items, which follow
+ * each other. The folders that have any, one after another.
+ *
+ * In a view that remembers items stay where they are until WALVIEW_FOLDERS
+ * other folders were asked for; else as long as the view.
+ */
+#define WALVIEW_FOLDERS 20
+typedef int (*walview_folder_fn)(void *arg, struct walview_item *items,
+    size_t n, struct err *err);
+int walview_each_folder(struct walview *v, uint32_t timeline,
+    walview_folder_fn fn, void *arg, struct err *err) ERR_USE;
+
+/*
+ * The first item from this name on, and those that follow it in its folder at
+ * least; *n is 0 when there is none.
+ */
+int walview_seek(struct walview *v, uint32_t timeline, uint32_t log,
+    uint32_t seg, struct walview_item **out, size_t *n,
+    struct err *err) ERR_USE;
+
+/*
+ * All of a timeline at once, of a view that does not remember. They stay the
  * view's and where they are.
  */
 int walview_segments(struct walview *v, uint32_t timeline,
@@ -119,7 +143,10 @@ struct wal_range {
 int walview_ranges(struct walview *v, uint32_t segment_size,
     struct wal_range **out, size_t *n, struct err *err) ERR_USE;
 
-/* Tell the cache what it does not have. Not before all was asked. */
+/*
+ * Tell the cache what it does not have, if all timelines were listed. Then
+ * nothing more is asked.
+ */
 void walview_keep(struct walview *v);
 
 /* The item as others know it: with its name. */

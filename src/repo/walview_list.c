@@ -22,21 +22,29 @@
 #define GROUP_DIGITS 22
 
 struct listing {
+	struct walview *v;
 	struct walview_timeline *t;
 	char folder[16]; /* "00000018/", or "" */
 	char group[GROUP_DIGITS + 1]; /* what names begin with, or "" */
+	int64_t now;
+	/* What was found: of a view that remembers, of one folder. */
+	struct walview_item *items;
+	size_t n, cap;
+	bool by_folder; /* a folder is done with when the next one begins */
 };
 
 static struct walview_item *
-add_item(struct walview_timeline *t)
+add_item(struct listing *l)
 {
-	if (t->n == t->cap) {
-		t->cap = t->cap == 0 ? 64 : 2 * t->cap;
-		t->items = xreallocarray(t->items, t->cap,
-		    sizeof(*t->items));
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 64 : 2 * l->cap;
+		l->items = xreallocarray(l->items, l->cap,
+		    sizeof(*l->items));
 	}
-	return &t->items[t->n++];
+	return &l->items[l->n++];
 }
+
+static int end_folder(struct listing *l, struct err *err) ERR_USE;
 
 /* "00000000/000000010000000000000003-HASH.zst" below a timeline. */
 static int
@@ -65,7 +73,10 @@ note_segment(void *arg, const struct storage_entry *entry, struct err *err)
 	if (slash == NULL ? strcmp(l->folder, folder) != 0 :
 			    strncmp(entry->name, folder, strlen(folder)) != 0)
 		return 0;
-	item = add_item(l->t);
+	if (l->by_folder && l->n > 0 && l->items[0].log != ws.file.log &&
+	    end_folder(l, err) != 0)
+		return -1;
+	item = add_item(l);
 	memset(item, 0, sizeof(*item));
 	item->timeline = ws.file.timeline;
 	item->log = ws.file.log;
@@ -89,40 +100,53 @@ compare_items(const void *a, const void *b)
 	    x->generation > y->generation ? -1 : 0;
 }
 
-/* Sort what was listed from `start` on; of generations the first one stays. */
+/* Sort what was listed; of generations the first one stays. */
 static void
-sort_items(struct walview_timeline *t, size_t start)
+sort_items(struct listing *l)
 {
-	size_t i, kept = start;
+	size_t i, kept = 0;
 
-	if (t->n - start > 1)
-		qsort(t->items + start, t->n - start, sizeof(*t->items),
-		    compare_items);
-	for (i = start; i < t->n; i++)
-		if (kept == start ||
-		    walview_compare(&t->items[kept - 1], &t->items[i]) != 0)
-			t->items[kept++] = t->items[i];
-	t->n = kept;
+	if (l->n > 1)
+		qsort(l->items, l->n, sizeof(*l->items), compare_items);
+	for (i = 0; i < l->n; i++)
+		if (kept == 0 ||
+		    walview_compare(&l->items[kept - 1], &l->items[i]) != 0)
+			l->items[kept++] = l->items[i];
+	l->n = kept;
 }
 
 static int
-list_objects(struct walview *v, struct walview_timeline *t,
-    const char *folder, const char *group, struct err *err)
+list_objects(struct listing *l, const char *folder, const char *group,
+    struct err *err)
 {
-	struct listing l = { .t = t };
 	char prefix[STORAGE_KEY_MAX], tail[64];
-	const size_t start = t->n;
 
-	(void)snprintf(l.folder, sizeof(l.folder), "%s", folder);
-	(void)snprintf(l.group, sizeof(l.group), "%s", group);
-	(void)snprintf(tail, sizeof(tail), "wal/%08X/%s%s", t->timeline,
+	(void)snprintf(l->folder, sizeof(l->folder), "%s", folder);
+	(void)snprintf(l->group, sizeof(l->group), "%s", group);
+	(void)snprintf(tail, sizeof(tail), "wal/%08X/%s%s", l->t->timeline,
 	    folder, group);
-	repo_key(&v->inc, tail, prefix);
-	if (storage_list(v->repo->st, prefix, folder[0] != '\0',
-	    note_segment, &l, err) != 0)
-		return -1;
-	sort_items(t, start);
-	return 0;
+	repo_key(&l->v->inc, tail, prefix);
+	return storage_list(l->v->repo->st, prefix, folder[0] != '\0',
+	    note_segment, l, err);
+}
+
+/* The folder is a new one, behind all or between others. */
+static struct walcache_folder *
+add_folder(struct walview_timeline *t, size_t at, uint32_t log)
+{
+	struct walcache_folder *f;
+
+	if (t->n_folders == t->cap_folders) {
+		t->cap_folders = t->cap_folders * 2 + 16;
+		t->folders = xreallocarray(t->folders, t->cap_folders,
+		    sizeof(*t->folders));
+	}
+	f = &t->folders[at];
+	memmove(f + 1, f, (t->n_folders++ - at) * sizeof(*f));
+	memset(f, 0, sizeof(*f));
+	f->timeline = t->timeline;
+	f->log = log;
+	return f;
 }
 
 static int
@@ -136,15 +160,7 @@ note_folder(void *arg, const struct storage_entry *entry, struct err *err)
 	    strspn(entry->name, "0123456789ABCDEF") != 8 ||
 	    !text_hex_u64(entry->name, 8, &log))
 		return 0;
-	if (t->n_folders == t->cap_folders) {
-		t->cap_folders = t->cap_folders * 2 + 16;
-		t->folders = xreallocarray(t->folders, t->cap_folders,
-		    sizeof(*t->folders));
-	}
-	f = &t->folders[t->n_folders++];
-	memset(f, 0, sizeof(*f));
-	f->timeline = t->timeline;
-	f->log = (uint32_t)log;
+	f = add_folder(t, t->n_folders, (uint32_t)log);
 	f->changed = entry->mtime;
 	return 0;
 }
@@ -162,53 +178,70 @@ compare_folders(const void *a, const void *b)
  * hash, and as they were. Both lists are ascending.
  */
 static void
-take_facts(const struct walcache *c, const struct walcache_folder *f,
+take_facts(const struct walview_item *old, size_t n_old,
     struct walview_item *items, size_t n)
 {
-	struct walview_item old;
-	uint32_t k = 0;
-	size_t i;
+	size_t i, k = 0;
 	int order;
 
 	for (i = 0; i < n; i++) {
 		order = -1;
-		for (; k < f->n_items; k++) {
-			walcache_item(c, f, k, &old);
-			order = walview_compare(&old, &items[i]);
+		for (; k < n_old; k++) {
+			order = walview_compare(&old[k], &items[i]);
 			if (order >= 0)
 				break;
 		}
-		if (order != 0 || !old.known || old.size != items[i].size ||
-		    old.generation != items[i].generation ||
-		    old.mtime != items[i].mtime)
-			continue;
-		items[i] = old;
+		if (order == 0 && old[k].known &&
+		    old[k].size == items[i].size &&
+		    old[k].generation == items[i].generation &&
+		    old[k].mtime == items[i].mtime)
+			items[i] = old[k];
 	}
 }
 
+/* These are the folder's items; what is known of them is added. */
 static void
-take_all(struct walview_timeline *t, const struct walcache *c,
-    const struct walcache_folder *f)
+note_listed(struct listing *l, struct walcache_folder *f, int64_t listed_at)
 {
-	uint32_t i;
+	const struct walcache_folder *old = walcache_find(l->v->cache,
+	    f->timeline, f->log);
+	struct walview_item *known = old == NULL ? NULL :
+	    walcache_load(l->v->cache, old);
 
-	for (i = 0; i < f->n_items; i++)
-		walcache_item(c, f, i, add_item(t));
+	f->listed_at = listed_at;
+	f->first_seen = old != NULL && old->changed == f->changed &&
+	    old->first_seen < l->now ? old->first_seen : l->now;
+	sort_items(l);
+	if (known != NULL)
+		take_facts(known, old->n_items, l->items, l->n);
+	free(known);
+	walview_take(l->v, l->t, f, l->items, l->n);
+	l->items = NULL;
+	l->n = l->cap = 0;
+	l->v->changed = true;
 }
 
-/* Its items are those from `start` to `end` of the timeline. */
-static void
-note_listed(struct walview *v, struct walview_timeline *t,
-    struct walcache_folder *f, const struct walcache_folder *old,
-    int64_t now, size_t start, size_t end)
+/* All of it was listed: a listing may come back to a folder all the same. */
+static int
+end_folder(struct listing *l, struct err *err)
 {
-	f->listed_at = now;
-	f->first_seen = old != NULL && old->changed == f->changed &&
-	    old->first_seen < now ? old->first_seen : now;
-	f->n_items = (uint32_t)(end - start);
-	if (old != NULL)
-		take_facts(v->cache, old, t->items + start, end - start);
-	v->changed = true;
+	struct walview_timeline *t = l->t;
+	const uint32_t log = l->items[0].log;
+	size_t at = walview_find_folder(t, log), n, i;
+	struct walview_item *before;
+	struct walcache_folder *f;
+
+	/* One that came into being just now is listed again the next time. */
+	f = at < t->n_folders && t->folders[at].log == log ?
+	    &t->folders[at] : add_folder(t, at, log);
+	if (f->listed_at == l->now) {
+		if (walview_load(l->v, t, f, &before, &n, err) != 0)
+			return -1;
+		for (i = 0; i < n; i++)
+			*add_item(l) = before[i];
+	}
+	note_listed(l, f, l->now);
+	return 0;
 }
 
 static void
@@ -229,37 +262,38 @@ group_of(uint32_t timeline, uint32_t log, uint32_t group,
  * listed until nothing does.
  */
 static int
-list_grown(struct walview *v, struct walview_timeline *t,
-    struct walcache_folder *f, const struct walcache_folder *old,
-    struct err *err)
+list_grown(struct listing *l, struct walcache_folder *f,
+    const struct walcache_folder *old, struct err *err)
 {
-	const size_t start = t->n;
-	const bool changed = v->changed;
-	struct walview_item item;
+	const bool changed = l->v->changed;
+	struct walview_item *items = walcache_load(l->v->cache, old);
+	const size_t n_old = old->n_items;
 	char folder[16], name[GROUP_DIGITS + 1];
-	uint32_t i, group = 0;
-	size_t before;
+	uint32_t group = 0;
+	size_t i, before;
 
-	if (old->n_items > 0) {
-		walcache_item(v->cache, old, old->n_items - 1, &item);
-		group = item.seg >> 8;
-	}
-	for (i = 0; i < old->n_items; i++) {
-		walcache_item(v->cache, old, i, &item);
-		if (item.seg >> 8 < group)
-			*add_item(t) = item;
-	}
 	(void)snprintf(folder, sizeof(folder), "%08X/", f->log);
-	do {
-		before = t->n;
-		group_of(f->timeline, f->log, group++, name);
-		if (list_objects(v, t, folder, name, err) != 0)
+	if (items == NULL) {
+		if (list_objects(l, folder, "", err) != 0)
 			return -1;
-	} while (t->n > before && group <= UINT32_MAX >> 8);
-	note_listed(v, t, f, old, old->listed_at, start, t->n);
-	if (t->n - start == old->n_items)
-		v->changed = changed; /* not worth being written again */
-	walcache_believed(v->cache, old);
+		note_listed(l, f, l->now);
+		return 0;
+	}
+	if (n_old > 0)
+		group = items[n_old - 1].seg >> 8;
+	for (i = 0; i < n_old && items[i].seg >> 8 < group; i++)
+		*add_item(l) = items[i];
+	free(items);
+	do {
+		before = l->n;
+		group_of(f->timeline, f->log, group++, name);
+		if (list_objects(l, folder, name, err) != 0)
+			return -1;
+	} while (l->n > before && group <= UINT32_MAX >> 8);
+	walcache_believed(l->v->cache, old);
+	note_listed(l, f, old->listed_at);
+	if (f->n_items == n_old)
+		l->v->changed = changed; /* not worth being written again */
 	return 0;
 }
 
@@ -271,105 +305,131 @@ is_newest(const struct walview_timeline *t, size_t i)
 
 /* One folder: as it is known, or listed. */
 static int
-load_folder(struct walview *v, struct walview_timeline *t, size_t i,
-    uint64_t margin, struct err *err)
+load_folder(struct listing *l, size_t i, uint64_t margin, struct err *err)
 {
-	struct walcache_folder *f = &t->folders[i];
+	struct walview *v = l->v;
+	struct walcache_folder *f = &l->t->folders[i];
 	const struct walcache_folder *old = walcache_find(v->cache,
 	    f->timeline, f->log);
-	const int64_t now = time_now();
-	const size_t start = t->n;
 	char name[16];
 
 	if (old != NULL && walcache_believes(v->cache, old, f->changed,
-	    margin, is_newest(t, i))) {
+	    margin, is_newest(l->t, i))) {
 		walcache_believed(v->cache, old);
 		*f = *old;
-		take_all(t, v->cache, old);
 		return 0;
 	}
+	l->now = time_now();
 	/* Lately listed, but for its end? */
-	if (old != NULL && margin == 0 && is_newest(t, i) &&
+	if (old != NULL && margin == 0 && is_newest(l->t, i) &&
 	    walcache_believes(v->cache, old, 0, 0, false))
-		return list_grown(v, t, f, old, err);
+		return list_grown(l, f, old, err);
 	(void)snprintf(name, sizeof(name), "%08X/", f->log);
-	if (list_objects(v, t, name, "", err) != 0)
+	if (list_objects(l, name, "", err) != 0)
 		return -1;
-	note_listed(v, t, f, old, now, start, t->n);
+	note_listed(l, f, l->now);
 	return 0;
+}
+
+int
+walview_list_folder(struct walview *v, struct walview_timeline *t,
+    struct walcache_folder *f, struct err *err)
+{
+	struct listing l = { .v = v, .t = t, .now = time_now() };
+	char name[16];
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "%08X/", f->log);
+	rc = list_objects(&l, name, "", err);
+	if (rc == 0)
+		note_listed(&l, f, l.now);
+	free(l.items);
+	return rc;
 }
 
 /* All at once: fewer requests than one a folder. */
 static int
-load_all(struct walview *v, struct walview_timeline *t, struct err *err)
+load_all(struct listing *l, struct err *err)
 {
-	const int64_t now = time_now();
-	size_t i, start = 0, end;
+	size_t i;
 
-	if (list_objects(v, t, "", "", err) != 0)
+	l->now = time_now();
+	l->by_folder = true;
+	if (list_objects(l, "", "", err) != 0 ||
+	    (l->n > 0 && end_folder(l, err) != 0))
 		return -1;
-	for (i = 0; i < t->n_folders; i++) {
-		struct walcache_folder *f = &t->folders[i];
-
-		/* Of a folder that came into being just now: next time. */
-		while (start < t->n && t->items[start].log < f->log)
-			start++;
-		for (end = start; end < t->n && t->items[end].log == f->log;
-		    end++)
-			;
-		note_listed(v, t, f, walcache_find(v->cache, f->timeline,
-		    f->log), now, start, end);
-		start = end;
-	}
+	for (i = 0; i < l->t->n_folders; i++)
+		if (l->t->folders[i].listed_at != l->now)
+			note_listed(l, &l->t->folders[i], l->now); /* empty */
 	return 0;
 }
 
-static size_t
-count_unknown(const struct walview *v, const struct walview_timeline *t,
+/* Is it worth listing all at once? Here it costs nothing to go one by one. */
+static bool
+knows_little(const struct walview *v, const struct walview_timeline *t,
     uint64_t margin)
 {
 	const struct walcache_folder *old;
 	size_t i, n = 0;
 
+	if (storage_is_local(storage_url(v->repo->st)))
+		return false;
 	for (i = 0; i < t->n_folders; i++) {
 		old = walcache_find(v->cache, t->folders[i].timeline,
 		    t->folders[i].log);
 		n += old == NULL || !walcache_believes(v->cache, old,
 		    t->folders[i].changed, margin, is_newest(t, i));
 	}
-	return n;
+	return n > NEWEST_FOLDERS + t->n_folders / 4;
 }
 
 static int
-list_remembering(struct walview *v, struct walview_timeline *t,
-    struct err *err)
+list_remembering(struct listing *l, struct err *err)
 {
-	const uint64_t margin = storage_folder_margin(v->repo->st);
+	struct walview_timeline *t = l->t;
+	const uint64_t margin = storage_folder_margin(l->v->repo->st);
 	char prefix[STORAGE_KEY_MAX], tail[32];
 	size_t i;
 
 	(void)snprintf(tail, sizeof(tail), "wal/%08X/", t->timeline);
-	repo_key(&v->inc, tail, prefix);
+	repo_key(&l->v->inc, tail, prefix);
 	/* Before what is in them, so that no change falls in between. */
-	if (storage_list(v->repo->st, prefix, true, note_folder, t, err) != 0)
+	if (storage_list(l->v->repo->st, prefix, true, note_folder, t, err) !=
+	    0)
 		return -1;
 	if (t->n_folders > 1)
 		qsort(t->folders, t->n_folders, sizeof(*t->folders),
 		    compare_folders);
-	if (count_unknown(v, t, margin) > NEWEST_FOLDERS + t->n_folders / 4)
-		return load_all(v, t, err);
+	if (knows_little(l->v, t, margin))
+		return load_all(l, err);
 	for (i = 0; i < t->n_folders; i++)
-		if (load_folder(v, t, i, margin, err) != 0)
+		if (load_folder(l, i, margin, err) != 0)
 			return -1;
+	return 0;
+}
+
+static int
+list_plain(struct listing *l, struct err *err)
+{
+	if (list_objects(l, "", "", err) != 0)
+		return -1;
+	sort_items(l);
+	l->t->items = l->items;
+	l->t->n = l->n;
+	l->items = NULL;
 	return 0;
 }
 
 int
 walview_list(struct walview *v, struct walview_timeline *t, struct err *err)
 {
-	if ((v->cache == NULL ? list_objects(v, t, "", "", err) :
-	    list_remembering(v, t, err)) != 0) {
-		t->n = 0;
+	struct listing l = { .v = v, .t = t };
+	int rc = v->cache == NULL ? list_plain(&l, err) :
+	    list_remembering(&l, err);
+
+	free(l.items);
+	if (rc != 0) {
+		walview_forget(v, t->timeline);
 		t->n_folders = 0;
 		return -1;
 	}
@@ -381,28 +441,25 @@ walview_list(struct walview *v, struct walview_timeline *t, struct err *err)
 void
 walview_keep(struct walview *v)
 {
-	size_t i, k, at;
+	struct walcache_folder *all = NULL;
+	size_t i, n = 0;
 
 	if (v->cache == NULL || !v->changed || !v->listed)
 		return;
 	for (i = 0; i < v->n; i++)
 		if (!v->timelines[i].listed)
 			return;
-	walcache_begin(v->cache);
+	if (!walview_write_back(v))
+		return;
 	for (i = 0; i < v->n; i++) {
 		const struct walview_timeline *t = &v->timelines[i];
 
-		for (k = at = 0; k < t->n_folders; k++) {
-			while (at < t->n &&
-			    t->items[at].log < t->folders[k].log)
-				at++;
-			walcache_add_folder(v->cache, &t->folders[k],
-			    t->items + at);
-			at += t->folders[k].n_items;
-		}
+		if (t->n_folders == 0)
+			continue;
+		all = xreallocarray(all, n + t->n_folders, sizeof(*all));
+		memcpy(all + n, t->folders, t->n_folders * sizeof(*all));
+		n += t->n_folders;
 	}
-	for (i = v->n_spans > WALCACHE_SPANS_MAX ?
-	    v->n_spans - WALCACHE_SPANS_MAX : 0; i < v->n_spans; i++)
-		walcache_add_span(v->cache, &v->spans[i]);
-	walcache_save(v->cache);
+	walcache_save(v->cache, all, n, v->spans, v->n_spans);
+	free(all);
 }

@@ -8,11 +8,12 @@
  */
 #include "core/buf.h"
 #include "core/err.h"
+#include "pg/autoconf.h"
 #include "restore/plan.h"
 
 #define RECOVERY_CONF_MAX ((size_t)4 << 20)
-#define RECOVERY_BEGIN "# dapk-backup restore: begin\n"
-#define RECOVERY_END "# dapk-backup restore: end\n"
+#define RECOVERY_BEGIN AUTOCONF_BEGIN
+#define RECOVERY_END AUTOCONF_END
 
 /*
  * postgresql.auto.conf without what an earlier restore put there: the block

@@ -85,13 +85,18 @@ noun(const struct policy_set *set)
 	return set->kind == REPO_DUMP ? "dump" : "backup";
 }
 
-/* "34 days old"; the time that was not lived is said apart. */
+/*
+ * "34 days old"; the time that was not lived is said apart, as far as it moves
+ * the window: before that, what was stored may have been let go.
+ */
 static void
 say_age(struct sentence *s, const struct policy_work *w,
     const struct policy_item *item)
 {
 	char age[POLICY_TEXT_MAX], still[POLICY_TEXT_MAX];
-	int64_t us = policy_lived_still(&w->lived, item->stop);
+	const int64_t window = w->policy->window;
+	int64_t us = policy_lived_still(&w->lived,
+	    item->stop > window ? item->stop : window);
 
 	say(s, "%s old", policy_why_span(w->now - item->stop, age));
 	if (us > 0)

@@ -91,6 +91,26 @@ removal_pin(const struct removal *s, const char *label)
 	return NULL;
 }
 
+bool
+removal_wanted(const struct removal *s, const char *label)
+{
+	const struct removal_params *p = s->params;
+
+	if (removal_pin(s, label) != NULL)
+		return true;
+	return !s->due->named && p->wants_set != NULL &&
+	    p->wants_set(p->wants_arg, p->kind, label);
+}
+
+bool
+removal_wanted_wal(const struct removal *s, const char *name)
+{
+	const struct removal_params *p = s->params;
+
+	return !s->due->named && p->wants_wal != NULL &&
+	    p->wants_wal(p->wants_arg, name);
+}
+
 /* Is somebody making this backup, or one that refers to it? */
 static bool
 intended(const struct removal *s, const char *label)

@@ -14,7 +14,8 @@
  *	removal_run(&params, &report, err);
  *	removal_mark(&params, &report, err);
  *
- * Policy is the caller's: it names labels and WAL objects. One thread.
+ * Policy is the caller's: it names labels and WAL objects, and of what nobody
+ * named is asked again before the second step. One thread.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,8 +36,17 @@ struct removal_params {
 	size_t n_labels;
 	const char *const *objects; /* and WAL objects: "wal/..." */
 	size_t n_objects;
+	uint32_t wal_segment_size; /* of these: removal_run notes what goes */
+	bool named;   /* somebody named the labels; else retention did */
 	bool force;   /* the last usable backup too */
 	bool dry_run; /* put and remove nothing, only report */
+	/*
+	 * removal_run: does retention want what it had let go? Of a backup by
+	 * its label, of WAL by the object's name. NULL: it does not.
+	 */
+	bool (*wants_set)(void *arg, enum repo_kind kind, const char *label);
+	bool (*wants_wal)(void *arg, const char *name);
+	void *wants_arg;
 	/* removal_mark: each object that would go, commits first; or NULL. */
 	void (*show)(void *arg, const char *name, uint64_t size);
 	void *show_arg;
@@ -53,6 +63,8 @@ struct removal_report {
 			     their tombstones stay for a later run */
 	size_t waiting;	  /* run: tombstones that are not due yet */
 	int64_t next_due; /* when the first of these is, by the store's clock */
+	size_t wanted;	  /* run: backups that stay, since they are pinned or
+			     retention wants them by now */
 	size_t tombstones; /* run: done with */
 	size_t intents;	   /* run: dead ones that were removed */
 };

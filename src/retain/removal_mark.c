@@ -7,6 +7,12 @@
 #include "core/time.h"
 #include "retain/removal_private.h"
 
+/*
+ * Of WAL there may be much: a tombstone is done with in minutes, and a run that
+ * is cut short has not to begin with all of it again.
+ */
+#define PER_TOMBSTONE 20000
+
 static bool
 is_listed(const struct removal_params *p, const char *label)
 {
@@ -163,10 +169,12 @@ mark(struct removal *s, struct err *err)
 	s->report->objects = out.n;
 	rc = p->dry_run ? 0 : lease_confirm(p->lease, err);
 	for (at = 0; at < out.n && rc == 0 && !p->dry_run; at += n) {
-		n = out.n - at < TOMBSTONE_OBJECTS_MAX ? out.n - at :
-							 TOMBSTONE_OBJECTS_MAX;
-		rc = tombstone_put(p->repo, p->inc, out.list + at, n,
-		    p->force, err);
+		struct tombstone t = { .forced = p->force,
+			.named = p->named, .objects = out.list + at };
+
+		n = out.n - at < PER_TOMBSTONE ? out.n - at : PER_TOMBSTONE;
+		t.n = n;
+		rc = tombstone_put(p->repo, p->inc, &t, err);
 	}
 	removal_names_free(&out);
 	return rc;

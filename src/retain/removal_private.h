@@ -53,6 +53,13 @@ bool removal_concerns(const struct removal *s, const struct intent *i);
 /* Of our kind, by the store's clock: NULL, or a pin that holds it. */
 const struct pin *removal_pin(const struct removal *s, const char *label);
 
+/*
+ * The tombstone at hand names it: does it stay all the same, for a pin or for
+ * retention, that has changed its mind?
+ */
+bool removal_wanted(const struct removal *s, const char *label);
+bool removal_wanted_wal(const struct removal *s, const char *name);
+
 /* May `b` go, which somebody wants removed, for what stays? */
 bool removal_may_go(const struct survey *s, const struct survey_backup *b);
 

@@ -46,36 +46,81 @@ is_ours_to_remove(enum repo_kind kind, const char *name)
 	    (kind == REPO_BACKUP && strncmp(name, "wal/", 4) == 0);
 }
 
-#define WAL_FOLDER_LEN 13 /* "wal/TIMELINE/" */
+/* Of WAL: do neither a backup nor retention need it? */
+static bool
+wal_goes(const struct removal *s, const char *name)
+{
+	return !survey_needs_wal(&s->survey, name) &&
+	    !removal_wanted_wal(s, name);
+}
+
+/* A stretch of a timeline that goes: nothing between its ends is kept. */
+struct stretch {
+	char first[WAL_SEGMENT_NAME_LEN + 1];
+	char last[WAL_SEGMENT_NAME_LEN + 1]; /* "": it has not begun */
+};
+
+static int
+end_stretch(const struct removal *s, struct stretch *at, struct err *err)
+{
+	int rc = at->last[0] == '\0' ? 0 : removed_note_wal(
+	    s->params->repo, s->params->inc, at->first, at->last, err);
+
+	at->last[0] = '\0';
+	return rc;
+}
+
+/* Segments that are not there count as gone, if nobody wants them. */
+static bool
+joins(const struct removal *s, const struct stretch *at, const char *name)
+{
+	char between[WAL_SEGMENT_NAME_LEN + 1];
+	struct err ignored = ERR_INIT;
+	const uint32_t size = s->params->wal_segment_size;
+	struct wal_file last, next;
+	uint64_t i;
+
+	if (at->last[0] == '\0' || strncmp(at->last, name, 8) != 0 ||
+	    wal_file_parse(at->last, &last, &ignored) != 0 ||
+	    wal_file_parse(name, &next, &ignored) != 0)
+		return false;
+	for (i = wal_segno(&last, size) + 1; i < wal_segno(&next, size); i++) {
+		wal_segment_name(last.timeline, i, size, between);
+		if (!wal_goes(s, between))
+			return false;
+	}
+	return true;
+}
 
 /*
- * A timeline's first file is about to go: note the last segment that this
- * tombstone names of it. *noted: the timeline that this was done for.
+ * Before the first of them goes: note the segments that this tombstone names
+ * and that go, stretch by stretch, so that a gap is told from a loss.
  */
 static int
-note_wal(const struct removal *s, const char *name, char *noted,
-    struct err *err)
+note_wal(const struct removal *s, struct err *err)
 {
 	const struct tombstone *t = s->due;
-	char last[WAL_SEGMENT_NAME_LEN + 1] = "";
+	struct stretch at = { .last = "" };
+	char name[WAL_SEGMENT_NAME_LEN + 1];
 	const char *file;
 	size_t i;
 
-	if (strncmp(name, "wal/", 4) != 0 ||
-	    strlen(name) < WAL_FOLDER_LEN ||
-	    strncmp(name, noted, WAL_FOLDER_LEN) == 0)
-		return 0;
-	memcpy(noted, name, WAL_FOLDER_LEN);
 	for (i = 0; i < t->n; i++) {
 		file = strrchr(t->objects[i], '/');
-		if (strncmp(t->objects[i], noted, WAL_FOLDER_LEN) == 0 &&
-		    strspn(file + 1, "0123456789ABCDEF") ==
-		    WAL_SEGMENT_NAME_LEN &&
-		    strncmp(file + 1, last, WAL_SEGMENT_NAME_LEN) > 0)
-			memcpy(last, file + 1, WAL_SEGMENT_NAME_LEN);
+		if (strncmp(t->objects[i], "wal/", 4) != 0 ||
+		    strspn(file + 1, "0123456789ABCDEF") !=
+		    WAL_SEGMENT_NAME_LEN || !wal_goes(s, t->objects[i]))
+			continue;
+		memcpy(name, file + 1, WAL_SEGMENT_NAME_LEN);
+		name[WAL_SEGMENT_NAME_LEN] = '\0';
+		if (!joins(s, &at, name)) {
+			if (end_stretch(s, &at, err) != 0)
+				return -1;
+			memcpy(at.first, name, sizeof(name));
+		}
+		memcpy(at.last, name, sizeof(name));
 	}
-	return last[0] == '\0' ? 0 :
-	    removed_note_wal(s->params->repo, s->params->inc, last, err);
+	return end_stretch(s, &at, err);
 }
 
 /* Some of them are locked: those that are not. */
@@ -138,8 +183,8 @@ remove_named(struct removal *s, struct removal_names *going,
 {
 	const struct removal_params *p = s->params;
 	const struct tombstone *t = s->due;
-	char noted[WAL_FOLDER_LEN + 1] = "";
 	const struct survey_object *o;
+	bool noted = false;
 	size_t i, batch = 0;
 
 	for (i = 0; i < t->n; i++) {
@@ -157,16 +202,18 @@ remove_named(struct removal *s, struct removal_names *going,
 			return -1;
 		o = survey_find(&s->survey, name);
 		if (o != NULL ? survey_keeps(&s->survey, o) ||
-			!removal_ripe(s, o) :
-			survey_needs_wal(&s->survey, name)) {
+			!removal_ripe(s, o) : !wal_goes(s, name)) {
 			s->report->kept++;
 			continue;
 		}
 		if (o == NULL && removal_in_folder(p->kind, name) != NULL)
 			continue; /* an earlier run did it */
-		/* Noted before it goes, whenever that is. */
-		if (note_wal(s, name, noted, err) != 0 ||
-		    gather(s, name, going, err) != 0)
+		if (!noted && strncmp(name, "wal/", 4) == 0) {
+			if (note_wal(s, err) != 0)
+				return -1;
+			noted = true;
+		}
+		if (gather(s, name, going, err) != 0)
 			return -1;
 	}
 	return remove_gathered(s, going, err);

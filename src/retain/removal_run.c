@@ -22,14 +22,14 @@ stone_names(enum repo_kind kind, const struct tombstone *t,
 	return false;
 }
 
-/* Step 2: commits that the tombstone at hand names, but for the pinned. */
+/* Step 2: commits that the tombstone at hand names, but for the wanted. */
 static bool
 leaves_by_run(void *arg, const char *label)
 {
 	const struct removal *s = arg;
 
 	return stone_names(s->params->kind, s->due, label) &&
-	    removal_pin(s, label) == NULL;
+	    !removal_wanted(s, label);
 }
 
 /* Has its time come? An older intent that lives, or one that refers to a
@@ -100,7 +100,7 @@ commits_may_go(const struct removal *s, const struct tombstone *t)
 				return false;
 			continue;
 		}
-		if (!removal_may_go(&s->survey, b))
+		if (b->leaving && !removal_may_go(&s->survey, b))
 			return false;
 	}
 	return true;
@@ -136,9 +136,11 @@ remove_commits(struct removal *s, struct err *err)
 		o = survey_find(&s->survey, t->objects[i]);
 		if (o == NULL)
 			continue; /* an earlier run did it */
-		if (removal_pin(s, o->id.label) != NULL) {
-			log_info("%s %s stays: it is pinned",
-			    repo_kind_name(p->kind), o->id.label);
+		if (removal_wanted(s, o->id.label)) {
+			log_info("%s %s stays: %s", repo_kind_name(p->kind),
+			    o->id.label, removal_pin(s, o->id.label) != NULL ?
+			    "it is pinned" : "retention wants it by now");
+			s->report->wanted++;
 			s->report->kept++;
 			continue;
 		}

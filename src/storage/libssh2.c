@@ -3,71 +3,35 @@
 
 #include "storage/libssh2.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
-
-#define LIBRARY "libssh2.so.1"
+#include "core/dynlib.h"
 
 static struct libssh2 functions;
-static bool loaded;
-static char load_error[256];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static const struct dynlib_symbol symbols[] = {
+#define SYMBOL(name) { "libssh2_" #name, offsetof(struct libssh2, name) },
+	LIBSSH2_FUNCTIONS(SYMBOL)
+#undef SYMBOL
+};
 
-static void
-note_error(const char *why)
+/* Older versions want this done by one thread. */
+static const char *
+init(void)
 {
-	(void)snprintf(load_error, sizeof(load_error), "%s",
-	    why == NULL ? "unknown error" : why);
+	return functions.init(0) == 0 ? NULL :
+	    "libssh2_init() failed";
 }
 
-/* POSIX, not C, says that the pointer of a function fits in a void *. */
-static bool
-resolve(void *library, const char *name, void *slot, size_t slot_size)
-{
-	void *symbol = dlsym(library, name);
-
-	if (symbol == NULL)
-		return false;
-	memcpy(slot, &symbol, slot_size);
-	return true;
-}
-
-static void
-load(void)
-{
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-
-	if (library == NULL) {
-		note_error(dlerror());
-		return;
-	}
-#define LIBSSH2_RESOLVE(name)                                           \
-	if (!resolve(library, "libssh2_" #name, &functions.name,           \
-	    sizeof(functions.name))) {                                  \
-		note_error(dlerror());                                  \
-		return;                                                 \
-	}
-	LIBSSH2_FUNCTIONS(LIBSSH2_RESOLVE)
-#undef LIBSSH2_RESOLVE
-	/* Older versions want this done by one thread. */
-	if (functions.init(0) != 0) {
-		note_error("libssh2_init() failed");
-		return;
-	}
-	loaded = true;
-}
+static struct dynlib library = { .names = { "libssh2.so.1" },
+	.symbols = symbols, .n = sizeof(symbols) / sizeof(symbols[0]),
+	.functions = &functions, .init = init,
+	.lock = PTHREAD_MUTEX_INITIALIZER };
 
 int
 libssh2_get(const struct libssh2 **out, struct err *err)
 {
-	(void)pthread_once(&once, load); /* cannot fail with a valid once */
-	if (!loaded) {
+	if (!dynlib_load(&library)) {
 		(void)err_set(err, ERR_CONFIG,
 		    "libssh2, which speaks SFTP, cannot be loaded: %s",
-		    load_error);
+		    library.why);
 		return err_hint(err, "apt-get install libssh2-1");
 	}
 	*out = &functions;

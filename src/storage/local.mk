@@ -35,6 +35,7 @@ libdapk_a_SOURCES += \
 	%D%/storage_posix_sweep.c
 unit_tests += \
 	tests/contract/test_storage \
+	tests/contract/test_storage_posix \
 	tests/unit/test_retry \
 	tests/unit/test_s3_credentials \
 	tests/unit/test_s3_put_headers \

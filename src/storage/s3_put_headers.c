@@ -11,6 +11,7 @@
 #include "core/crc32c.h"
 #include "core/md5.h"
 #include "core/mem.h"
+#include "core/text.h"
 #include "core/time.h"
 
 #define LOCK_MODE "COMPLIANCE"
@@ -143,29 +144,6 @@ add(struct s3_put_headers *out, const char *name, const char *value)
 	out->pairs[out->n++] = (struct sigv4_pair){ name, value };
 }
 
-static void
-base64(const uint8_t *data, size_t len, char *out)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint32_t v;
-	size_t i, n;
-
-	for (i = 0; i < len; i += 3) {
-		n = len - i < 3 ? len - i : 3;
-		v = (uint32_t)data[i] << 16;
-		if (n > 1)
-			v |= (uint32_t)data[i + 1] << 8;
-		if (n > 2)
-			v |= data[i + 2];
-		*out++ = digits[v >> 18];
-		*out++ = digits[v >> 12 & 63];
-		*out++ = n > 1 ? digits[v >> 6 & 63] : '=';
-		*out++ = n > 2 ? digits[v & 63] : '=';
-	}
-	*out = '\0';
-}
-
 /*
  * Locked puts must carry a digest. Content-MD5 is what every server knows; a
  * machine without MD5 (FIPS) sends the checksum that Amazon takes as well.
@@ -178,7 +156,7 @@ add_digest(const void *body, size_t len, struct s3_put_headers *out,
 	uint32_t crc;
 
 	if (md5(body, len, hash, err) == 0) {
-		base64(hash, sizeof(hash), out->digest);
+		text_base64(hash, sizeof(hash), out->digest);
 		add(out, "content-md5", out->digest);
 		return 0;
 	}
@@ -187,7 +165,7 @@ add_digest(const void *body, size_t len, struct s3_put_headers *out,
 	err_clear(err);
 	crc = __builtin_bswap32(crc32c(body, len));
 	memcpy(hash, &crc, sizeof(crc));
-	base64(hash, sizeof(crc), out->digest);
+	text_base64(hash, sizeof(crc), out->digest);
 	add(out, "x-amz-checksum-crc32c", out->digest);
 	return 0;
 }

@@ -86,26 +86,6 @@ struct batch {
 	bool is_result;
 };
 
-static void
-base64(const uint8_t *in, size_t len, char *out)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint32_t v;
-	size_t i;
-
-	for (i = 0; i < len; i += 3) {
-		v = (uint32_t)in[i] << 16;
-		v |= i + 1 < len ? (uint32_t)in[i + 1] << 8 : 0;
-		v |= i + 2 < len ? in[i + 2] : 0;
-		*out++ = digits[v >> 18];
-		*out++ = digits[v >> 12 & 63];
-		*out++ = i + 1 < len ? digits[v >> 6 & 63] : '=';
-		*out++ = i + 2 < len ? digits[v & 63] : '=';
-	}
-	*out = '\0';
-}
-
 /* The body for the keys that are not gone yet; false: all are. */
 static int
 write_body(struct batch *b, bool *any, struct err *err)
@@ -131,7 +111,7 @@ write_body(struct batch *b, bool *any, struct err *err)
 	    md5(b->body.data, b->body.len, sum, err) != 0 ||
 	    sha256(b->body.data, b->body.len, hash, err) != 0)
 		return -1;
-	base64(sum, sizeof(sum), b->md5);
+	text_base64(sum, sizeof(sum), b->md5);
 	text_hex(hash, sizeof(hash), b->sha256);
 	return 0;
 }

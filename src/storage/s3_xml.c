@@ -3,15 +3,14 @@
 
 #include "storage/s3_xml.h"
 
-#include <dlfcn.h>
 #include <expat.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#define LIBRARY "libexpat.so.1"
+#include "core/dynlib.h"
+
 #define PATH_MAX_BYTES 512
 
 #define EXPAT_FUNCTIONS(X)              \
@@ -26,44 +25,19 @@
 	X(XML_SetUserData)              \
 	X(XML_StopParser)
 
-static struct {
+static struct expat {
 #define EXPAT_POINTER(name) __typeof__(&name) name;
 	EXPAT_FUNCTIONS(EXPAT_POINTER)
 #undef EXPAT_POINTER
 } expat;
-static bool loaded;
-static char load_error[256];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void
-note_error(void)
-{
-	const char *why = dlerror();
-
-	(void)snprintf(load_error, sizeof(load_error), "%s",
-	    why == NULL ? "unknown error" : why);
-}
-
-static void
-load(void)
-{
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-
-	if (library == NULL) {
-		note_error();
-		return;
-	}
-	/* POSIX, not C, says that the pointer of a function fits a void *. */
-#define EXPAT_RESOLVE(name)                                             \
-	*(void **)&expat.name = dlsym(library, #name);                  \
-	if (expat.name == NULL) {                                       \
-		note_error();                                           \
-		return;                                                 \
-	}
-	EXPAT_FUNCTIONS(EXPAT_RESOLVE)
-#undef EXPAT_RESOLVE
-	loaded = true;
-}
+static const struct dynlib_symbol symbols[] = {
+#define EXPAT_SYMBOL(name) { #name, offsetof(struct expat, name) },
+	EXPAT_FUNCTIONS(EXPAT_SYMBOL)
+#undef EXPAT_SYMBOL
+};
+static struct dynlib library = { .names = { "libexpat.so.1" },
+	.symbols = symbols, .n = sizeof(symbols) / sizeof(symbols[0]),
+	.functions = &expat, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct reader {
 	XML_Parser parser;
@@ -169,10 +143,9 @@ s3_xml_read(const void *data, size_t len, s3_xml_fn found, void *arg,
 	struct reader r = { .found = found, .arg = arg, .err = err };
 	int ret;
 
-	(void)pthread_once(&once, load); /* cannot fail with a valid once */
-	if (!loaded) {
+	if (!dynlib_load(&library)) {
 		(void)err_set(err, ERR_CONFIG, "libexpat, which reads the "
-		    "answers of S3, cannot be loaded: %s", load_error);
+		    "answers of S3, cannot be loaded: %s", library.why);
 		return err_hint(err, "apt-get install libexpat1");
 	}
 	r.parser = expat.XML_ParserCreate(NULL);

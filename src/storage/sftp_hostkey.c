@@ -17,6 +17,7 @@
 #include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/text.h"
 #include "storage/sftp_session.h"
 
 #define SYSTEM_FILE "/etc/ssh/ssh_known_hosts"
@@ -122,23 +123,14 @@ sftp_hostkey_prefer(struct sftp_session *s, const struct sftp_login *login,
 static void
 fingerprint(struct sftp_session *s, char out[FINGERPRINT_MAX])
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *raw = s->lib->hostkey_hash(s->ssh,
+	const char *hash = s->lib->hostkey_hash(s->ssh,
 	    LIBSSH2_HOSTKEY_HASH_SHA256);
-	const uint8_t *hash = (const uint8_t *)raw;
-	size_t n = (size_t)snprintf(out, FINGERPRINT_MAX, "SHA256:"), i;
-	uint32_t bits = 0;
-	unsigned have = 0;
+	int n = snprintf(out, FINGERPRINT_MAX, "SHA256:");
 
-	for (i = 0; hash != NULL && i < 32; i++) {
-		bits = bits << 8 | hash[i];
-		for (have += 8; have >= 6; have -= 6)
-			out[n++] = digits[bits >> (have - 6) & 63];
-	}
-	if (hash != NULL)
-		out[n++] = digits[bits << (6 - have) & 63];
-	out[n] = '\0';
+	if (hash == NULL)
+		return;
+	text_base64(hash, 32, out + n);
+	out[strcspn(out, "=")] = '\0';
 }
 
 static int

@@ -195,6 +195,66 @@ no_object(const char *dir, const char *name)
 	    (dir[0] == '\0' && strcmp(name, "lost+found") == 0);
 }
 
+#define ATTRS_NEEDED                                                          \
+	(LIBSSH2_SFTP_ATTR_PERMISSIONS | LIBSSH2_SFTP_ATTR_SIZE |             \
+	    LIBSSH2_SFTP_ATTR_ACMODTIME)
+
+/*
+ * Servers may leave out of a listing what each name is (version 3 of the
+ * protocol, section 7.7). Passed over, such a directory would seem empty.
+ */
+static int
+complete(struct sftp *s, const char *dir, const char *name,
+    LIBSSH2_SFTP_ATTRIBUTES *attrs, struct sftp_try *t, struct err *err)
+{
+	char *key, *path;
+	int rc, ret = 0;
+
+	if ((attrs->flags & ATTRS_NEEDED) == ATTRS_NEEDED)
+		return 0;
+	key = xasprintf("%s%s", dir, name);
+	path = sftp_path(s, key);
+	rc = s->session->lib->sftp_stat_ex(s->session->sftp, path,
+	    (unsigned)strlen(path), LIBSSH2_SFTP_LSTAT, attrs);
+	free(path);
+	if (rc != 0) {
+		ret = sftp_failed(s, t, rc, "look up", err);
+		err_wrap(err, "%s", key);
+	} else if ((attrs->flags & ATTRS_NEEDED) != ATTRS_NEEDED)
+		ret = err_set(err, ERR_STORAGE, "the server does not tell "
+		    "type, size and time of %s, so nothing can be said about "
+		    "what is there", key);
+	free(key);
+	return ret;
+}
+
+/*
+ * OpenSSH leaves out of a listing what it may not look at: in a directory
+ * that may be read but not entered that is all of it, "." too. Then nobody
+ * knows what is there. (Others never list ".", and know it.)
+ */
+static int
+check_entered(struct sftp *s, const char *dir, struct sftp_try *t,
+    struct err *err)
+{
+	LIBSSH2_SFTP_ATTRIBUTES attrs;
+	char *key = xasprintf("%s.", dir), *path = sftp_path(s, key);
+	int rc = s->session->lib->sftp_stat_ex(s->session->sftp, path,
+	    (unsigned)strlen(path), LIBSSH2_SFTP_STAT, &attrs);
+
+	free(path);
+	free(key);
+	if (rc == 0)
+		return 0;
+	(void)sftp_failed(s, t, rc, "look into the directory", err);
+	/* Gone since it was opened: then it was empty. */
+	if (!sftp_is_absent(t->status))
+		return -1;
+	err_clear(err);
+	t->status = -1;
+	return 0;
+}
+
 /*
  * A directory that was moved to another disk and linked: get() finds what is
  * in it, so it must not be passed over, and where the disk is missing nothing
@@ -208,6 +268,12 @@ follow(struct sftp *s, const char *dir, const char *name,
 	int rc = s->session->lib->sftp_stat_ex(s->session->sftp, path,
 	    (unsigned)strlen(path), LIBSSH2_SFTP_STAT, attrs);
 
+	if (rc == 0 && (attrs->flags & ATTRS_NEEDED) != ATTRS_NEEDED) {
+		free(path);
+		free(key);
+		return err_set(err, ERR_STORAGE, "the server does not tell "
+		    "what the link %s%s leads to", dir, name);
+	}
 	if (rc == 0 && !LIBSSH2_SFTP_S_ISDIR(attrs->permissions))
 		attrs->permissions = LIBSSH2_SFTP_S_IFLNK;
 	free(path);
@@ -226,6 +292,7 @@ read_dir(struct sftp *s, LIBSSH2_SFTP_HANDLE *h, const char *dir,
 {
 	LIBSSH2_SFTP_ATTRIBUTES attrs;
 	char name[NAME_LEN_MAX];
+	bool entered = false;
 	int rc;
 
 	for (;;) {
@@ -236,12 +303,15 @@ read_dir(struct sftp *s, LIBSSH2_SFTP_HANDLE *h, const char *dir,
 		if (rc < 0 && rc != LIBSSH2_ERROR_BUFFER_TOO_SMALL)
 			return sftp_failed(s, t, rc, "list", err);
 		if (rc == 0)
-			return 0;
+			return entered ? 0 : check_entered(s, dir, t, err);
 		if (rc < 0)
 			continue; /* longer than any name of ours */
 		name[rc] = '\0';
+		entered = entered || strcmp(name, ".") == 0;
 		if (no_object(dir, name))
 			continue;
+		if (complete(s, dir, name, &attrs, t, err) != 0)
+			return -1;
 		if (LIBSSH2_SFTP_S_ISLNK(attrs.permissions) &&
 		    follow(s, dir, name, &attrs, t, err) != 0)
 			return -1;

@@ -13,6 +13,7 @@ struct plan {
 	atomic_uint calls;
 	atomic_uint fail_at; /* the number of the call; 0: none */
 	atomic_bool torn;
+	atomic_bool from; /* and every later one fails too */
 };
 
 struct fault {
@@ -56,6 +57,14 @@ storage_fault_at(struct storage *st, unsigned nth, bool torn)
 	atomic_store(&plan->calls, 0);
 	atomic_store(&plan->fail_at, nth);
 	atomic_store(&plan->torn, torn);
+	atomic_store(&plan->from, false);
+}
+
+void
+storage_fault_from(struct storage *st, unsigned nth, bool torn)
+{
+	storage_fault_at(st, nth, torn);
+	atomic_store(&fault_of(st)->plan->from, true);
 }
 
 unsigned
@@ -64,14 +73,24 @@ storage_fault_calls(const struct storage *st)
 	return atomic_load(&((const struct fault *)st)->plan->calls);
 }
 
-/* Count a call; true when it is the one to fail. */
+/* Count a call; true when it is to fail. */
+static bool
+due_as(struct storage *st, bool *first)
+{
+	struct plan *plan = fault_of(st)->plan;
+	const unsigned call = atomic_fetch_add(&plan->calls, 1) + 1;
+	const unsigned at = atomic_load(&plan->fail_at);
+
+	*first = call == at;
+	return *first || (at > 0 && call > at && atomic_load(&plan->from));
+}
+
 static bool
 due(struct storage *st)
 {
-	struct plan *plan = fault_of(st)->plan;
+	bool first;
 
-	return atomic_fetch_add(&plan->calls, 1) + 1 ==
-	    atomic_load(&plan->fail_at);
+	return due_as(st, &first);
 }
 
 static int
@@ -125,10 +144,11 @@ fault_put(struct storage *st, const char *key, const void *data, size_t len,
     struct err *err)
 {
 	struct storage *inner = fault_of(st)->inner;
+	bool first;
 
-	if (!due(st))
+	if (!due_as(st, &first))
 		return inner->ops->put(inner, key, data, len, err);
-	if (atomic_load(&fault_of(st)->plan->torn) &&
+	if (first && atomic_load(&fault_of(st)->plan->torn) &&
 	    inner->ops->put(inner, key, data, len, err) != 0)
 		return -1;
 	return failed(err);

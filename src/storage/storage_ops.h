@@ -86,6 +86,8 @@ void storage_mem_clock(struct storage *st, int64_t offset);
  */
 struct storage *storage_fault_new(struct storage *inner);
 void storage_fault_at(struct storage *st, unsigned nth, bool torn);
+/* The same, and no later call succeeds: the store is gone. */
+void storage_fault_from(struct storage *st, unsigned nth, bool torn);
 unsigned storage_fault_calls(const struct storage *st);
 
 #endif

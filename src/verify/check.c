@@ -15,6 +15,7 @@
 
 #include "core/mem.h"
 #include "pg/pgtools.h"
+#include "repo/commit.h"
 #include "repo/notes.h"
 
 void
@@ -182,9 +183,11 @@ check_directory(struct check *c)
 		    "pgdata", "the connection leads to the server of %s, "
 		    "which is a copy of %s or its source", theirs,
 		    c->pgdata);
-	else
+	else {
+		c->same_server = true;
 		check_tell(c, CHECK_OK, "same server", NULL,
 		    "connection and data directory agree");
+	}
 	free(theirs);
 }
 
@@ -212,114 +215,6 @@ check_same(struct check *c)
 	else
 		check_directory(c);
 	free(id);
-}
-
-static void
-check_wal_level(struct check *c)
-{
-	char *level = check_query(c, "wal_level", "SHOW wal_level");
-
-	if (level == NULL)
-		return;
-	if (strcmp(level, "minimal") == 0)
-		check_tell(c, CHECK_FAILED, "wal_level", "ALTER SYSTEM SET "
-		    "wal_level = 'replica'; then restart the server",
-		    "is minimal, and such WAL cannot be recovered from");
-	else
-		check_tell(c, CHECK_OK, "wal_level", NULL, "%s", level);
-	free(level);
-}
-
-/*
- * The statement that sets archive_command, with the options that lead to the
- * cluster and repository meant here: the server does not know what this
- * shell's environment says.
- */
-static void
-archive_command_next(const struct config *cfg, struct buf *out)
-{
-	buf_add_str(out, "ALTER SYSTEM SET archive_command = 'dapk-backup");
-	if (cfg->config_file != NULL &&
-	    strcmp(cfg->config_file, CONFIG_FILE_DEFAULT) != 0)
-		buf_printf(out, " --config %s", cfg->config_file);
-	if (cfg->cluster_given)
-		buf_printf(out, " --cluster %s", cfg->cluster);
-	if (cfg->repo.name == NULL && strcmp(cfg->repo.url,
-	    CONFIG_REPOSITORY_DEFAULT) != 0)
-		buf_printf(out, " --repository-url %s", cfg->repo.url);
-	buf_add_str(out, " archive-push %p'; SELECT pg_reload_conf();");
-}
-
-/* What stands in archive_command or archive_library. */
-static bool
-check_archive_command(struct check *c)
-{
-	struct buf b;
-	const char *next;
-	char *library = check_query(c, "archive_library",
-	    "SELECT coalesce(current_setting('archive_library', true), '')");
-	char *command = check_query(c, "archive_command", "SHOW archive_command");
-	bool ok = false;
-
-	buf_init(&b, ERR_HINT_MAX);
-	archive_command_next(c->cfg, &b);
-	next = buf_str(&b);
-	if (library == NULL || command == NULL)
-		goto out;
-	if (library[0] != '\0')
-		check_tell(c, CHECK_FAILED, "archive_library", "ALTER SYSTEM RESET "
-		    "archive_library; SELECT pg_reload_conf();", "is '%s', so "
-		    "archive_command is not used", library);
-	else if (command[0] == '\0' || strcmp(command, "(disabled)") == 0)
-		check_tell(c, CHECK_FAILED, "archive_command", next,
-		    "is not set: WAL piles up in pg_wal");
-	else if (strstr(command, "archive-push") == NULL)
-		check_tell(c, CHECK_FAILED, "archive_command", next,
-		    "does not call archive-push: %s", command);
-	else if (!notes_command_archives(command))
-		check_tell(c, CHECK_FAILED, "archive_command", next, "does not "
-		    "give %%p to archive-push: %s", command);
-	else
-		ok = true;
-	if (ok)
-		check_tell(c, CHECK_OK, "archive_command", NULL, "%s", command);
-out:
-	free(library);
-	free(command);
-	buf_free(&b);
-	return ok;
-}
-
-static void
-check_archive_settings(struct check *c)
-{
-	char *mode = check_query(c, "archive_mode", "SHOW archive_mode");
-	char *timeout = check_query(c, "archive_timeout", "SELECT setting FROM "
-	    "pg_settings WHERE name = 'archive_timeout'");
-	bool on = mode != NULL && strcmp(mode, "off") != 0;
-	bool command;
-
-	if (mode != NULL && !on)
-		check_tell(c, CHECK_FAILED, "archive_mode", "ALTER SYSTEM SET "
-		    "archive_mode = on; then restart the server (a reload is "
-		    "not enough)", "is off: no WAL is archived, and nothing "
-		    "after a backup could be recovered");
-	else if (mode != NULL)
-		check_tell(c, CHECK_OK, "archive_mode", NULL, "%s", mode);
-	command = check_archive_command(c);
-	c->archiving = on && command;
-	if (on && c->in_recovery && strcmp(mode, "always") != 0) {
-		c->archiving = false;
-		check_tell(c, CHECK_NOTE, "archive_mode", NULL, "this server is a "
-		    "standby and archives nothing itself");
-	}
-	if (timeout != NULL && strcmp(timeout, "0") == 0)
-		check_tell(c, CHECK_NOTE, "archive_timeout", "ALTER SYSTEM SET "
-		    "archive_timeout = '1min'; SELECT pg_reload_conf();",
-		    "is 0: while little is written, the last transactions can "
-		    "wait for hours in a segment that is not archived yet");
-	free(mode);
-	free(timeout);
 }
 
 /* Failures that are more recent than the last success. */
@@ -366,7 +261,22 @@ note_server(struct check *c)
 		    &server);
 }
 
-/* Only `dump` needs it, so that it is not there is no failure. */
+static bool
+has_dumps(const struct check *c)
+{
+	char(*labels)[FORMAT_LABEL_MAX] = NULL;
+	struct err ignored = ERR_INIT;
+	size_t n = 0;
+	bool some;
+
+	some = c->have_inc && c->places[0].repo != NULL &&
+	    catalogue_dumps(c->places[0].repo, &c->inc, &labels, &n, NULL,
+		&ignored) == 0 && n > 0;
+	free(labels);
+	return some;
+}
+
+/* Only `dump` needs it: where none is made, its absence is no failure. */
 static void
 check_pg_dump(struct check *c)
 {
@@ -376,7 +286,8 @@ check_pg_dump(struct check *c)
 
 	if (pgtool_find(&tool, PGTOOL_DUMP, c->cfg->pg_bin_dir, major,
 		&err) != 0) {
-		check_tell(c, CHECK_NOTE, "pg_dump", err.hint[0] == '\0' ? NULL :
+		check_tell(c, has_dumps(c) ? CHECK_FAILED : CHECK_NOTE,
+		    "pg_dump", err.hint[0] == '\0' ? NULL :
 		    err.hint, "%s; the dump command needs it", err.msg);
 		return;
 	}
@@ -407,17 +318,23 @@ check_run(const struct config *cfg, check_say say, void *arg,
 	if (c.conn != NULL) {
 		if (c.have_control)
 			check_same(&c);
-		check_wal_level(&c);
-		check_archive_settings(&c);
+		check_server(&c);
 		check_archiver(&c);
 		note_server(&c);
-		check_pg_dump(&c);
 	}
 	check_stores(&c);
+	if (c.conn != NULL)
+		check_pg_dump(&c);
+	check_folders(&c);
 	for (i = 0; i < c.n_places; i++)
 		usable = usable || c.places[i].repo != NULL;
-	if (c.have_inc)
+	if (c.have_inc) {
 		check_incarnations(&c);
+		check_holds(&c);
+		if (c.conn != NULL && !c.in_recovery)
+			check_others(&c);
+		check_space(&c);
+	}
 	if (c.conn != NULL && usable && c.have_inc && c.archiving &&
 	    !c.in_recovery)
 		ret = check_arrival(&c, err);

@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "repo/commit.h"
+#include "repo/notes.h"
 #include "repo/queue.h"
 #include "repo/walreach.h"
 
@@ -21,6 +22,32 @@
 #define REACH_WAIT_US (5 * INT64_C(1000000))
 /* Others follow in the background; one that is not there by then lags. */
 #define OTHERS_WAIT_S 10.0
+
+/* By the limits that `status` goes by. */
+static void
+tell_newest(struct check *c, const char *what, bool first, const char *label,
+    size_t n)
+{
+	const int64_t warning = (int64_t)c->cfg->backup_warning_ms * 1000,
+	    critical = (int64_t)c->cfg->backup_critical_ms * 1000;
+	char text[32];
+	int64_t at, age;
+
+	if (!label_time(label, &at))
+		at = time_now();
+	age = time_now() - at;
+	if ((warning == 0 || age < warning) &&
+	    (critical == 0 || age < critical))
+		check_tell(c, CHECK_OK, what, NULL, "%zu, the newest is %s", n,
+		    label);
+	else
+		check_tell(c, critical != 0 && age >= critical ?
+		    CHECK_FAILED : CHECK_NOTE, what, first ? "dapk-backup "
+		    "backup; and each night: systemctl enable --now "
+		    "dapk-backup-backup@CLUSTER.timer, or cron" :
+		    "dapk-backup copy", "%zu, the newest, %s, is %s old", n,
+		    label, notes_age(age, text));
+}
 
 /* Is the cluster's folder this server's? */
 static void
@@ -70,8 +97,7 @@ check_incarnation(struct check *c, const struct check_place *p)
 		    "dapk-backup backup" : "dapk-backup copy",
 		    "there is none yet: WAL alone restores nothing");
 	else
-		check_tell(c, CHECK_OK, backups, NULL, "%zu, the newest is %s",
-		    n_labels, labels[n_labels - 1]);
+		tell_newest(c, backups, first, labels[n_labels - 1], n_labels);
 	free(labels);
 }
 
@@ -405,8 +431,10 @@ check_arrival(struct check *c, struct err *err)
 		if (has == NULL && p->arrived)
 			has = p;
 	}
-	if (has != NULL)
+	if (has != NULL) {
+		check_content(c, has->repo, segment);
 		ret = check_reach(c, has->repo, segment, err);
+	}
 out:
 	free(segment);
 	return ret;

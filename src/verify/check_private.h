@@ -32,6 +32,7 @@ struct check {
 	struct pg_conn *conn; /* NULL: no connection */
 	struct check_place *places; /* the first is archive-push's */
 	unsigned n_places;
+	bool same_server; /* pgdata is the connection's, and on this host */
 	bool in_recovery;
 	bool archiving; /* the settings say that WAL is archived by us */
 	struct incarnation inc;
@@ -59,6 +60,28 @@ const char *check_what(const struct check *c, const struct check_place *p,
 /* Open, compare and try out all repositories; one line each says what works. */
 void check_stores(struct check *c);
 void check_stores_close(struct check *c);
+
+/* Settings, rights and the clock of the server; sets c->archiving. */
+void check_server(struct check *c);
+
+/* archive_command: does it do what it should? */
+bool check_archive_command(struct check *c);
+
+/* Whose are the directories that are written to, and where do they lie? */
+void check_folders(struct check *c);
+
+/*
+ * Does another server, a copy of this one, archive there too? And once more
+ * with a segment that has just arrived: is it this server's?
+ */
+void check_others(struct check *c);
+void check_content(struct check *c, struct repo *repo, const char *segment);
+
+/* Holds, and how old the last backup is. */
+void check_holds(struct check *c);
+
+/* Is there room for tomorrow, and can retention be as it is meant? */
+void check_space(struct check *c);
 
 /* What is stored of this cluster, in each repository. */
 void check_incarnations(struct check *c);

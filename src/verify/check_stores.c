@@ -18,10 +18,11 @@
 #define DAY_MS (INT64_C(86400) * 1000)
 /*
  * A pack is referred to until it is as old as refresh-age, by a backup that is
- * kept for the 30 days of the promise; two days for nights that were missed
- * and for the clocks.
+ * kept as long as retain says (30 days where it says nothing); two days for
+ * nights that were missed and for the clocks.
  */
-#define LOCK_MORE_DAYS (30 + 2)
+#define LOCK_RETAIN_DAYS 30
+#define LOCK_MORE_DAYS 2
 
 /* A file that a repository's key names. */
 static void
@@ -62,18 +63,26 @@ check_files(struct check *c, const struct check_place *p)
 		check_file(c, p, "credentials", credentials + 5, true);
 }
 
+static uint64_t
+retain_days(const struct check_place *p)
+{
+	return p->from->retain_ms == 0 ? LOCK_RETAIN_DAYS :
+	    (p->from->retain_ms + DAY_MS - 1) / DAY_MS;
+}
+
 /* How long objects must be locked, in days; 0: no time is enough. */
 static uint64_t
-lock_days_needed(const struct config *cfg)
+lock_days_needed(const struct config *cfg, const struct check_place *p)
 {
 	return cfg->refresh_age_ms == 0 ? 0 :
-	    (cfg->refresh_age_ms + DAY_MS - 1) / DAY_MS + LOCK_MORE_DAYS;
+	    (cfg->refresh_age_ms + DAY_MS - 1) / DAY_MS + retain_days(p) +
+	    LOCK_MORE_DAYS;
 }
 
 static void
 check_lock(struct check *c, const struct check_place *p)
 {
-	const uint64_t needed = lock_days_needed(c->cfg);
+	const uint64_t needed = lock_days_needed(c->cfg, p);
 	const unsigned days = p->from->object_lock_days;
 	char what[160], next[256];
 
@@ -90,9 +99,10 @@ check_lock(struct check *c, const struct check_place *p)
 	    "shorter refresh-age", (unsigned long long)needed);
 	check_tell(c, CHECK_FAILED, what, next, "is %u: backups refer to "
 	    "objects that are as old as refresh-age, %llu days, and are kept "
-	    "for 30 days, so locks must last %llu days with a margin", days,
+	    "for %llu days, so locks must last %llu days with a margin", days,
 	    (unsigned long long)((c->cfg->refresh_age_ms + DAY_MS - 1) /
-		DAY_MS), (unsigned long long)needed);
+		DAY_MS), (unsigned long long)retain_days(p),
+	    (unsigned long long)needed);
 }
 
 /* The name of the line for a store: "offsite s3://bucket/prefix". */
@@ -173,7 +183,7 @@ check_one(struct check *c, struct check_place *p)
 	if (result.clock_us > CLOCK_NOTE_US ||
 	    result.clock_us < -CLOCK_NOTE_US)
 		check_tell(c, CHECK_NOTE, what, "let both hosts keep time by "
-		    "NTP (timedatectl)", "its clock is %.1f s %s this host's: "
+		    "NTP: timedatectl set-ntp true", "its clock is %.1f s %s this host's: "
 		    "times of locks, leases and grace periods are the "
 		    "store's", (double)llabs(result.clock_us) / 1e6,
 		    result.clock_us > 0 ? "ahead of" : "behind");

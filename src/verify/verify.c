@@ -609,6 +609,7 @@ run_free(struct vrun *v)
 	free(v->packs);
 	free(v->stored);
 	free(v->wals);
+	removed_free(&v->removed);
 	rate_free(&v->rate);
 	(void)pthread_mutex_destroy(&v->lock);
 }

@@ -204,6 +204,8 @@ verify_list_wal(struct vrun *v, struct err *err)
 		goto out;
 	fold(v, &l);
 	ret = find_conflicts(v, err);
+	if (ret == 0)
+		ret = removed_list(v->p->repo, &v->inc, &v->removed, err);
 out:
 	free(l.list);
 	return ret;
@@ -235,6 +237,8 @@ struct path {
 	uint64_t first; /* segment number of the chain's first link */
 	size_t used;	/* links before the first one that does not hold */
 	int64_t end;	/* time of its last record, or 0 */
+	struct verify_window *gone; /* times that retention let go */
+	size_t n_gone;
 };
 
 static void
@@ -253,12 +257,15 @@ find_end(struct path *p)
 	struct format_wal_tag tag;
 	struct wal_summary sum;
 	struct wal_stored ws;
+	struct wal_link l;
 	const struct vwal *w;
 	int64_t end = 0;
 	size_t i;
 
 	for (i = p->used; i > 0; i--) {
-		ws = wal_chain_stored(&p->chain.links[i - 1]);
+		if (wal_chain_link(&p->chain, i - 1, &l, &ignored) != 0)
+			break;
+		ws = wal_chain_stored(&l);
 		w = find_wal(p->run, &ws);
 		if (w != NULL && w->known) {
 			if (w->max_time > end)
@@ -268,8 +275,8 @@ find_end(struct path *p)
 		if (end != 0 || p->used - i >= LOOK_BACK)
 			continue;
 		/* That it fails is for whoever reads it whole to tell. */
-		if (wal_chain_describe(&p->chain, &p->chain.links[i - 1],
-			&tag, &sum, &ignored) == 0 && sum.parsed)
+		if (wal_chain_describe(&p->chain, &l, &tag, &sum,
+			&ignored) == 0 && sum.parsed)
 			end = sum.max_time;
 		err_clear(&ignored);
 	}
@@ -298,9 +305,83 @@ static void
 name_broken(const struct path *p, char out[WAL_SEGMENT_NAME_LEN + 1])
 {
 	if (p->used < p->chain.n)
-		walview_segment_name(p->chain.links[p->used].item, out);
+		(void)wal_chain_name(&p->chain, p->used, out);
 	else
 		memcpy(out, p->chain.missing, WAL_SEGMENT_NAME_LEN + 1);
+}
+
+/* The first stored WAL file whose name is not less. */
+static size_t
+first_from(const struct vrun *v, const char *name)
+{
+	size_t low = 0, high = v->n_wals, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (strcmp(v->wals[mid].list->file.name, name) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/*
+ * Is the segment stored, on one of the path's timelines that have some of it?
+ * *removed: else, was it removed on one of these?
+ */
+static bool
+is_stored(const struct path *p, uint64_t segno, bool *removed)
+{
+	const struct vrun *v = p->run;
+	const uint32_t size = p->chain.segment_size;
+	const pg_lsn start = wal_segment_start(segno, size);
+	char name[WAL_SEGMENT_NAME_LEN + 1];
+	size_t i, at;
+
+	*removed = false;
+	for (i = 0; i < p->history->n; i++) {
+		const struct history_entry *e = &p->history->entries[i];
+
+		if (e->end <= start || e->begin >= start + size)
+			continue;
+		wal_segment_name(e->timeline, segno, size, name);
+		at = first_from(v, name);
+		if (at < v->n_wals &&
+		    strcmp(v->wals[at].list->file.name, name) == 0)
+			return true;
+		*removed = *removed || removed_was_wal(&v->removed, name);
+	}
+	return false;
+}
+
+/* Did retention remove all that is missing, up to what is stored again? */
+static bool
+was_let_go(const struct path *p)
+{
+	uint64_t segno = p->first + p->used;
+	bool removed;
+
+	if (p->used < p->chain.n || p->chain.conflict ||
+	    p->run->removed.n == 0)
+		return false;
+	while (!is_stored(p, segno, &removed)) {
+		if (!removed)
+			return false;
+		segno++;
+	}
+	return segno > p->first + p->used;
+}
+
+/* From the end of what a snapshot needs to the next backup nothing is kept. */
+static void
+note_let_go(struct path *p, int64_t from)
+{
+	int64_t to = find_next(p, p->first + p->used);
+
+	p->gone = xreallocarray(p->gone, p->n_gone + 1, sizeof(*p->gone));
+	p->gone[p->n_gone++] = (struct verify_window){
+		.from = from, .to = to == 0 ? INT64_MAX : to };
 }
 
 static void
@@ -314,6 +395,10 @@ note_gap(struct path *p, int64_t from)
 
 	if (p->used == p->chain.n && !p->chain.gap && !p->chain.conflict)
 		return; /* here the archive ends */
+	if (was_let_go(p)) {
+		note_let_go(p, from);
+		return;
+	}
 	name_broken(p, segment);
 	reason = p->used < p->chain.n ? "is damaged: recovery cannot go past "
 	    "it" : p->chain.conflict ? "is stored with two contents: "
@@ -335,6 +420,7 @@ build_chain(struct path *p, const struct commit *c, struct err *err)
 	struct vrun *v = p->run;
 	const struct vwal *w;
 	struct wal_stored ws;
+	struct wal_link l;
 	size_t i;
 
 	drop_chain(p);
@@ -344,7 +430,9 @@ build_chain(struct path *p, const struct commit *c, struct err *err)
 		c->wal_segment_size, p->history, p->first, err) != 0)
 		return -1;
 	for (i = 0; i < p->chain.n; i++) {
-		ws = wal_chain_stored(&p->chain.links[i]);
+		if (wal_chain_link(&p->chain, i, &l, err) != 0)
+			return -1;
+		ws = wal_chain_stored(&l);
 		w = find_wal(v, &ws);
 		if (w != NULL && (w->state == STATE_BAD ||
 		    w->state == STATE_MISSING))
@@ -380,23 +468,43 @@ add_window(struct verify_cluster *cl, uint32_t timeline, int64_t from,
 		to, lost };
 }
 
-/* Times that nothing leads to any more lie between those that are left. */
-static void
-add_lost(struct verify_cluster *cl, uint32_t timeline, size_t begin,
-    int64_t from, int64_t to)
+/*
+ * How far from `at` on moments are known of: restorable, or let go. The first
+ * later time from which on some are, in *next.
+ */
+static int64_t
+known_until(const struct verify_window *list, size_t n, int64_t at,
+    int64_t *next)
 {
-	const size_t end = cl->n_windows;
-	int64_t at = from;
 	size_t i;
 
-	for (i = begin; i < end; i++) {
-		if (cl->windows[i].from > at)
-			add_window(cl, timeline, at, cl->windows[i].from,
-			    true);
-		if (cl->windows[i].to > at)
-			at = cl->windows[i].to;
+	for (i = 0; i < n; i++)
+		if (list[i].from <= at && list[i].to > at)
+			return list[i].to;
+		else if (list[i].from > at && list[i].from < *next)
+			*next = list[i].from;
+	return at;
+}
+
+/* Times that nothing leads to any more lie between those that are left. */
+static void
+add_lost(struct path *p, size_t begin, int64_t from, int64_t to)
+{
+	struct verify_cluster *cl = p->run->cl;
+	const size_t n = cl->n_windows - begin;
+	int64_t at = from, next, later;
+
+	while (at < to) {
+		next = to;
+		later = known_until(cl->windows + begin, n, at, &next);
+		if (later == at)
+			later = known_until(p->gone, p->n_gone, at, &next);
+		if (later == at) {
+			add_window(cl, p->history->timeline, at, next, true);
+			later = next;
+		}
+		at = later;
 	}
-	add_window(cl, timeline, at, to, true);
 }
 
 /* The backup cannot be restored; where later WAL is stored, a gap says so. */
@@ -453,7 +561,7 @@ walk_path(struct path *p, struct err *err)
 			    end, false);
 	}
 	if (p->n > 0)
-		add_lost(cl, p->history->timeline, begin, from, to);
+		add_lost(p, begin, from, to);
 	return 0;
 }
 
@@ -487,6 +595,7 @@ check_path(struct vrun *v, const struct history *h, struct err *err)
 	qsort_r(p.list, p.n, sizeof(*p.list), compare_start, v);
 	ret = walk_path(&p, err);
 	drop_chain(&p);
+	free(p.gone);
 	free(p.list);
 	return ret;
 }

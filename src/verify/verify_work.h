@@ -15,6 +15,7 @@
 #include "pipe/rate.h"
 #include "repo/commit.h"
 #include "repo/packset.h"
+#include "repo/removed.h"
 #include "repo/walstore.h"
 #include "verify/verify.h"
 #include "verify/verify_facts.h"
@@ -73,6 +74,7 @@ struct vrun {
 	size_t n_stored;
 	struct vwal *wals;
 	size_t n_wals;
+	struct removed_set removed; /* WAL that retention let go */
 	uint32_t segment_size; /* 0: no commit and no segment says */
 };
 

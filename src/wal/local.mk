@@ -18,12 +18,20 @@ libdapk_a_SOURCES += \
 	%D%/tired.c %D%/tired.h
 
 unit_tests += tests/unit/test_push
-tests_unit_test_push_SOURCES = tests/unit/test_push.c tests/unit/fixture_wal.h
+tests_unit_test_push_SOURCES = tests/unit/test_push.c \
+	tests/unit/fixture_push.h tests/unit/fixture_wal.h
+unit_tests += tests/unit/test_push_partial
+tests_unit_test_push_partial_SOURCES = tests/unit/test_push_partial.c \
+	tests/unit/fixture_push.h tests/unit/fixture_wal.h
 unit_tests += tests/unit/test_push_ahead
 tests_unit_test_push_ahead_SOURCES = tests/unit/test_push_ahead.c \
 	tests/unit/fixture_wal.h
 unit_tests += tests/unit/test_get
-tests_unit_test_get_SOURCES = tests/unit/test_get.c tests/unit/fixture_wal.h
+tests_unit_test_get_SOURCES = tests/unit/test_get.c \
+	tests/unit/fixture_get.h tests/unit/fixture_wal.h
+unit_tests += tests/unit/test_get_spool
+tests_unit_test_get_spool_SOURCES = tests/unit/test_get_spool.c \
+	tests/unit/fixture_get.h tests/unit/fixture_wal.h
 unit_tests += tests/unit/test_salvage
 tests_unit_test_salvage_SOURCES = tests/unit/test_salvage.c \
 	tests/unit/fixture_wal.h

@@ -4,6 +4,8 @@
 #include "wal/pushqueue.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 
 #define READY ".ready"
 #define SLOW_US INT64_C(20000000)
+#define MOMENT_US INT64_C(2000000)
 
 /* How much the status file says to be waiting. */
 static uint64_t
@@ -107,13 +110,14 @@ wal_queue_give_up(const struct wal_queue *q, const char *state_directory,
 	    err);
 }
 
-/* STATE/unreachable/queue-CLUSTER-SYSTEM: the error, as old as the file. */
+/*
+ * STATE/unreachable/queue-CLUSTER: when the last attempt failed, and how; as
+ * old as the last look. Nothing depends on it but how soon the next one is.
+ */
 static char *
-slow_path(const struct wal_queue *q, const char *state_directory)
+slow_path(const char *cluster, const char *state_directory)
 {
-	return xasprintf("%s/unreachable/queue-%s-%llu", state_directory,
-	    q->cluster.inc.cluster,
-	    (unsigned long long)q->cluster.inc.system_id);
+	return xasprintf("%s/unreachable/queue-%s", state_directory, cluster);
 }
 
 void
@@ -121,35 +125,65 @@ wal_queue_note_slow(const struct wal_queue *q, const char *state_directory,
     const struct err *why)
 {
 	char *folder = xasprintf("%s/unreachable", state_directory);
-	char *path = slow_path(q, state_directory);
+	char *path = slow_path(q->cluster.inc.cluster, state_directory);
 	struct err ignored = ERR_INIT; /* then each call makes an attempt */
+	struct buf b;
 
+	buf_init(&b, 2 * ERR_MSG_MAX);
+	buf_printf(&b, "%" PRId64 " %s", time_now(), why->msg);
 	if (state_make(folder, &ignored) == 0)
-		(void)!state_replace(path, why->msg, strlen(why->msg),
-		    &ignored);
+		(void)!state_replace(path, b.data, b.len, &ignored);
+	buf_free(&b);
 	free(path);
 	free(folder);
 }
 
+void
+wal_queue_note_silent(const struct wal_queue *q, const char *state_directory)
+{
+	char *path = slow_path(q->cluster.inc.cluster, state_directory);
+
+	(void)!utimensat(AT_FDCWD, path, NULL, 0); /* or it has gone */
+	free(path);
+}
+
+void
+wal_queue_forget_slow(const char *cluster, const char *state_directory)
+{
+	char *path = slow_path(cluster, state_directory);
+
+	(void)unlink(path); /* mostly there is none */
+	free(path);
+}
+
+/* Of two times of this host's clock, which may have been set back. */
+static bool
+within(int64_t now, int64_t time, int64_t limit)
+{
+	return now - time >= 0 && now - time < limit;
+}
+
 bool
 wal_queue_was_slow(const struct wal_queue *q, const char *state_directory,
-    struct err *why)
+    bool *just, struct err *why)
 {
-	char *path = slow_path(q, state_directory);
+	char *path = slow_path(q->cluster.inc.cluster, state_directory), *end;
 	struct err ignored = ERR_INIT;
+	const int64_t now = time_now();
 	struct stat st;
 	struct buf b;
-	int64_t age;
 	bool slow = false;
 
-	buf_init(&b, ERR_MSG_MAX);
-	if (stat(path, &st) == 0) {
-		age = time_now() - time_from_unix(st.st_mtime);
-		slow = age >= 0 && age < SLOW_US &&
-		    io_read_file(path, &b, &ignored) == 0 && b.len > 0;
+	*just = false;
+	buf_init(&b, 2 * ERR_MSG_MAX);
+	if (stat(path, &st) == 0 && io_read_file(path, &b, &ignored) == 0) {
+		slow = within(now, strtoll(buf_str(&b), &end, 10), SLOW_US) &&
+		    *end == ' ';
+		*just = within(now, time_from_unix(st.st_mtim.tv_sec) +
+		    st.st_mtim.tv_nsec / 1000, MOMENT_US);
 	}
 	if (slow)
-		(void)err_set(why, ERR_STORAGE, "%s", buf_str(&b));
+		(void)err_set(why, ERR_STORAGE, "%s", end + 1);
 	buf_free(&b);
 	free(path);
 	return slow;

@@ -45,12 +45,22 @@ int wal_queue_give_up(const struct wal_queue *q, const char *state_directory,
 /*
  * Each attempt to reach a store that is away takes its time, in which a busy
  * server writes more than one segment. So for some seconds after one that has
- * failed slowly and was followed by giving up, more is given up without
- * another one.
+ * failed slowly and was followed by giving up no other one is made with all
+ * patience. Whether the store answers again is asked all the same, briefly:
+ * what goes without any attempt goes within a moment after one.
+ *
+ * was_slow: *just: an attempt or a look has failed a moment ago.
  */
 void wal_queue_note_slow(const struct wal_queue *q,
     const char *state_directory, const struct err *why);
 bool wal_queue_was_slow(const struct wal_queue *q,
-    const char *state_directory, struct err *why);
+    const char *state_directory, bool *just, struct err *why);
+
+/* A look has failed, too. */
+void wal_queue_note_silent(const struct wal_queue *q,
+    const char *state_directory);
+
+/* WAL was stored: nothing of that counts any more. One system call. */
+void wal_queue_forget_slow(const char *cluster, const char *state_directory);
 
 #endif

@@ -108,6 +108,23 @@ expect 0 dapk backup --progress never
 wait $!
 expect 0 dapk verify --progress never
 
+note "a folder that may not be read, or not entered, is an error and not empty"
+folder=$(dirname "$(find "$SFTP_DATA/repo/clusters" -name '*.zst' -path '*/wal/*' | head -n 1)")
+name=$(basename "$(find "$folder" -name '0*.zst' | sort | head -n 1)")
+name=${name:0:24}
+seg=$(sql src "SELECT pg_walfile_name(pg_current_wal_lsn())")
+for mode in 0300 0600 0400; do
+	chmod $mode "$folder"
+	expect 126 dapk archive-get "$name" "$T/got"
+	assert_clear_error 'permission denied'
+	assert_contains "$ERR" sftp://
+	expect 3 dapk --state-directory "$T/other-state-$mode" info
+	assert_clear_error 'permission denied'
+	expect 3 dapk archive-push --pgdata "$T/src" "pg_wal/$seg"
+	chmod 0700 "$folder"
+done
+expect 0 dapk archive-get "$name" "$T/got"
+
 restart() { # VARIABLE=VALUE...
 	as_user "$SERVICES/sftp-server" stop "$SFTP_DIR"
 	as_user env "$@" "$SERVICES/sftp-server" start "$SFTP_DIR" >/dev/null

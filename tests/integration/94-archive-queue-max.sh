@@ -124,3 +124,48 @@ expect 0 dapk copy --from second --to local
 expect 5 dapk verify --quick # the gap from before, and no other
 expect 0,1,5 dapk info
 assert_eq "$(grep -c GAP: <<<"$OUT")" 1 "gaps"
+note "the second repository is told of the gap too"
+expect 0 dapk copy
+expect 0,1,5 dapk --repository second info
+assert_match "$OUT" "GAP: [0-9]+ missing, $lost to"
+assert_match "$OUT" 'given up by archive-queue-max from .* on, on .*: '
+
+note "a store that hangs: the next file goes at once, and what comes when it is back does not"
+archive_with src /bin/false
+pg_reload src
+segments 6
+python3 -c 'import socket, time
+s = socket.create_server(("127.0.0.1", 0), backlog=50)
+print(s.getsockname()[1], flush=True)
+time.sleep(60)' >"$T/hangs" 2>/dev/null &
+hangs=$!
+stop_hanging() { stop_pid "$hangs"; }
+AT_END+=(stop_hanging)
+wait_for 10 "the port" test -s "$T/hangs"
+cp -p "$CONF" "$T/back"
+sed -i -e '/^\[repository/,$d' -e 's/^repositories = .*/repositories = away/' "$CONF"
+cat >>"$CONF" <<-END
+	[repository away]
+	url = s3://bucket/prefix
+	endpoint = http://127.0.0.1:$(cat "$T/hangs")
+	access-key-id = x
+	secret-access-key = y
+	timeout = 2s
+END
+chmod 600 "$CONF"
+[ "$(id -u)" != 0 ] || chown "$CLUSTER_USER" "$CONF"
+mapfile -t ready < <(find "$T/src/pg_wal/archive_status" -name '*.ready' -printf '%f\n' | sed 's/\.ready$//' | sort)
+expect 0 by_hand "${ready[0]}"
+assert_match "$ERR" "WAL FILE ${ready[0]} IS GIVEN UP"
+expect 0 by_hand "${ready[1]}"
+assert_match "$ERR" "WAL FILE ${ready[1]} IS GIVEN UP"
+# A moment later it is asked again, briefly, though it hangs on.
+find "$T/state/unreachable" -name 'queue-*' -exec touch -d '10 seconds ago' {} +
+expect 0 by_hand "${ready[2]}"
+assert_match "$ERR" "WAL FILE ${ready[2]} IS GIVEN UP"
+cp -p "$T/back" "$CONF"
+find "$T/state/unreachable" -name 'queue-*' -exec touch -d '10 seconds ago' {} +
+expect 0 by_hand "${ready[3]}"
+assert_lacks "$ERR" "GIVEN UP"
+[ -n "$(find "$REPO/clusters" -name "${ready[3]}-*")" ] || fail "${ready[3]} is not stored"
+[ -z "$(find "$T/state/unreachable" -name 'queue-*')" ] || fail "what was slow is not forgotten"

@@ -4,11 +4,17 @@
 # lintian, installed, upgraded and purged in a root directory of its own (a copy
 # of this machine's that ends with the test), and what it put there works.
 # Then A SERVER SET UP BY README ALONE: the commands of its section "Set up a
-# server", as they stand there, on Debian's own cluster "15 main".
+# server", as they stand there, on Debian's own cluster "15 main"; those of
+# "Recovery in five commands", with a time and a label that are real; and
+# whatever README and the pages in doc/ name exists.
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 # shellcheck source=tests/lib/machine.sh
 . "$TEST_TOP/tests/lib/machine.sh"
+
+note "README and doc/ name what there is"
+python3 "$TEST_TOP/tests/lib/docs.py" "$BIN" "$TEST_TOP" "$TEST_TOP/README.md" "$TEST_TOP"/doc/*.md ||
+	fail "README or doc/ names what does not exist"
 
 note "the package is built"
 build_package
@@ -158,6 +164,8 @@ rm -rf /etc/postgresql/15/main /var/lib/postgresql/15/main
 pg_createcluster 15 main >/dev/null
 pg_ctlcluster --skip-systemctl-redirect 15 main start
 runuser -u postgres -- psql -q -c 'CREATE TABLE shipments AS SELECT n FROM generate_series(1, 1000) n'
+runuser -u postgres -- createdb shop
+runuser -u postgres -- psql -q -d shop -c 'CREATE TABLE shipments AS SELECT n FROM generate_series(1, 500) n'
 END
 )" || fail "Debian's cluster"
 in_readme() { machine "cd / && $1"; }
@@ -188,12 +196,71 @@ END
 expect 0 in_readme 'sudo -u postgres dapk-backup info'
 assert_contains "$OUT" postgres "the dump"
 
-note "and it comes back"
+note "and it comes back: recovery in five commands"
 in_readme "$(cat <<'END'
 set -e
-runuser -u postgres -- psql -q -c 'DELETE FROM shipments WHERE n > 1'
-runuser -u postgres -- dapk-backup restore -D /var/lib/postgresql/15/recovered --target immediate --start --port 5499
-socket=$(sed -n 5p /var/lib/postgresql/15/recovered/postmaster.pid)
-[ "$(runuser -u postgres -- psql -X -A -t -h "$socket" -p 5499 -c 'SELECT count(*) FROM shipments')" = 1000 ]
+shop() { runuser -u postgres -- psql -X -A -t -q -d shop -c "$1"; }
+shop 'SELECT pg_switch_wal()' >/dev/null
+shop 'SELECT clock_timestamp()' >/run/moment
+sleep 1.1
+shop 'DELETE FROM shipments WHERE n > 1'
+shop 'INSERT INTO shipments VALUES (0)'
+segment=$(shop 'SELECT pg_walfile_name(pg_switch_wal())')
+for i in $(seq 150); do
+	[ "$(shop "SELECT coalesce(last_archived_wal, '') >= '$segment' FROM pg_stat_archiver")" != t ] || exit 0
+	sleep 0.1
+done
+exit 1
 END
-)" >"$T/back" 2>&1 || fail "the restore: $(tail -n 20 "$T/back")"
+)" || fail "the accident"
+awk '/^## / { on = /^## Recovery in five commands/ } on && /^       sudo/ { sub(/^ +/, ""); print }' \
+	"$TEST_TOP/README.md" >"$T/five"
+assert_eq "$(wc -l <"$T/five")" 5 "README's recoveries"
+moment=$(in_readme 'cat /run/moment')
+dump=$(in_readme "runuser -u postgres -- dapk-backup info --json" |
+	jq -r '[.. | objects | select(.database? == "shop") | .label] | max')
+# What differs between this machine and that of a reader.
+for what in "2026-11-22 14:31:07+01=$moment" "20261123T021500Z=$dump" \
+	"file:///mnt/backup=file:///var/lib/dapk-backup"; do
+	grep -qF "${what%%=*}" "$T/five" || fail "README has no ${what%%=*} any more"
+	sed -i "s|${what%%=*}|${what#*=}|" "$T/five"
+done
+comes_back() { # COMMAND COUNT [SQL]: in the server it starts, if it starts one
+	local dir
+	dir=$(sed -n 's/.* -D \([^ ]*\) .*/\1/p' <<<"$1")
+	in_readme "$(printf 'dir=%s count=%s sql=%q\n' "$dir" "$2" "${3:-SELECT count(*) FROM shipments}"
+		printf '%s\n' 'set -e' "$1"
+		cat <<'END'
+at=()
+if [ -n "$dir" ]; then at=(-h "$(sed -n 5p "$dir/postmaster.pid")" -p "$(sed -n 4p "$dir/postmaster.pid")"); fi
+found=$(runuser -u postgres -- psql -X -A -t -d shop "${at[@]}" -c "$sql")
+[ -z "$dir" ] || runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_ctl -D "$dir" -m immediate stop >/dev/null
+[ "$found" = "$count" ] || { echo "$found instead of $count"; exit 1; }
+END
+	)" >"$T/back" 2>&1 || fail "$1: $(tail -n 20 "$T/back")"
+}
+mapfile -t five <"$T/five"
+comes_back "${five[0]}" 2
+comes_back "${five[1]}" 500
+comes_back "${five[2]}" 500 'SELECT count(*) FROM rescued.shipments'
+in_readme 'mv /etc/dapk-backup.conf /run/aside'
+comes_back "${five[3]}" 2
+in_readme 'mv /run/aside /etc/dapk-backup.conf'
+comes_back "${five[4]}" '500 t' "SELECT count(*) || ' ' || left(pg_is_in_recovery()::text, 1) FROM shipments"
+
+note "from three lines of shell: both get each segment, and the page's commands"
+page=$TEST_TOP/doc/migrate-from-shell.md
+both=$(sed -n "s/^ *archive_command = '\(dapk-backup .*&&.*\)'$/\1/p" "$page")
+[ -n "$both" ] || fail "$page has no archive_command for the way over"
+sed -n 's/^ *\(sudo -u postgres .*\)/\1/p' "$page" >"$T/over"
+assert_match "$(cat "$T/over")" 'restore -D .* --start' "the page's commands"
+in_readme "$(printf 'both=%q over=%q\n' "$both" "$(cat "$T/over")"
+	cat <<'END'
+set -e
+install -d -o postgres /backup/wal
+printf '%s\n' "$over" >/run/over
+runuser -u postgres -- psql -q -c "ALTER SYSTEM SET archive_command = '$both'" -c 'SELECT pg_reload_conf()' >/dev/null
+bash -ex /run/over
+ls /backup/wal | grep -qE '^[0-9A-F]{24}$'
+END
+)" >"$T/over.log" 2>&1 || fail "the way over: $(tail -n 20 "$T/over.log")"

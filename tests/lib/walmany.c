@@ -11,6 +11,12 @@
  * region, ca-file, key-file, known-hosts; S3's keys are in S3_ACCESS_KEY and
  * S3_SECRET_KEY. In a directory files are written without a sync, else
  * objects are put.
+ *
+ * system=ID: an incarnation (of PostgreSQL 15) that need not be there yet.
+ * days=N: what is made became so over the last N days, not just now.
+ * backups=N: and N backups over the same time, each the parent of the next,
+ * with ten packs of its own and twenty of the two before. All but the
+ * commits is a few bytes that only have the right name and size.
  */
 #include "config.h"
 
@@ -23,14 +29,31 @@
 
 #include "core/bytes.h"
 #include "core/io.h"
+#include "core/mem.h"
 #include "core/time.h"
+#include "repo/commit.h"
+#include "repo/manifest_names.h"
 #include "repo/object.h"
 #include "repo/repo.h"
 #include "repo/walstore.h"
 
 #define OBJECT_MAX ((size_t)64 << 10)
+#define DAY_US (INT64_C(86400) * 1000000)
+#define OWN_PACKS 10
+#define PACKS 30 /* that a backup refers to */
+#define PACK_BYTES 100
+#define MAJOR 15
 
 static struct err err;
+
+static struct {
+	struct storage_settings storage;
+	uint64_t system_id, days, backups;
+	struct repo *repo;
+	struct incarnation inc;
+	uint32_t segment_size;
+	int64_t now;
+} g;
 
 static void
 must(int rc)
@@ -69,13 +92,13 @@ summarise(pg_lsn start, uint32_t segment_size, int64_t time,
 }
 
 static void
-encode(struct repo *repo, const struct incarnation *inc,
-    const struct wal_file *file, uint32_t size,
+encode(const struct wal_file *file, int64_t time,
     uint8_t hash[WAL_HASH_SIZE], struct frame_codec *codec,
     struct object_writer *w)
 {
+	const uint32_t size = g.segment_size;
 	struct object_header h = { .type = OBJECT_WAL, .has_wal = true,
-		.system_id = inc->system_id, .hash_algorithm = 1 };
+		.system_id = g.inc.system_id, .hash_algorithm = 1 };
 	struct frame_header fh = { .type = FRAME_WAL_SUMMARY };
 	pg_lsn start = wal_segment_start(wal_segno(file, size), size);
 	struct wal_summary sum;
@@ -85,18 +108,18 @@ encode(struct repo *repo, const struct incarnation *inc,
 	for (i = 0; i < WAL_HASH_SIZE / 8; i++)
 		put_le64(hash + 8 * i, (start + i) *
 		    UINT64_C(0x9e3779b97f4a7c15));
-	memcpy(h.repository_id, repo->id, sizeof(h.repository_id));
+	memcpy(h.repository_id, g.repo->id, sizeof(h.repository_id));
 	(void)snprintf(h.name, sizeof(h.name), "%s", file->name);
 	h.wal.length = size;
 	h.wal.segment_size = size;
 	h.wal.parts = 1;
 	h.wal.part_length = WAL_PART_LENGTH;
-	h.wal.major = (uint32_t)inc->major;
+	h.wal.major = (uint32_t)g.inc.major;
 	memcpy(h.wal.hash, hash, WAL_HASH_SIZE);
 	h.wal.lsn = start;
-	h.wal.archived = time_now();
+	h.wal.archived = time;
 	object_writer_reset(w, &h);
-	summarise(start, size, time_now(), &sum);
+	summarise(start, size, time, &sum);
 	buf_init(&plain, OBJECT_MAX);
 	wal_summary_encode(&sum, &plain);
 	must(object_writer_add(w, codec, &fh, plain.data, plain.len, &err));
@@ -104,9 +127,22 @@ encode(struct repo *repo, const struct incarnation *inc,
 	buf_free(&plain);
 }
 
-static void
-write_file(const char *url, const char *key, const struct buf *b)
+/* The i-th of n things became so at this time. */
+static int64_t
+time_of(uint64_t i, uint64_t n)
 {
+	return g.now - (int64_t)((double)g.days * DAY_US *
+	    (double)(n - i) / (double)n);
+}
+
+static void
+write_file(const char *url, const char *key, const void *data, size_t len,
+    int64_t time)
+{
+	const int64_t unix_us = time + INT64_C(946684800) * 1000000;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = unix_us / 1000000,
+		.tv_nsec = unix_us % 1000000 * 1000 } };
 	char path[4096], *slash;
 	int fd;
 
@@ -121,8 +157,155 @@ write_file(const char *url, const char *key, const struct buf *b)
 		fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	}
 	must_text(fd >= 0, path);
-	must(io_write_full(fd, b->data, b->len, path, &err));
+	must(io_write_full(fd, data, len, path, &err));
+	if (g.days > 0)
+		must_text(futimens(fd, times) == 0, path);
 	(void)close(fd);
+}
+
+static void
+put(const char *key, const void *data, size_t len, int64_t time)
+{
+	if (storage_is_local(g.storage.url))
+		write_file(g.storage.url, key, data, len, time);
+	else
+		must(storage_put(g.repo->st, key, data, len, &err));
+}
+
+static void
+put_segments(const struct wal_file *first, uint64_t count)
+{
+	struct frame_codec *codec = frame_codec_new(1);
+	struct object_header none = { .type = OBJECT_WAL };
+	const uint64_t segno = wal_segno(first, g.segment_size);
+	struct object_writer w;
+	struct wal_file file;
+	uint8_t hash[WAL_HASH_SIZE];
+	char key[STORAGE_KEY_MAX], name[WAL_SEGMENT_NAME_LEN + 1];
+	int64_t time;
+	uint64_t i;
+
+	object_writer_init(&w, OBJECT_MAX, &none);
+	for (i = 0; i < count; i++) {
+		wal_segment_name(first->timeline, segno + i, g.segment_size,
+		    name);
+		must(wal_file_parse(name, &file, &err));
+		time = time_of(i + 1, count);
+		encode(&file, time, hash, codec, &w);
+		wal_store_key(&g.inc, &file, hash, 0, 0, key);
+		put(key, w.bytes.data, w.bytes.len, time);
+	}
+	object_writer_free(&w);
+	frame_codec_free(codec);
+}
+
+static void
+refer(struct commit_pack *p, const char *label, uint32_t number)
+{
+	memset(p, 0, sizeof(*p));
+	memcpy(p->id.label, label, FORMAT_LABEL_MAX);
+	p->id.attempt = 1;
+	p->id.number = number;
+	p->size = PACK_BYTES;
+	p->plain = 16 << 20;
+	p->live = 12 << 20;
+}
+
+/* What it stored itself, but for the commit. */
+static void
+put_packs(struct commit *c)
+{
+	static const char data[PACK_BYTES];
+	char key[STORAGE_KEY_MAX];
+	size_t i;
+
+	for (i = 0; i < c->n_packs; i++)
+		if (strcmp(c->packs[i].id.label, c->label) == 0) {
+			repo_pack_key(&c->inc, &c->packs[i].id, key);
+			put(key, data, sizeof(data), c->stop_time);
+		}
+	manifest_part_key(&c->inc, REPO_BACKUP, c->label, 0, key);
+	put(key, data, sizeof(data), c->stop_time);
+}
+
+/* As repo_put_text() has it. */
+static void
+put_commit(struct commit *c)
+{
+	char key[STORAGE_KEY_MAX];
+	struct buf json, b;
+
+	buf_init(&json, FORMAT_TEXT_MAX);
+	buf_init(&b, STORAGE_OBJECT_MAX);
+	commit_encode(c, g.repo, &json);
+	text_object_encode("commit", buf_str(&json), json.len, &b);
+	commit_key(&c->inc, REPO_BACKUP, c->label, key);
+	put(key, b.data, b.len, c->stop_time);
+	buf_free(&json);
+	buf_free(&b);
+}
+
+/* A backup at this time, from one segment of the archive into the next. */
+static void
+put_backup(uint64_t i, int64_t time, uint64_t segno,
+    char labels[3][FORMAT_LABEL_MAX])
+{
+	struct manifest_part part = { .size = PACK_BYTES };
+	struct commit_pack packs[PACKS];
+	struct commit c = { .kind = REPO_BACKUP, .inc = g.inc,
+		.catalog_version = 202209061, .attempt = 1, .timeline = 1,
+		.read_all = true, .block_size = 8192,
+		.relation_segment_blocks = 131072, .data_checksums = true,
+		.files = 1000, .original_bytes = UINT64_C(4) << 30,
+		.stored_bytes = (OWN_PACKS + 1) * PACK_BYTES,
+		.parts = &part, .n_parts = 1, .packs = packs };
+	size_t k;
+
+	memmove(labels[0], labels[1], 2 * FORMAT_LABEL_MAX);
+	label_make(time, i * UINT64_C(0x9e3779b97f4a7c15), labels[2]);
+	c.method = xstrdup("local");
+	c.program = xstrdup("dapk-backup");
+	c.host = xstrdup("host");
+	memcpy(c.label, labels[2], FORMAT_LABEL_MAX);
+	memcpy(c.parent, labels[1], FORMAT_LABEL_MAX);
+	(void)snprintf(c.source, sizeof(c.source), "%032x", 1);
+	c.wal_segment_size = g.segment_size;
+	c.start_time = c.full_read = time;
+	c.stop_time = time + 60 * INT64_C(1000000);
+	c.start_lsn = wal_segment_start(segno, g.segment_size) + 40;
+	c.stop_lsn = c.start_lsn + 1000;
+	wal_segment_name(1, segno, g.segment_size, c.wal_first);
+	memcpy(c.wal_last, c.wal_first, sizeof(c.wal_last));
+	for (k = 0; k < PACKS; k++)
+		if (labels[k / OWN_PACKS][0] != '\0')
+			refer(&packs[c.n_packs++], labels[k / OWN_PACKS],
+			    (uint32_t)(k % OWN_PACKS));
+	put_packs(&c);
+	put_commit(&c);
+	free(c.method);
+	free(c.program);
+	free(c.host);
+}
+
+static void
+put_backups(const struct wal_file *first, uint64_t count)
+{
+	const uint64_t segno = wal_segno(first, g.segment_size);
+	char labels[3][FORMAT_LABEL_MAX] = { "", "", "" };
+	uint64_t i;
+
+	for (i = 0; i < g.backups; i++)
+		put_backup(i, time_of(i, g.backups),
+		    segno + i * count / g.backups, labels);
+}
+
+static bool
+set_number(const char *given, const char *name, uint64_t *to)
+{
+	if (strncmp(given, name, strlen(name)) != 0)
+		return false;
+	*to = strtoull(given + strlen(name), NULL, 10);
+	return true;
 }
 
 static void
@@ -139,53 +322,52 @@ set(struct storage_settings *s, const char *given)
 			*to[i] = given + strlen(names[i]);
 			return;
 		}
-	must_text(false, given);
+	must_text(set_number(given, "system=", &g.system_id) ||
+	    set_number(given, "days=", &g.days) ||
+	    set_number(given, "backups=", &g.backups), given);
+}
+
+/* The cluster's only one, or the one that was named. */
+static void
+find_incarnation(const char *cluster)
+{
+	struct incarnation *list;
+	size_t n;
+
+	if (g.system_id != 0) {
+		(void)snprintf(g.inc.cluster, sizeof(g.inc.cluster), "%s",
+		    cluster);
+		g.inc.major = MAJOR;
+		g.inc.system_id = g.system_id;
+		return;
+	}
+	must(repo_incarnations(g.repo, cluster, &list, &n, &err));
+	must_text(n == 1, "not one incarnation of that cluster");
+	g.inc = list[0];
+	free(list);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct storage_settings settings = { .url = argc > 1 ? argv[1] : "",
-		.access_key_id = getenv("S3_ACCESS_KEY"),
-		.secret_access_key = getenv("S3_SECRET_KEY") };
-	struct frame_codec *codec = frame_codec_new(1);
-	const bool local = strncmp(settings.url, "file://", 7) == 0;
-	struct object_header none = { .type = OBJECT_WAL };
-	struct object_writer w;
-	struct incarnation *list;
 	struct wal_file file;
-	struct repo *repo;
-	uint8_t hash[WAL_HASH_SIZE];
-	char key[STORAGE_KEY_MAX], name[WAL_SEGMENT_NAME_LEN + 1];
-	uint64_t segno, count, i;
-	uint32_t size;
-	size_t n;
+	uint64_t count;
+	int i;
 
 	must_text(argc >= 6, "walmany URL CLUSTER SEGMENT COUNT SIZE");
-	for (i = 6; i < (uint64_t)argc; i++)
-		set(&settings, argv[i]);
+	g.storage.url = argv[1];
+	g.storage.access_key_id = getenv("S3_ACCESS_KEY");
+	g.storage.secret_access_key = getenv("S3_SECRET_KEY");
+	for (i = 6; i < argc; i++)
+		set(&g.storage, argv[i]);
+	g.now = time_now();
 	must(wal_file_parse(argv[3], &file, &err));
 	count = strtoull(argv[4], NULL, 10);
-	size = (uint32_t)strtoul(argv[5], NULL, 10);
-	must(repo_open(&repo, &settings, &err));
-	must(repo_incarnations(repo, argv[2], &list, &n, &err));
-	must_text(n == 1, "not one incarnation of that cluster");
-	object_writer_init(&w, OBJECT_MAX, &none);
-	segno = wal_segno(&file, size);
-	for (i = 0; i < count; i++) {
-		wal_segment_name(file.timeline, segno + i, size, name);
-		must(wal_file_parse(name, &file, &err));
-		encode(repo, &list[0], &file, size, hash, codec, &w);
-		wal_store_key(&list[0], &file, hash, 0, 0, key);
-		if (local)
-			write_file(settings.url, key, &w.bytes);
-		else
-			must(storage_put(repo->st, key, w.bytes.data,
-			    w.bytes.len, &err));
-	}
-	object_writer_free(&w);
-	frame_codec_free(codec);
-	free(list);
-	repo_close(repo);
+	g.segment_size = (uint32_t)strtoul(argv[5], NULL, 10);
+	must(repo_open(&g.repo, &g.storage, &err));
+	find_incarnation(argv[2]);
+	put_segments(&file, count);
+	put_backups(&file, count);
+	repo_close(g.repo);
 	return 0;
 }

@@ -466,4 +466,20 @@ place_key_path(const struct place *p, const char *key, char out[700])
 	(void)snprintf(out, 700, "%s/repo/%s", p->dir, key);
 }
 
+static inline void
+flip_byte(const struct place *p, const char *key, off_t at)
+{
+	char path[700];
+	uint8_t byte;
+	int fd;
+
+	place_key_path(p, key, path);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 0x10;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	(void)close(fd);
+}
+
 #endif

@@ -87,6 +87,7 @@ store_commit(struct fixture *f, const char *label, const char *refers)
 static void
 a_removed_backups_folder_is_not_gone_on_with(void **state)
 {
+	struct tombstone going = { .named = true, .n = 1 };
 	struct fixture *f = *state;
 	struct leftover_found found;
 	char removed[FORMAT_LABEL_MAX], other[FORMAT_LABEL_MAX];
@@ -114,7 +115,8 @@ a_removed_backups_folder_is_not_gone_on_with(void **state)
 	free(key);
 	/* What a tombstone names is on its way out. */
 	name = xasprintf("backups/%s/commit", open);
-	OK(tombstone_put(f->repo, &f->inc, &name, 1, false, &err));
+	going.objects = &name;
+	OK(tombstone_put(f->repo, &f->inc, &going, &err));
 	free(name);
 	OK(leftover_find(f->repo, &f->inc, time_now(), &found, &err));
 	assert_string_equal(found.label, "");

@@ -6,6 +6,8 @@
 
 #include "copy/copy.h"
 #include "core/random.h"
+#include "repo/gap.h"
+#include "repo/hash.h"
 #include "repo/intent.h"
 #include "repo/lease.h"
 #include "repo/manifest_names.h"
@@ -13,6 +15,8 @@
 #include "repo/removed.h"
 #include "repo/tombstone.h"
 #include "repo/walstore.h"
+
+#define PARTIAL "000000010000000000000005.partial"
 
 struct places {
 	struct storage *mem[2];	  /* what they hold */
@@ -243,7 +247,11 @@ whatever_call_fails_nothing_half_shows_and_the_next_run_completes(
 				storage_fault_at(p->fault[side], nth,
 				    torn != 0);
 				err_clear(&err);
-				failed = try_copy(p, &r) != 0 ||
+				failed = try_copy(p, &r) != 0;
+				/* A commit whose answer was lost is one. */
+				assert_false(failed && has(p, 1, LABEL_A,
+				    "commit"));
+				failed = failed ||
 				    storage_fault_calls(p->fault[side]) >=
 				    nth;
 				storage_fault_at(p->fault[side], 0, false);
@@ -303,7 +311,8 @@ static void
 what_is_about_to_go_or_cut_off_there_is_not_relied_on(void **state)
 {
 	char name[] = "dumps/" LABEL_A "/pack-01-000000.zst";
-	char *const names[] = { name };
+	char *names[] = { name };
+	const struct tombstone going = { .objects = names, .n = 1 };
 	char key[STORAGE_KEY_MAX];
 	struct places *p = *state;
 	struct copy_result r;
@@ -312,7 +321,7 @@ what_is_about_to_go_or_cut_off_there_is_not_relied_on(void **state)
 	do_copy(p, &r);
 	key_of(p, LABEL_A, "commit", key);
 	OK(storage_remove(p->mem[1], key, &err));
-	OK(tombstone_put(p->repo[1], &p->inc, names, 1, false, &err));
+	OK(tombstone_put(p->repo[1], &p->inc, &going, &err));
 	key_of(p, LABEL_A, "pack-01-000001.zst", key);
 	OK(storage_remove(p->mem[1], key, &err));
 	OK(storage_put(p->mem[1], key, "short", 5, &err));
@@ -384,12 +393,12 @@ wal_below_the_mark_is_not_wanted(void **state)
 	struct removed_set set;
 	struct wal_file f;
 
-	OK(removed_note_wal(p->repo[1], &p->inc, "000000010000000000000005",
-	    &err));
-	OK(removed_note_wal(p->repo[1], &p->inc, "000000010000000000000009",
-	    &err));
+	OK(removed_note_wal(p->repo[1], &p->inc, "000000010000000000000003",
+	    "000000010000000000000005", &err));
+	OK(removed_note_wal(p->repo[1], &p->inc, "000000010000000000000006",
+	    "000000010000000000000009", &err));
 	OK(removed_note_wal(p->repo[1], &p->inc, "000000030000000000000002",
-	    &err));
+	    "000000030000000000000002", &err));
 	OK(removed_list(p->repo[1], &p->inc, &set, &err));
 	OK(wal_file_parse("000000010000000000000009", &f, &err));
 	assert_true(removed_names_wal(&set, &f));
@@ -399,7 +408,137 @@ wal_below_the_mark_is_not_wanted(void **state)
 	assert_false(removed_names_wal(&set, &f));
 	OK(wal_file_parse("00000003.history", &f, &err));
 	assert_false(removed_names_wal(&set, &f));
+	/* What was removed, and not lost. */
+	assert_true(removed_was_wal(&set, "000000010000000000000003"));
+	assert_true(removed_was_wal(&set, "000000010000000000000009"));
+	assert_false(removed_was_wal(&set, "000000010000000000000002"));
+	assert_false(removed_was_wal(&set, "00000001000000000000000A"));
+	assert_false(removed_was_wal(&set, "000000030000000000000001"));
+	assert_true(removed_was_all_wal(&set, "000000010000000000000004",
+	    "000000010000000000000008", 16 << 20));
+	assert_false(removed_was_all_wal(&set, "000000010000000000000002",
+	    "000000010000000000000009", 16 << 20));
+	assert_false(removed_was_all_wal(&set, "000000010000000000000004",
+	    "00000001000000000000000A", 16 << 20));
 	removed_free(&set);
+}
+
+/* A stored .partial file with this content: its key. */
+static void
+put_partial(struct places *p, const char *content, char key[STORAGE_KEY_MAX])
+{
+	struct object_header oh = { .type = OBJECT_WAL, .hash_algorithm = 1,
+		.system_id = p->inc.system_id, .has_wal = true,
+		.name = PARTIAL };
+	struct frame_header h = { .type = FRAME_WAL };
+	struct frame_codec *codec = frame_codec_new(1);
+	const size_t len = strlen(content);
+	struct object_writer w;
+	struct wal_file file;
+
+	OK(wal_file_parse(PARTIAL, &file, &err));
+	memcpy(oh.repository_id, p->repo[0]->id, sizeof(oh.repository_id));
+	oh.wal.length = len;
+	oh.wal.segment_size = 16 << 20;
+	oh.wal.part_length = WAL_PART_LENGTH;
+	oh.wal.parts = 1;
+	oh.wal.major = 15;
+	hash_128(content, len, oh.wal.hash);
+	object_writer_init(&w, STORAGE_OBJECT_MAX, &oh);
+	OK(object_writer_add(&w, codec, &h, content, len, &err));
+	OK(object_writer_finish(&w, &err));
+	wal_store_key(&p->inc, &file, oh.wal.hash, 0, 0, key);
+	OK(storage_put(p->mem[0], key, w.bytes.data, w.bytes.len, &err));
+	object_writer_free(&w);
+	frame_codec_free(codec);
+}
+
+static enum copy_outcome
+copy_partial(struct places *p)
+{
+	struct copy_params params = { .from = p->repo[0], .to = p->repo[1],
+		.what = COPY_EVERYTHING, .jobs = 1 };
+	struct copy_item item = { .name = PARTIAL };
+	struct copy *c;
+
+	OK(copy_new(&c, &params, &err));
+	OK(copy_wal_items(c, &p->inc, &item, 1, &err));
+	copy_free(c);
+	return item.outcome;
+}
+
+/* Else the queue would forget the one that is still missing. */
+static void
+a_name_with_two_contents_is_done_when_both_are_there(void **state)
+{
+	struct places *p = *state;
+	char keys[2][STORAGE_KEY_MAX];
+	struct buf good;
+	int bad;
+
+	assert_int_equal(copy_partial(p), COPY_ABSENT);
+	put_partial(p, "so far", keys[0]);
+	put_partial(p, "so far and further", keys[1]);
+	assert_int_equal(copy_partial(p), COPY_DONE);
+	for (bad = 0; bad < 2; bad++) {
+		forget_second(p);
+		buf_init(&good, STORAGE_OBJECT_MAX);
+		OK(storage_get_all(p->mem[0], keys[bad], &good, &err));
+		OK(storage_remove(p->mem[0], keys[bad], &err));
+		OK(storage_put(p->mem[0], keys[bad], good.data, good.len - 1,
+		    &err));
+		assert_int_equal(copy_partial(p), COPY_FAILED);
+		/* Now one is there and one is not: no more than that. */
+		assert_int_equal(copy_partial(p), COPY_FAILED);
+		OK(storage_remove(p->mem[0], keys[bad], &err));
+		OK(storage_put(p->mem[0], keys[bad], good.data, good.len,
+		    &err));
+		buf_free(&good);
+		assert_int_equal(copy_partial(p), COPY_DONE);
+		assert_same(p);
+	}
+}
+
+/* Else the copy shows a hole without its name. */
+static void
+names_of_gaps_are_copied_once(void **state)
+{
+	static char host[] = "here", reason[] = "the disk was full";
+	struct places *p = *state;
+	struct gap g = { .first = "000000010000000000000003",
+		.last = "000000010000000000000004", .segments = 2,
+		.host = host, .reason = reason }, *gaps;
+	char key[STORAGE_KEY_MAX];
+	struct copy_result r;
+	struct textset set;
+	size_t n;
+
+	add_dump(p, LABEL_A, 1); /* so that there is a cluster */
+	do_copy(p, &r);
+	OK(gap_put(p->repo[0], &p->inc, &g, &err));
+	do_copy(p, &r);
+	assert_int_equal(r.objects, 1);
+	assert_same(p);
+	OK(gap_list(p->repo[1], &p->inc, &gaps, &n, &err));
+	assert_int_equal(n, 1);
+	assert_string_equal(gaps[0].reason, reason);
+	gaps_free(gaps, n);
+	do_copy(p, &r);
+	assert_int_equal(r.objects, 0);
+	/* One that does not hold is told, and the rest goes on. */
+	gap_textset(&p->inc, &set);
+	OK(textset_key(&set, g.id, key, &err));
+	OK(storage_remove(p->mem[0], key, &err));
+	OK(storage_put(p->mem[0], key, "gap", 3, &err));
+	OK(storage_remove(p->mem[1], key, &err));
+	add_dump(p, LABEL_B, 2);
+	do_copy(p, &r);
+	assert_int_equal(r.damaged, 1);
+	assert_int_equal(r.dumps.copied, 1);
+	err_clear(&err);
+	OK(gap_list(p->repo[1], &p->inc, &gaps, &n, &err));
+	assert_int_equal(n, 0);
+	gaps_free(gaps, n);
 }
 
 #undef TEST
@@ -417,6 +556,8 @@ main(void)
 		TEST(who_holds_the_lease_there_is_not_disturbed),
 		TEST(places_of_different_repositories_are_refused),
 		TEST(wal_below_the_mark_is_not_wanted),
+		TEST(names_of_gaps_are_copied_once),
+		TEST(a_name_with_two_contents_is_done_when_both_are_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -372,7 +372,7 @@ the_segment_of_the_branch_stays_on_both_timelines(void **state)
 	cat_backup(l, days_ago(120), 1, 600);
 	cat_backup(l, days_ago(20), 2, 470);
 	policy_decide(&p);
-	why_is(&l->sets[0], true, "kept although 200 days old (160 days in "
+	why_is(&l->sets[0], true, "kept although 200 days old (80 days in "
 	    "which nothing was stored do not count): needed to restore "
 	    "2026-08-04 14:00:00+00");
 	assert_true(policy_keeps_wal(l, 1, 449));

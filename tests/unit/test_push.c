@@ -6,9 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "fixture_wal.h"
-
-#define SEG "000000010000000000000005"
+#include "fixture_push.h"
 
 /*
  * In place of libc's, so that another pusher can come at the one moment that
@@ -65,62 +63,6 @@ count_synced(const struct place *p, const char *tail)
 	for (i = 0; i < synced.n; i++)
 		count += strcmp(synced.path[i], path) == 0;
 	return count;
-}
-
-/* One full segment number 5, with a commit in it. */
-static struct made_wal
-one_segment(const struct place *p)
-{
-	struct made_wal w = made_new(p->segment_size, 1, 5, 1);
-
-	(void)made_commit(&w, 700, 5000000);
-	made_fill(&w, p->segment_size);
-	(void)made_record(&w, RM_HEAP, 0, 3, w.bytes, 4000);
-	return w;
-}
-
-static int
-compare_sink(void *arg, const uint8_t *data, size_t len, struct err *unused)
-{
-	const uint8_t **at = arg;
-
-	(void)unused;
-	assert_memory_equal(*at, data, len);
-	*at += len;
-	return 0;
-}
-
-static void
-assert_stored(const struct place *p, const char *name, const uint8_t *bytes,
-    size_t len)
-{
-	struct frame_codec *codec = frame_codec_new(1);
-	const uint8_t *at = bytes;
-	struct wal_stored ws;
-	struct wal_file f;
-
-	OK(wal_file_parse(name, &f, &err));
-	OK(wal_store_pick(p->repo, &p->inc, &f, &ws, &err));
-	OK(wal_store_read(p->repo, &p->inc, &ws, codec, compare_sink, &at,
-	    &err));
-	assert_true(at == bytes + len);
-	frame_codec_free(codec);
-}
-
-static void
-flip_byte(const struct place *p, const char *key, off_t at)
-{
-	char path[700];
-	uint8_t byte;
-	int fd;
-
-	place_key_path(p, key, path);
-	fd = open(path, O_RDWR);
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 0x10;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-	(void)close(fd);
 }
 
 static void
@@ -288,121 +230,6 @@ histories_that_were_never_archived_go_with_the_first_segment(void **state)
 	assert_stored(p, "00000003.history", (const uint8_t *)three,
 	    strlen(three));
 	assert_stored(p, name, w.bytes, p->segment_size);
-	made_free(&w);
-}
-
-static void
-a_partial_segment_is_stored_under_its_own_name(void **state)
-{
-	struct place *p = *state;
-	struct made_wal w = one_segment(p);
-	char name[WAL_SEGMENT_NAME_LEN + 1], path[192], to[192];
-
-	place_segment(p, &w, 5, name);
-	place_wal_path(p, name, path);
-	place_wal_path(p, SEG ".partial", to);
-	assert_int_equal(rename(path, to), 0);
-	place_push(p, SEG ".partial");
-	assert_stored(p, SEG ".partial", w.bytes, p->segment_size);
-	made_free(&w);
-}
-
-/* w's first segment as that of a promotion or a salvage. */
-static int
-try_push_partial(const struct place *p, const struct made_wal *w,
-    struct wal_push_result *r)
-{
-	char path[192];
-
-	place_wal_path(p, SEG ".partial", path);
-	place_write(path, w->bytes, p->segment_size);
-	return place_try_push(p, SEG ".partial", r);
-}
-
-/*
- * The dead primary's was salvaged, then a standby is promoted and hands over
- * its own, before anything of its new timeline.
- */
-static void
-a_partial_with_the_same_records_is_stored_already(void **state)
-{
-	struct place *p = *state;
-	struct made_wal w = made_new(p->segment_size, 1, 5, 1);
-	struct wal_push_result r;
-	struct keys k;
-
-	made_fill(&w, 300000);
-	OK(try_push_partial(p, &w, &r));
-	memset(w.bytes + 900000, 77, 1000);
-	OK(try_push_partial(p, &w, &r));
-	assert_true(r.already);
-	place_keys(p, SEG, &k);
-	assert_int_equal(k.n, 1);
-	made_free(&w);
-}
-
-static void
-a_partial_with_more_records_is_stored_beside(void **state)
-{
-	struct place *p = *state;
-	struct made_wal some = made_new(p->segment_size, 1, 5, 1);
-	struct made_wal more = made_new(p->segment_size, 1, 5, 1);
-	struct wal_push_result r;
-	struct keys k;
-
-	made_fill(&some, 300000);
-	made_fill(&more, 300000);
-	made_fill(&more, 500000);
-	OK(try_push_partial(p, &some, &r));
-	OK(try_push_partial(p, &more, &r));
-	assert_false(r.already);
-	place_keys(p, SEG, &k);
-	assert_int_equal(k.n, 2);
-	memset(some.bytes + 900000, 77, 1000);
-	OK(try_push_partial(p, &some, &r));
-	assert_true(r.already);
-	place_keys(p, SEG, &k);
-	assert_int_equal(k.n, 2);
-	made_free(&more);
-	made_free(&some);
-}
-
-static void
-a_partial_with_other_records_is_refused(void **state)
-{
-	struct place *p = *state;
-	struct made_wal one = made_new(p->segment_size, 1, 5, 1);
-	struct made_wal other = made_new(p->segment_size, 1, 5, 1);
-	struct wal_push_result r;
-	struct keys k;
-
-	made_fill(&one, 300000);
-	made_fill(&other, 200000);
-	(void)made_commit(&other, 700, 5000000);
-	made_fill(&other, 500000);
-	OK(try_push_partial(p, &one, &r));
-	FAILS(try_push_partial(p, &other, &r), ERR_EXISTS);
-	place_keys(p, SEG, &k);
-	assert_int_equal(k.n, 1);
-	made_free(&other);
-	made_free(&one);
-}
-
-static void
-a_damaged_partial_stops_no_other(void **state)
-{
-	struct place *p = *state;
-	struct made_wal w = made_new(p->segment_size, 1, 5, 1);
-	struct wal_push_result r;
-	struct keys k;
-
-	made_fill(&w, 300000);
-	OK(try_push_partial(p, &w, &r));
-	place_keys(p, SEG, &k);
-	flip_byte(p, k.key[0], 3000);
-	memset(w.bytes + 900000, 77, 1000);
-	OK(try_push_partial(p, &w, &r));
-	assert_false(r.already);
 	made_free(&w);
 }
 
@@ -853,10 +680,6 @@ a_long_segment_is_stored_in_parts_of_which_the_first_is_last(void **state)
 	made_free(&w);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
-#define T16(f) \
-	cmocka_unit_test_setup_teardown(f, place_setup_16, place_teardown)
-
 int
 main(void)
 {
@@ -870,11 +693,6 @@ main(void)
 		T(a_second_history_of_a_timeline_is_refused),
 		T(history_backup_and_empty_files_are_accepted),
 		T(histories_that_were_never_archived_go_with_the_first_segment),
-		T(a_partial_segment_is_stored_under_its_own_name),
-		T(a_partial_with_the_same_records_is_stored_already),
-		T(a_partial_with_more_records_is_stored_beside),
-		T(a_partial_with_other_records_is_refused),
-		T(a_damaged_partial_stops_no_other),
 		T(other_names_are_refused_and_the_hint_lists_the_right_ones),
 		T(a_cut_segment_is_refused),
 		T(a_segment_that_is_not_what_its_name_says_is_refused),

@@ -51,6 +51,22 @@ a_malformed_escape_is_refused(void **state)
 	}
 }
 
+/* RFC 4648, section 10. */
+static void
+base64_is_the_standards(void **state)
+{
+	static const char *const texts[] = { "", "", "f", "Zg==", "fo", "Zm8=",
+		"foo", "Zm9v", "foob", "Zm9vYg==", "fooba", "Zm9vYmE=",
+		"foobar", "Zm9vYmFy", "\373\377\277", "+/+/" };
+	char out[TEXT_BASE64_MAX(6)];
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i += 2) {
+		text_base64(texts[i], strlen(texts[i]), out);
+		assert_string_equal(out, texts[i + 1]);
+	}
+}
+
 static void
 hexadecimal_is_exact(void **state)
 {
@@ -127,6 +143,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(escaping_is_undone_for_all_bytes),
 		cmocka_unit_test(a_malformed_escape_is_refused),
+		cmocka_unit_test(base64_is_the_standards),
 		cmocka_unit_test(hexadecimal_is_exact),
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(sizes_and_durations_have_postgresqls_units),

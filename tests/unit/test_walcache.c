@@ -14,6 +14,17 @@ struct seen {
 	struct wal_reach reach;
 };
 
+static int
+count_items(void *arg, struct walview_item *items, size_t n, struct err *e)
+{
+	size_t *count = arg;
+
+	(void)items;
+	(void)e;
+	*count += n;
+	return 0;
+}
+
 /* What info asks, from a cache (or none) in `folder`. */
 static void
 look(const struct place *p, struct archive *a, const char *folder,
@@ -22,7 +33,6 @@ look(const struct place *p, struct archive *a, const char *folder,
 	struct walcache *c = folder == NULL ? NULL :
 	    walcache_open(folder, p->repo, &p->inc);
 	struct walview *v = walview_new(p->repo, &p->inc);
-	struct walview_item *items;
 	struct wal_range *ranges;
 	struct history path;
 	size_t i;
@@ -31,7 +41,7 @@ look(const struct place *p, struct archive *a, const char *folder,
 	if (c != NULL && refresh)
 		walcache_refresh(c);
 	walview_remember(v, c);
-	OK(walview_segments(v, 1, &items, &out->items, &err));
+	OK(walview_each_folder(v, 1, count_items, &out->items, &err));
 	OK(walview_ranges(v, p->segment_size, &ranges, &out->ranges, &err));
 	for (i = 0; i < out->ranges; i++)
 		out->segments += ranges[i].segments;
@@ -183,47 +193,198 @@ write_cache(const char *folder, const void *bytes, size_t len)
 	free(path);
 }
 
+/* Is anything known, and do its items hold? */
+static void
+knows(const struct place *p, const char *folder, bool *table, bool *items)
+{
+	struct walcache *c = walcache_open(folder, p->repo, &p->inc);
+	const struct walcache_folder *f = walcache_find(c, 1, 0);
+	struct walview_item *list = f == NULL ? NULL : walcache_load(c, f);
+	size_t n;
+
+	*table = f != NULL;
+	*items = list != NULL;
+	if (f != NULL && list == NULL)
+		assert_null(walcache_find(c, 1, 0)); /* not any more */
+	(void)walcache_spans(c, &n);
+	assert_true((n > 0) == *table);
+	free(list);
+	walcache_close(c);
+}
+
 static void
 a_damaged_cache_is_as_none(void **state)
 {
 	const struct place *p = *state;
 	char *folder = cache_folder(p);
-	struct walcache *c;
 	struct archive a;
 	struct seen s, t;
 	struct buf b;
-	size_t i, n;
+	size_t i, n_table = 0;
+	bool table, items;
 
 	build(p, &a);
 	wait_until_settled();
 	look(p, &a, folder, false, &s);
 	read_cache(folder, &b);
 	assert_true(b.len > 500);
-	c = walcache_open(folder, p->repo, &p->inc);
-	assert_non_null(walcache_find(c, 1, 0));
-	walcache_close(c);
+	knows(p, folder, &table, &items);
+	assert_true(table && items);
 	for (i = 0; i < b.len; i++) {
 		b.data[i] ^= (uint8_t)(1 << i % 8);
 		write_cache(folder, b.data, b.len);
-		c = walcache_open(folder, p->repo, &p->inc);
-		assert_null(walcache_find(c, 1, 0));
-		(void)walcache_spans(c, &n);
-		assert_int_equal(n, 0);
-		walcache_close(c);
+		knows(p, folder, &table, &items);
+		assert_false(items);
+		n_table += !table;
 		b.data[i] ^= (uint8_t)(1 << i % 8);
 	}
+	assert_int_equal(n_table, b.len - 6 * 84);
 	for (i = 0; i <= b.len; i += i + 100 < b.len ? 7 : 1) {
 		write_cache(folder, b.data, i);
-		c = walcache_open(folder, p->repo, &p->inc);
-		assert_true((walcache_find(c, 1, 0) != NULL) == (i == b.len));
-		walcache_close(c);
+		knows(p, folder, &table, &items);
+		assert_true(table == (i == b.len));
 	}
 	write_cache(folder, b.data, b.len - 1);
 	look(p, &a, folder, false, &t);
 	same(&s, &t);
+	/* Only of the items: the folder is listed, the answer the same. */
+	b.data[b.len - 1] ^= 1;
+	write_cache(folder, b.data, b.len);
+	look(p, &a, folder, false, &t);
+	same(&s, &t);
+	knows(p, folder, &table, &items);
+	assert_true(table && items);
 	buf_free(&b);
 	free(folder);
 	drop(&a);
+}
+
+/* A folder of `n` items, of which one says `mark`. */
+static void
+put_folder(struct walcache *c, struct walcache_folder *f, uint32_t log,
+    uint32_t n, uint32_t mark)
+{
+	struct walview_item *items = xcalloc(n, sizeof(*items));
+	uint32_t i;
+
+	*f = (struct walcache_folder){ .timeline = 1, .log = log,
+		.changed = 1, .n_items = n };
+	for (i = 0; i < n; i++) {
+		items[i].timeline = 1;
+		items[i].log = log;
+		items[i].seg = i;
+		items[i].generation = mark;
+	}
+	assert_true(walcache_put(c, f, items));
+	free(items);
+}
+
+static bool
+has_file(const char *folder, const char *name)
+{
+	char *path = xasprintf("%s/%s", folder, name);
+	bool there = access(path, F_OK) == 0;
+
+	free(path);
+	return there;
+}
+
+/* All that the cache has: folders 0..n-1, of which one says `mark`. */
+static void
+check_all(const struct place *p, const char *folder, uint32_t n,
+    uint32_t marked, uint32_t mark)
+{
+	struct walcache *c = walcache_open(folder, p->repo, &p->inc);
+	const struct walcache_folder *f;
+	struct walview_item *items;
+	uint32_t i, k;
+
+	for (i = 0; i < n; i++) {
+		f = walcache_find(c, 1, i);
+		assert_non_null(f);
+		items = walcache_load(c, f);
+		assert_non_null(items);
+		assert_int_equal(f->n_items, 3);
+		for (k = 0; k < f->n_items; k++) {
+			assert_int_equal(items[k].log, i);
+			assert_int_equal(items[k].generation,
+			    i == marked ? mark : 0);
+		}
+		free(items);
+	}
+	assert_null(walcache_find(c, 1, n));
+	walcache_close(c);
+}
+
+static void
+what_little_is_new_is_kept_beside_the_rest(void **state)
+{
+	const struct place *p = *state;
+	struct walcache_folder list[101];
+	const struct walcache_folder *f;
+	char *folder = cache_folder(p);
+	struct walcache *c, *other;
+	uint32_t i;
+
+	c = walcache_open(folder, p->repo, &p->inc);
+	for (i = 0; i < 100; i++)
+		put_folder(c, &list[i], i, 3, 0);
+	walcache_save(c, list, 100, NULL, 0);
+	walcache_close(c);
+	assert_false(has_file(folder, "wal-newer"));
+	check_all(p, folder, 100, 0, 0);
+
+	/* One is another, and one came. */
+	c = walcache_open(folder, p->repo, &p->inc);
+	other = walcache_open(folder, p->repo, &p->inc);
+	for (i = 0; i < 100; i++) {
+		f = walcache_find(c, 1, i);
+		list[i] = *f;
+	}
+	put_folder(c, &list[70], 70, 3, 7);
+	put_folder(c, &list[100], 100, 3, 0);
+	walcache_save(c, list, 101, NULL, 0);
+	walcache_close(c);
+	assert_true(has_file(folder, "wal-newer"));
+	check_all(p, folder, 101, 70, 7);
+
+	/* All anew, by someone who came at the same time. */
+	for (i = 0; i < 99; i++)
+		put_folder(other, &list[i], i, 3, i == 5 ? 9 : 0);
+	walcache_save(other, list, 99, NULL, 0);
+	walcache_close(other);
+	assert_false(has_file(folder, "wal-newer"));
+	check_all(p, folder, 99, 5, 9);
+	free(folder);
+}
+
+static void
+what_is_newer_counts_with_its_own_base_only(void **state)
+{
+	const struct place *p = *state;
+	struct walcache_folder list[100];
+	char *folder = cache_folder(p);
+	struct walcache *c, *late;
+	uint32_t i;
+
+	c = walcache_open(folder, p->repo, &p->inc);
+	for (i = 0; i < 100; i++)
+		put_folder(c, &list[i], i, 3, 0);
+	walcache_save(c, list, 100, NULL, 0);
+	late = walcache_open(folder, p->repo, &p->inc);
+	for (i = 0; i < 100; i++)
+		put_folder(c, &list[i], i, 3, i == 1 ? 4 : 0);
+	walcache_save(c, list, 100, NULL, 0);
+	walcache_close(c);
+	/* It knows the base that is gone. */
+	for (i = 0; i < 100; i++)
+		list[i] = *walcache_find(late, 1, i);
+	put_folder(late, &list[1], 1, 3, 6);
+	walcache_save(late, list, 100, NULL, 0);
+	walcache_close(late);
+	assert_true(has_file(folder, "wal-newer"));
+	check_all(p, folder, 100, 1, 4);
+	free(folder);
 }
 
 static void
@@ -303,6 +464,8 @@ main(void)
 		TEST(a_segment_that_was_removed_or_put_is_noticed),
 		TEST(an_object_of_another_size_is_read_again_once_it_is_listed),
 		TEST(a_damaged_cache_is_as_none),
+		TEST(what_little_is_new_is_kept_beside_the_rest),
+		TEST(what_is_newer_counts_with_its_own_base_only),
 		TEST(the_cache_of_another_repository_place_or_server_is_none),
 		TEST(a_listing_is_believed_only_with_a_proof),
 	};
