@@ -99,75 +99,19 @@ END
 # ---------------------------------------- a server set up by README alone
 
 note "Debian's own cluster, and README's commands one after another"
-awk '/^## / { on = /^## Set up a server/ } on' "$TEST_TOP/README.md" >"$T/section"
-[ -s "$T/section" ] || fail "README.md has no section \"Set up a server\""
-# Its blocks of code: a configuration file, lines for cron, and commands.
-awk -v conf="$T/readme.conf" -v cron="$T/readme.cron" -v commands="$T/readme.sh" '
-	{ sub(/\r$/, "") }
-	!/^    / && !/^$/ { kind = "" ; next }
-	/^$/ { if (kind == conf) print "" >kind; next }
-	{
-		line = $0
-		sub(/^ +/, "", line)
-		if (kind != "")
-			;
-		else if (line ~ /^\[/)
-			kind = conf
-		else if (line ~ /^[0-9*][0-9*\/]* +[0-9*]/)
-			kind = cron
-		else
-			kind = commands
-		print line >kind
-	}' "$T/section"
-for file in readme.conf readme.sh; do
-	[ -s "$T/$file" ] || fail "README's section has no $file"
-done
+readme_section "Set up a server"
 sed -i '/apt\(-get\)\? install/d' "$T/readme.sh" # the package is installed
 assert_contains "$(cat "$T/readme.sh")" 'dapk-backup init' "README's commands"
 assert_contains "$(cat "$T/readme.sh")" 'archive-push %p' "README's commands"
-touch "$T/readme.cron"
-for file in readme.conf readme.sh readme.cron; do
-	machine "printf %s '$(base64 -w 0 "$T/$file")' | base64 -d >/run/$file"
-done
-
-# Two programs that a machine without systemd and sudo lacks.
+machine_put "$T"/readme.{conf,sh,cron}
+machine_server
 machine "$(cat <<'END'
 set -e
-cat >/usr/local/bin/sudo <<'SUDO'
-#!/bin/bash
-if [ "$1" = -u ]; then
-	user=$2
-	shift 2
-	exec runuser -u "$user" -- "$@"
-fi
-exec "$@"
-SUDO
-cat >/usr/local/bin/systemctl <<'SYSTEMCTL'
-#!/bin/bash
-set -e
-verb=$1
-shift
-for unit; do
-	case $verb,$unit in
-	*,-*) ;;
-	restart,postgresql@15-main* | restart,postgresql) pg_ctlcluster --skip-systemctl-redirect 15 main restart ;;
-	enable,dapk-backup-*@main.timer) [ -f "/lib/systemd/system/${unit%%@*}@.timer" ] && echo "$unit" >>/run/enabled ;;
-	*) echo "no $verb $unit here" >&2; exit 1 ;;
-	esac
-done
-SYSTEMCTL
-chmod 755 /usr/local/bin/*
-touch /run/enabled
-mkdir -p /var/run/postgresql
-chown postgres /var/run/postgresql
-rm -rf /etc/postgresql/15/main /var/lib/postgresql/15/main
-pg_createcluster 15 main >/dev/null
-pg_ctlcluster --skip-systemctl-redirect 15 main start
 runuser -u postgres -- psql -q -c 'CREATE TABLE shipments AS SELECT n FROM generate_series(1, 1000) n'
 runuser -u postgres -- createdb shop
 runuser -u postgres -- psql -q -d shop -c 'CREATE TABLE shipments AS SELECT n FROM generate_series(1, 500) n'
 END
-)" || fail "Debian's cluster"
+)" || fail "the server's databases"
 in_readme() { machine "cd / && $1"; }
 in_readme 'cp /run/readme.conf /etc/dapk-backup.conf'
 expect 0 in_readme 'bash -ex /run/readme.sh'

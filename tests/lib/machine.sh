@@ -7,6 +7,9 @@
 #	build_package		$DEB, in $T/deb
 #	machine_new
 #	machine "SHELL COMMANDS"	as root; its exit code
+#	machine_put FILE...	into its /run
+#	machine_server		Debian's cluster "15 main", running
+#	readme_section TITLE	README's blocks of code below it, in $T
 MACHINE_PID=''
 as_root() {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -83,6 +86,83 @@ machine() { # SHELL COMMANDS [NAME=VALUE...]
 	as_root nsenter -t "$MACHINE_PID" --mount --pid --net --ipc --uts \
 		chroot "$T/machine/root" env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
 		TZ=UTC DEBIAN_FRONTEND=noninteractive "${@:2}" bash -c "$1" </dev/null
+}
+
+machine_put() { # FILE...
+	local file
+	for file; do
+		machine "printf %s '$(base64 -w 0 "$file")' | base64 -d >'/run/${file##*/}'"
+	done
+}
+
+# Debian's cluster "15 main", as its package makes it, and two programs that a
+# machine without systemd and sudo lacks; "systemctl enable" leaves the names of
+# timers in /run/enabled.
+machine_server() {
+	machine "$(
+		cat <<'END'
+set -e
+cat >/usr/local/bin/sudo <<'SUDO'
+#!/bin/bash
+if [ "$1" = -u ]; then
+	user=$2
+	shift 2
+	exec runuser -u "$user" -- "$@"
+fi
+exec "$@"
+SUDO
+cat >/usr/local/bin/systemctl <<'SYSTEMCTL'
+#!/bin/bash
+set -e
+verb=$1
+shift
+for unit; do
+	case $verb,$unit in
+	*,-*) ;;
+	restart,postgresql@15-main* | restart,postgresql) pg_ctlcluster --skip-systemctl-redirect 15 main restart ;;
+	enable,dapk-backup-*@main.timer) [ -f "/lib/systemd/system/${unit%%@*}@.timer" ] && echo "$unit" >>/run/enabled ;;
+	*) echo "no $verb $unit here" >&2; exit 1 ;;
+	esac
+done
+SYSTEMCTL
+chmod 755 /usr/local/bin/*
+touch /run/enabled
+mkdir -p /var/run/postgresql
+chown postgres /var/run/postgresql
+rm -rf /etc/postgresql/15/main /var/lib/postgresql/15/main
+pg_createcluster 15 main >/dev/null
+pg_ctlcluster --skip-systemctl-redirect 15 main start
+END
+	)" || fail "Debian's cluster"
+}
+
+# A configuration file, commands, and lines for cron: readme.conf, readme.sh and
+# readme.cron in $T, as README has them.
+readme_section() { # TITLE
+	local file
+	awk -v title="## $1" '/^## / { on = index($0, title) == 1 } on' "$TEST_TOP/README.md" >"$T/section"
+	[ -s "$T/section" ] || fail "README.md has no section \"$1\""
+	awk -v conf="$T/readme.conf" -v cron="$T/readme.cron" -v commands="$T/readme.sh" '
+		{ sub(/\r$/, "") }
+		!/^    / && !/^$/ { kind = "" ; next }
+		/^$/ { if (kind == conf) print "" >kind; next }
+		{
+			line = $0
+			sub(/^ +/, "", line)
+			if (kind != "")
+				;
+			else if (line ~ /^\[/)
+				kind = conf
+			else if (line ~ /^[0-9*][0-9*\/]* +[0-9*]/)
+				kind = cron
+			else
+				kind = commands
+			print line >kind
+		}' "$T/section"
+	touch "$T/readme.cron"
+	for file in readme.conf readme.sh; do
+		[ -s "$T/$file" ] || fail "README's section has no $file"
+	done
 }
 
 machine_end() { # with its first process all others end
