@@ -65,9 +65,10 @@ remote_pitr() { # REPOSITORY OPTION...: how a bare host says where it is
 	drop new
 	note "and the last that was archived"
 	bare_restore new "$@"
-	assert_eq "$(rows new)" "$end_rows" "rows at the archive's end"
-	assert_bench_invariant new
 
+	# Nothing is read before archiving is on again: the first reading sets hint
+	# bits, which with checksums are WAL, and a segment that fills up while
+	# archiving is off is a gap.
 	note "life goes on with $kind as the only repository"
 	stores_conf new "$kind"
 	sql new "ALTER SYSTEM SET archive_mode = on"
@@ -76,6 +77,8 @@ remote_pitr() { # REPOSITORY OPTION...: how a bare host says where it is
 	as_user mkdir "$T/new.sock"
 	SOCK[new]=$T/new.sock
 	pg_start new "unix_socket_directories=$T/new.sock"
+	assert_eq "$(rows new)" "$end_rows" "rows at the archive's end"
+	assert_bench_invariant new
 	expect 0 dapk backup
 	sql new "INSERT INTO shipments SELECT g, '{\"after\": 1}' FROM generate_series(6001, 6500) g"
 	lost=$(rows new)
