@@ -171,28 +171,44 @@ leaves(const struct copy *c, const struct seen *s)
 /*
  * What `to` has of this content: *top is its highest generation, or NULL.
  * True: one of them has the size of the same content at the source, so that
- * nothing need be read.
+ * nothing need be read. *going: one that has is about to be removed.
  */
 static bool
 is_there(const struct copy *c, const struct seen *from, size_t n_from,
-    const struct seen *to, size_t n_to, const struct seen **top)
+    const struct seen *to, size_t n_to, const struct seen **top, bool *going)
 {
 	size_t i, k;
 
 	*top = NULL;
+	*going = false;
 	for (k = 0; k < n_to; k++) {
 		if (to[k].part != 0 || by_file(&to[k], from) != 0)
 			continue;
 		if (*top == NULL)
 			*top = &to[k];
-		if (leaves(c, &to[k]))
-			continue;
-		for (i = 0; i < n_from; i++)
-			if (from[i].part == 0 &&
-			    from[i].ws.size == to[k].ws.size)
+		for (i = 0; i < n_from; i++) {
+			if (from[i].part != 0 ||
+			    from[i].ws.size != to[k].ws.size)
+				continue;
+			if (!leaves(c, &to[k]))
 				return true;
+			*going = true;
+		}
 	}
 	return false;
+}
+
+/*
+ * Retention there has removed it, or lists it (and looks again before it
+ * goes). To bring it back now would be undone the next night, every night.
+ * What a backup needs that is being copied is named, and carried.
+ */
+static bool
+stays_removed(const struct copy *c, const struct seen *from,
+    const struct seen *top, bool going)
+{
+	return !c->p.again && (going || (top == NULL &&
+	    removed_names_wal(&c->removed, &from->ws.file)));
 }
 
 /* A name that cannot be copied since it has more than one content. */
@@ -280,6 +296,7 @@ compare_name(struct folder *f, const struct seen *from, size_t n)
 	struct copy_item *item = find_item(f, from->ws.file.name);
 	const struct seen *to, *top;
 	size_t i, k, n_to;
+	bool going;
 
 	if (f->items != NULL && item == NULL)
 		return;
@@ -295,12 +312,12 @@ compare_name(struct folder *f, const struct seen *from, size_t n)
 			;
 		if (!is_whole(&from[i], k))
 			continue;
-		if (is_there(f->c, &from[i], k, to, n_to, &top)) {
+		if (is_there(f->c, &from[i], k, to, n_to, &top, &going)) {
 			f->there++;
 			if (item != NULL)
 				item->outcome = COPY_DONE;
-		} else if (item == NULL && top == NULL && !f->c->p.again &&
-		    removed_names_wal(&f->c->removed, &from->ws.file)) {
+		} else if (item == NULL &&
+		    stays_removed(f->c, &from[i], top, going)) {
 			(void)pthread_mutex_lock(&f->c->lock);
 			f->c->result.removed++;
 			(void)pthread_mutex_unlock(&f->c->lock);
