@@ -139,8 +139,9 @@ run(const struct config *cfg, struct hook *hook, struct err *err)
 		    cfg->cluster, cfg->repo.url);
 	} else if (ret == 0) {
 		hook_stored(hook, &commit);
-		print_summary(&commit,
-		    (double)(time_monotonic() - begun) / 1e6);
+		if (!cfg->quiet)
+			print_summary(&commit,
+			    (double)(time_monotonic() - begun) / 1e6);
 		if (commit.damaged_count > 0) {
 			print_damaged(&commit);
 			ret = EXIT_FOUND;

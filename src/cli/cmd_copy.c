@@ -200,7 +200,7 @@ copy_to(const struct config *cfg, struct repo *from, unsigned from_number,
 		(void)printf("%s", *shown > 0 ? ",\n" : "");
 		print_json(cfg, config_repository(cfg, from_number), place,
 		    &result);
-	} else
+	} else if (!cfg->quiet || cfg->dry_run)
 		print_summary(cfg, place, &result);
 	(*shown)++;
 	ret = exit_code(&result, err);

@@ -169,8 +169,9 @@ dump_one(const struct dump_params *all, const struct config *cfg,
 		print_outline(&outline);
 	} else {
 		hook_stored(hook, &commit);
-		print_summary(&commit, cfg->output,
-		    (double)(time_monotonic() - begun) / 1e6);
+		if (!cfg->quiet)
+			print_summary(&commit, cfg->output,
+			    (double)(time_monotonic() - begun) / 1e6);
 	}
 	if (p.repo != NULL && !cfg->dry_run) {
 		cli_note_set(cfg, REPO_DUMP, p.repo, &commit, NULL);
@@ -195,7 +196,8 @@ dump_the_globals(const struct dump_params *p, const struct config *cfg,
 	if (globals_run(p, &commit, err) != 0)
 		return -1;
 	hook_stored(hook, &commit);
-	print_summary(&commit, NULL, 0);
+	if (!cfg->quiet)
+		print_summary(&commit, NULL, 0);
 	mirror_tell(cfg, p->repo, &commit.inc, REPO_DUMP, commit.label);
 	commit_free(&commit);
 	return 0;
