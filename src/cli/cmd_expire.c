@@ -244,6 +244,8 @@ expire_repository(void *arg, struct repo *repo,
 
 	rc = expire_run(&x, &params, err);
 	expire_note(&x, all->cfg, repo, address, rc == 0 ? NULL : err);
+	if (rc == 0)
+		expire_look(&x, all->cfg, repo, address);
 	if (all->list != NULL)
 		jout_append(all->list, expire_json(&x, address,
 		    rc == 0 ? NULL : err));

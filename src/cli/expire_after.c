@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/expire_show.h"
+#include "cli/info_known.h"
 
 #include <inttypes.h>
 
@@ -26,6 +27,34 @@ expire_note(const struct expire *x, const struct config *cfg,
 	    &x->info.incarnations[x->info.n - 1].inc, err);
 }
 
+/*
+ * A run has looked at all there is, so `status` may judge the window without
+ * anybody asking `info`. After a removal it is looked at again: what has just
+ * gone is no part of it.
+ */
+void
+expire_look(const struct expire *x, const struct config *cfg,
+    struct repo *repo, const struct config_repository *address)
+{
+	const struct info_source from = { .cluster = cfg->cluster,
+		.state_directory = cfg->state_directory };
+	struct err ignored = ERR_INIT;
+	struct info after;
+	size_t i;
+
+	if (cfg->dry_run)
+		return;
+	for (i = 0; i < x->n; i++)
+		if (x->runs[i].removed.objects > 0)
+			break;
+	if (i == x->n)
+		info_known_note(cfg, address, &x->info);
+	else if (info_collect(&after, repo, &from, &ignored) == 0) {
+		info_known_note(cfg, address, &after);
+		info_free(&after);
+	}
+}
+
 static void
 print_short(const struct expire *x, const struct config *cfg,
     const struct config_repository *address)
@@ -39,7 +68,7 @@ print_short(const struct expire *x, const struct config *cfg,
 		segments += x->runs[i].wal_segments;
 		removed += x->runs[i].removed.objects;
 	}
-	if (marked + segments + removed == 0)
+	if (cfg->quiet || marked + segments + removed == 0)
 		return;
 	(void)printf("retention%s%s: removed %zu object%s; listed to go: %zu "
 	    "backup%s or dump%s, %" PRIu64 " WAL segment%s\n",
@@ -61,6 +90,8 @@ one(void *arg, struct repo *repo, const struct config_repository *address,
 
 	rc = expire_run(&x, &params, err);
 	expire_note(&x, cfg, repo, address, rc == 0 ? NULL : err);
+	if (rc == 0)
+		expire_look(&x, cfg, repo, address);
 	if (rc == 0 || err->code == ERR_LOCKED)
 		print_short(&x, cfg, address);
 	if (rc != 0 && err->code == ERR_LOCKED) {

@@ -42,4 +42,8 @@ void expire_note(const struct expire *x, const struct config *cfg,
     const struct repo *repo, const struct config_repository *address,
     const struct err *err);
 
+/* And what a run that ended well found there: the window. */
+void expire_look(const struct expire *x, const struct config *cfg,
+    struct repo *repo, const struct config_repository *address);
+
 #endif

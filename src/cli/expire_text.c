@@ -146,7 +146,10 @@ expire_warn(const struct expire *x)
 	size_t i;
 
 	for (i = 0; i < p->n_odd; i++)
-		log_warning("%s", p->odd[i]);
+		if (i < 64 && (p->young >> i & 1) != 0)
+			log_info("%s", p->odd[i]);
+		else
+			log_warning("%s", p->odd[i]);
 	if (x->ahead > CLOCK_MARGIN)
 		log_warning("this host's clock is %s ahead of the "
 		    "repository's: the repository's counts",

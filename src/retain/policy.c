@@ -283,6 +283,7 @@ policy_free(struct policy *p)
 	free(p->odd);
 	p->odd = NULL;
 	p->n_odd = 0;
+	p->young = 0;
 }
 
 static bool

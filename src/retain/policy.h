@@ -182,6 +182,9 @@ struct policy {
 	int64_t window; /* it begins here: retain ago, if time counted */
 	char **odd;	/* sentences about what is not as it should be */
 	size_t n_odd;
+	/* Of the first 64, bit i of odd[i]: it says only that backups were
+	 * not made for as long as is promised, which time mends. */
+	uint64_t young;
 };
 
 /* May be called again, also with other sets: what it made is freed first. */

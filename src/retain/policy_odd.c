@@ -254,6 +254,19 @@ line_before(const struct policy_work *w, const struct policy_line_work *lw,
 	return NULL;
 }
 
+/* Of all the line's backups, also those that are not good. */
+static bool
+is_earliest(const struct policy_line_work *lw, const struct policy_item *first)
+{
+	size_t i;
+
+	for (i = 0; i < lw->line->n; i++)
+		if (lw->items[i].set->kind == REPO_BACKUP &&
+		    lw->items[i].stop < first->stop)
+			return false;
+	return true;
+}
+
 static void
 find_promise(struct policy_work *w, const struct policy_line_work *lw)
 {
@@ -284,6 +297,8 @@ find_promise(struct policy_work *w, const struct policy_line_work *lw)
 	    before == NULL ? "" : " (what was before is in ",
 	    before == NULL ? "" : policy_why_line(before, other),
 	    before == NULL ? "" : ")");
+	if (before == NULL && is_earliest(lw, first) && p->n_odd <= 64)
+		w->policy->young |= UINT64_C(1) << (p->n_odd - 1);
 }
 
 static void
