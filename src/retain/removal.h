@@ -37,7 +37,9 @@ struct removal_params {
 	const char *const *objects; /* and WAL objects: "wal/..." */
 	size_t n_objects;
 	uint32_t wal_segment_size; /* of these: removal_run notes what goes */
-	bool named;   /* somebody named the labels; else retention did */
+	/* Somebody named the labels, else retention did. A run of the former
+	 * leaves alone what the latter has listed. */
+	bool named;
 	bool force;   /* the last usable backup too */
 	bool dry_run; /* put and remove nothing, only report */
 	/*

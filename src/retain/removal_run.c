@@ -201,6 +201,9 @@ run(struct removal *s, struct err *err)
 
 		if (removal_stone_kind(t) != s->params->kind)
 			continue;
+		/* What retention lists waits for a run that asks it again. */
+		if (s->params->named && !t->named)
+			continue;
 		if (!is_due(s, t)) {
 			int64_t due = t->mtime + s->params->grace_us;
 

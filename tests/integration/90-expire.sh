@@ -85,6 +85,9 @@ assert_match "$OUT" '5 dumps are to go'
 assert_eq "$(sets backups) $(sets dumps)" "8 8" "backups and dumps before the grace period"
 expect 0 dapk expire
 assert_match "$OUT" 'waits?, the first until'
+expect 0 dapk expire --grace=0s --backup "${BACKUP[80]}"
+expect 0 dapk expire --grace=0s --backup "${DUMP[80]}"
+assert_eq "$(sets backups) $(sets dumps)" "8 8" "a removal by name, where retention is not asked again"
 restored check "$MAIN" --backup "${BACKUP[50]}" --target immediate
 assert_eq "$(sql check "SELECT min(ago) FROM days")" 50 "the newest row of the backup"
 drop check
