@@ -28,6 +28,11 @@ cpu() { # COMMAND...: sets CPU, in ms of it and its children
 	{ time "$@" >"$T/.out" 2>"$T/.err"; } 2>"$T/.time"
 	CPU=$(awk '{ printf "%d", ($1 + $2) * 1000 }' "$T/.time")
 }
+# Without what moves with the clock, not with what is stored: retention's
+# window and its sentences, which say a day or an age.
+still() {
+	jq 'del(.incarnations[] | .promised_from, .wal_kept, (.backups[], .dumps[] | .why)) | .odd |= length' <<<"$OUT"
+}
 wal() { jq -c '.incarnations[0].wal[0] | {ranges, gaps, conflicts, partial}' <<<"$OUT"; }
 
 note "$SEGMENTS segments"
@@ -36,7 +41,8 @@ sleep 2.1
 cpu dapk info --json
 cold=$CPU
 expect 0 dapk info --json
-first=$OUT
+first=$(still)
+[ "$(wc -l <<<"$first")" -gt 50 ] || fail "what is compared is too little: $first"
 assert_eq "$(jq '.incarnations[0].wal[0].gaps | length' <<<"$OUT")" 0 "gaps"
 assert_eq "$(jq -r '.incarnations[0].wal[0].ranges[0].last' <<<"$OUT")" "$(segment "$SEGMENTS")" "the last segment"
 assert_eq "$(jq '.incarnations[0].recovery.windows | length' <<<"$OUT")" 1 "windows"
@@ -49,13 +55,13 @@ note "cold: $cold ms of CPU, warm: $best ms"
 assert_between "$best" 0 100 "ms of CPU for info with local state"
 assert_between "$best" 0 $((cold / 10)) "ms of CPU for info with local state, against $cold without"
 expect 0 dapk info --json
-assert_eq "$OUT" "$first" "warm output"
+assert_eq "$(still)" "$first" "warm output"
 
 note "without local state, and listed anew, the answer is the same"
 expect 0 dapk info --json --state-directory "$T/other-state"
-assert_eq "$OUT" "$first" "cold output"
+assert_eq "$(still)" "$first" "cold output"
 expect 0 dapk info --json --refresh
-assert_eq "$OUT" "$first" "refreshed output"
+assert_eq "$(still)" "$first" "refreshed output"
 
 note "a segment that is taken out of the middle of an old folder is missed"
 hole=$(stored_at "$(segment 30000)")
@@ -68,7 +74,7 @@ as_user touch -d '2020-01-01' "$(dirname "$hole")"
 as_user mv "$T/hole" "$hole"
 as_user touch -d '2020-01-01' "$(dirname "$hole")"
 expect 0 dapk info --json
-assert_eq "$OUT" "$first" "with the segment again"
+assert_eq "$(still)" "$first" "with the segment again"
 
 note "a new segment, and a second content of an old one, are seen"
 cp "$(stored_at "$(segment 1)")" "$T/second"
