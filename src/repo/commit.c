@@ -552,9 +552,10 @@ get_physical(struct json_reader *j, struct commit *c)
 	get_damaged(j, c);
 }
 
-int
-commit_decode(const char *json, size_t len, struct commit *out,
-    struct err *err)
+/* repository: whose it says to be, zeros if that makes no sense; or NULL. */
+static int
+decode(const char *json, size_t len, struct commit *out,
+    uint8_t *repository, struct err *err)
 {
 	struct json_reader j;
 	const char *kind;
@@ -584,11 +585,21 @@ commit_decode(const char *json, size_t len, struct commit *out,
 	if (json_is_string(json_object_get(j.root, "lock_until")))
 		out->lock_until = json_get_time(&j, j.root, "lock_until");
 	ret = json_check(&j, err);
+	if (ret == 0 && repository != NULL)
+		json_get_hex(&j, j.root, "repository_id", repository,
+		    REPO_ID_SIZE);
 out:
 	json_close(&j);
 	if (ret != 0)
 		commit_free(out);
 	return ret;
+}
+
+int
+commit_decode(const char *json, size_t len, struct commit *out,
+    struct err *err)
+{
+	return decode(json, len, out, NULL, err);
 }
 
 const char *
@@ -668,18 +679,11 @@ commit_put(struct repo *repo, const struct commit *c, struct err *err)
 }
 
 static int
-check_identity(struct repo *repo, const struct incarnation *inc,
-    const char *label, const char *json, size_t len, const struct commit *c,
-    struct err *err)
+check_identity(const struct repo *repo, const struct incarnation *inc,
+    const char *label, const uint8_t repository[REPO_ID_SIZE],
+    const struct commit *c, struct err *err)
 {
-	struct json_reader j;
-	uint8_t id[16];
-
-	if (json_open(&j, json, len, err) != 0)
-		return -1;
-	json_get_hex(&j, j.root, "repository_id", id, sizeof(id));
-	json_close(&j);
-	if (memcmp(id, repo->id, sizeof(id)) != 0)
+	if (memcmp(repository, repo->id, sizeof(repo->id)) != 0)
 		return err_set(err, ERR_DAMAGED,
 		    "it belongs to another repository");
 	if (strcmp(c->label, label) != 0 ||
@@ -711,6 +715,7 @@ commit_get_bytes(struct repo *repo, const struct incarnation *inc,
     enum repo_kind kind, const char *label, struct commit *out,
     struct buf *bytes, struct err *err)
 {
+	uint8_t repository[REPO_ID_SIZE];
 	char key[STORAGE_KEY_MAX];
 	const char *json;
 	size_t len;
@@ -720,9 +725,9 @@ commit_get_bytes(struct repo *repo, const struct incarnation *inc,
 	commit_key(inc, kind, label, key);
 	if (repo_get_text(repo, key, KIND, bytes, &json, &len, err) != 0)
 		return -1;
-	if (commit_decode(json, len, out, err) != 0)
+	if (decode(json, len, out, repository, err) != 0)
 		return err_wrap(err, "%s/%s", storage_url(repo->st), key);
-	ret = check_identity(repo, inc, label, json, len, out, err);
+	ret = check_identity(repo, inc, label, repository, out, err);
 	if (ret == 0 && out->kind != kind)
 		ret = err_set(err, ERR_DAMAGED, "it is of a %s",
 		    repo_kind_name(out->kind));

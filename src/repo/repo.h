@@ -24,6 +24,7 @@
 #include "repo/format.h"
 #include "storage/storage.h"
 
+#define REPO_ID_SIZE 16
 #define REPO_ID_TEXT 33 /* 32 digits and the 0 */
 #define CLUSTER_NAME_MAX 64
 
@@ -32,7 +33,7 @@ struct repo_hands;
 struct repo {
 	struct storage *st;
 	struct repo_hands *hands; /* repo/each.h: NULL until they are needed */
-	uint8_t id[16];
+	uint8_t id[REPO_ID_SIZE];
 	char id_text[REPO_ID_TEXT];
 	char place_text[REPO_ID_TEXT];
 	int64_t created;

@@ -208,6 +208,7 @@ removal_names_free(struct removal_names *l)
 	for (i = 0; i < l->n; i++)
 		free(l->list[i]);
 	free(l->list);
+	memset(l, 0, sizeof(*l));
 }
 
 const char *

@@ -116,10 +116,42 @@ show(const struct removal *s, const char *name, uint64_t size)
 		s->params->show(s->params->show_arg, name, size);
 }
 
-/* Commits first, so that a crash in step 2 leaves garbage at worst. */
-static void
-collect(const struct removal *s, bool commits, struct removal_names *out)
+/* A tombstone that is being filled; those before it are put. */
+struct filling {
+	struct removal *s;
+	struct removal_names names;
+};
+
+static int
+put_stone(struct filling *f, struct err *err)
 {
+	const struct removal_params *p = f->s->params;
+	const struct tombstone t = { .forced = p->force, .named = p->named,
+		.objects = f->names.list, .n = f->names.n };
+	int rc = 0;
+
+	if (t.n > 0 && (lease_confirm(p->lease, err) != 0 ||
+	    tombstone_put(p->repo, p->inc, &t, err) != 0))
+		rc = -1;
+	removal_names_free(&f->names);
+	return rc;
+}
+
+static int
+list_object(struct filling *f, const char *name, struct err *err)
+{
+	f->s->report->objects++;
+	if (f->s->params->dry_run)
+		return 0;
+	removal_names_add(&f->names, name);
+	return f->names.n < PER_TOMBSTONE ? 0 : put_stone(f, err);
+}
+
+/* Commits first, so that a crash in step 2 leaves garbage at worst. */
+static int
+list_sets(struct filling *f, bool commits, struct err *err)
+{
+	const struct removal *s = f->s;
 	size_t i;
 
 	for (i = 0; i < s->survey.n; i++) {
@@ -133,50 +165,48 @@ collect(const struct removal *s, bool commits, struct removal_names *out)
 		}
 		if (!removal_ripe(s, o) || tombstone_names(&s->stones, o->name))
 			continue;
-		removal_names_add(out, o->name);
+		if (list_object(f, o->name, err) != 0)
+			return -1;
 		show(s, o->name, o->size);
 		s->report->backups += commits ? 1 : 0;
 		s->report->bytes += o->size;
 	}
+	return 0;
 }
 
-static void
-collect_wal(const struct removal *s, struct removal_names *out)
+static int
+list_wal(struct filling *f, struct err *err)
 {
+	const struct removal *s = f->s;
 	const struct removal_params *p = s->params;
 	size_t i;
 
 	for (i = 0; i < p->n_objects && p->kind == REPO_BACKUP; i++)
 		if (!survey_needs_wal(&s->survey, p->objects[i]) &&
-		    !tombstone_names(&s->stones, p->objects[i]))
-			removal_names_add(out, p->objects[i]);
+		    !tombstone_names(&s->stones, p->objects[i]) &&
+		    list_object(f, p->objects[i], err) != 0)
+			return -1;
+	return 0;
 }
 
 static int
 mark(struct removal *s, struct err *err)
 {
 	const struct removal_params *p = s->params;
-	struct removal_names out = { .list = NULL };
-	size_t at, n;
+	struct filling f = { .s = s };
 	int rc;
 
 	if (survey_read(&s->survey, p->repo, p->inc, p->kind, leaves_by_mark,
 	    removal_pulse, s, err) != 0 || check_labels(s, err) != 0)
 		return -1;
-	collect(s, true, &out);
-	collect(s, false, &out);
-	collect_wal(s, &out);
-	s->report->objects = out.n;
-	rc = p->dry_run ? 0 : lease_confirm(p->lease, err);
-	for (at = 0; at < out.n && rc == 0 && !p->dry_run; at += n) {
-		struct tombstone t = { .forced = p->force,
-			.named = p->named, .objects = out.list + at };
-
-		n = out.n - at < PER_TOMBSTONE ? out.n - at : PER_TOMBSTONE;
-		t.n = n;
-		rc = tombstone_put(p->repo, p->inc, &t, err);
-	}
-	removal_names_free(&out);
+	rc = list_sets(&f, true, err);
+	if (rc == 0)
+		rc = list_sets(&f, false, err);
+	if (rc == 0)
+		rc = list_wal(&f, err);
+	if (rc == 0)
+		rc = put_stone(&f, err);
+	removal_names_free(&f.names);
 	return rc;
 }
 

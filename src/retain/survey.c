@@ -221,18 +221,12 @@ whole(struct survey *s, const struct commit *c, const struct place *at)
 	return true;
 }
 
+/* Ascending, each once. */
 static void
-add_refs(struct survey *s, const struct commit *c)
+sort_refs(struct survey *s)
 {
 	size_t i, kept = 0;
 
-	if (s->n_refs + c->n_packs > s->cap_refs) {
-		s->cap_refs = 2 * (s->n_refs + c->n_packs);
-		s->refs = xreallocarray(s->refs, s->cap_refs,
-		    sizeof(*s->refs));
-	}
-	for (i = 0; i < c->n_packs; i++)
-		s->refs[s->n_refs++] = c->packs[i].id;
 	if (s->n_refs == 0)
 		return;
 	qsort(s->refs, s->n_refs, sizeof(*s->refs), by_pack);
@@ -240,6 +234,65 @@ add_refs(struct survey *s, const struct commit *c)
 		if (kept == 0 || by_pack(&s->refs[kept - 1], &s->refs[i]) != 0)
 			s->refs[kept++] = s->refs[i];
 	s->n_refs = kept;
+}
+
+/*
+ * Most refer to what the one before them does. Room is doubled only when that
+ * many are different, so that sorting takes n log n in all.
+ */
+static void
+add_refs(struct survey *s, const struct commit *c)
+{
+	size_t i;
+
+	if (s->n_refs + c->n_packs > s->cap_refs) {
+		sort_refs(s);
+		if (2 * (s->n_refs + c->n_packs) > s->cap_refs)
+			s->cap_refs = 2 * (s->n_refs + c->n_packs) + 1024;
+		s->refs = xreallocarray(s->refs, s->cap_refs,
+		    sizeof(*s->refs));
+	}
+	for (i = 0; i < c->n_packs; i++)
+		s->refs[s->n_refs++] = c->packs[i].id;
+}
+
+static int
+by_first(const void *a, const void *b)
+{
+	const struct survey_wal *x = a, *y = b;
+
+	return memcmp(x->first, y->first, WAL_SEGMENT_NAME_LEN);
+}
+
+/*
+ * What the commits that stay need of WAL, in stretches that do not touch.
+ * Names of one timeline sort as their positions do.
+ */
+static void
+find_wal(struct survey *s)
+{
+	size_t i, n = 0;
+
+	s->wal = xcalloc(s->n_backups + 1, sizeof(*s->wal));
+	for (i = 0; i < s->n_backups; i++) {
+		const struct survey_backup *b = &s->backups[i];
+
+		if (!b->committed || b->leaving || b->wal_first[0] == '\0')
+			continue;
+		memcpy(s->wal[n].first, b->wal_first, sizeof(b->wal_first));
+		memcpy(s->wal[n++].last, b->wal_last, sizeof(b->wal_last));
+	}
+	if (n == 0)
+		return;
+	qsort(s->wal, n, sizeof(*s->wal), by_first);
+	for (i = 0; i < n; i++) {
+		struct survey_wal *w = &s->wal[s->n_wal];
+
+		if (s->n_wal == 0 || strcmp(s->wal[i].first, w[-1].last) > 0)
+			s->wal[s->n_wal++] = s->wal[i];
+		else if (strcmp(s->wal[i].last, w[-1].last) > 0)
+			memcpy(w[-1].last, s->wal[i].last, sizeof(w->last));
+	}
 }
 
 static void
@@ -318,9 +371,13 @@ survey_read(struct survey *out, struct repo *repo,
 		if (rc == 0)
 			rc = pulse(arg, err);
 	}
-	if (rc != 0)
+	if (rc != 0) {
 		survey_free(out);
-	return rc;
+		return rc;
+	}
+	sort_refs(out);
+	find_wal(out);
+	return 0;
 }
 
 void
@@ -337,6 +394,7 @@ survey_free(struct survey *s)
 	free(s->objects);
 	free(s->backups);
 	free(s->refs);
+	free(s->wal);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -427,26 +485,26 @@ survey_keeps(const struct survey *s, const struct survey_object *o)
 	return true;
 }
 
+static int
+by_stretch(const void *key, const void *item)
+{
+	const struct survey_wal *w = item;
+
+	if (memcmp(key, w->first, WAL_SEGMENT_NAME_LEN) < 0)
+		return -1;
+	return memcmp(key, w->last, WAL_SEGMENT_NAME_LEN) > 0;
+}
+
 bool
 survey_needs_wal(const struct survey *s, const char *name)
 {
 	const char *last = strrchr(name, '/');
 	struct wal_stored w;
 	uint32_t part;
-	size_t i;
 
 	last = last == NULL ? name : last + 1;
-	if (!wal_store_parse(last, &w, &part) ||
-	    w.file.type != WAL_FILE_SEGMENT)
-		return false;
-	for (i = 0; i < s->n_backups; i++) {
-		const struct survey_backup *b = &s->backups[i];
-
-		/* Names of one timeline sort as their positions do. */
-		if (b->committed && !b->leaving &&
-		    strncmp(last, b->wal_first, WAL_SEGMENT_NAME_LEN) >= 0 &&
-		    strncmp(last, b->wal_last, WAL_SEGMENT_NAME_LEN) <= 0)
-			return true;
-	}
-	return false;
+	return s->n_wal > 0 && wal_store_parse(last, &w, &part) &&
+	    w.file.type == WAL_FILE_SEGMENT &&
+	    bsearch(last, s->wal, s->n_wal, sizeof(*s->wal), by_stretch) !=
+	    NULL;
 }

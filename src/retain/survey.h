@@ -58,6 +58,12 @@ struct survey_backup { /* or dump */
 	uint64_t bytes; /* of its folder */
 };
 
+/* Segments of one timeline, both ends among them. */
+struct survey_wal {
+	char first[WAL_SEGMENT_NAME_LEN + 1];
+	char last[WAL_SEGMENT_NAME_LEN + 1];
+};
+
 struct survey {
 	enum repo_kind kind;
 	struct survey_object *objects; /* ascending by name */
@@ -66,6 +72,8 @@ struct survey {
 	size_t n_backups;
 	struct pack_id *refs; /* what commits that stay refer to; ascending */
 	size_t n_refs, cap_refs;
+	struct survey_wal *wal; /* what these need; ascending, none touch */
+	size_t n_wal;
 };
 
 /* Is a commit's label one of those that go? */
