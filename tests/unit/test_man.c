@@ -113,6 +113,21 @@ the_page_has_every_option_and_no_other(void **state)
 	}
 }
 
+/* An .It line that ends with this; running text names options too. */
+static const char *
+item_line(const char *page, const char *end)
+{
+	const char *at, *line;
+
+	for (at = page; (at = strstr(at, end)) != NULL; at++) {
+		for (line = at; line > page && line[-1] != '\n'; line--)
+			;
+		if (strncmp(line, ".It ", 4) == 0)
+			return at;
+	}
+	return NULL;
+}
+
 static void
 the_page_says_each_options_placeholder_default_and_variable(void **state)
 {
@@ -126,7 +141,7 @@ the_page_says_each_options_placeholder_default_and_variable(void **state)
 			continue;
 		want = o->value == NULL ? xasprintf("Fl -%s\n", o->name) :
 		    xasprintf("Fl -%s Ns = Ns Ar %s\n", o->name, o->value);
-		item = strstr(buf_str(&page1), want);
+		item = item_line(buf_str(&page1), want);
 		if (item == NULL)
 			fail_msg("the page lacks: %s", want);
 		free(want);
