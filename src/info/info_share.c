@@ -51,16 +51,22 @@ collect_uses(const struct info_set *set, size_t *n)
 	return uses;
 }
 
-/* The backup of this label; n_backups: there is none, or it is unreadable. */
+/*
+ * The backup of this label; set->n: there is none, or it is unreadable. Labels
+ * are asked for in their order, which is about that of the list: it is looked
+ * for from the last one on.
+ */
 static size_t
-backup_of(const struct info_set *set, const char *label)
+backup_of(const struct info_set *set, const char *label, size_t from)
 {
-	size_t i;
+	size_t i, at;
 
-	for (i = 0; i < set->n; i++)
-		if (strcmp(set->list[i].label, label) == 0)
-			break;
-	return i;
+	for (i = 0; i < set->n; i++) {
+		at = (from + i) % set->n;
+		if (strcmp(set->list[at].label, label) == 0)
+			return at;
+	}
+	return set->n;
 }
 
 /*
@@ -155,11 +161,11 @@ find_newest(struct info_set *set)
 			continue;
 		if (set->newest == set->n)
 			set->newest = i;
-		b->newest = i;
-		for (k = i + 1; k < set->n; k++)
+		for (k = set->newest; k > i; k--)
 			if (set->list[k].problem.code == ERR_NONE &&
 			    same_line(b, &set->list[k]))
-				b->newest = k;
+				break;
+		b->newest = k;
 	}
 }
 
@@ -185,7 +191,8 @@ info_shares(struct info_set *set)
 		    &uses[i].pack->id) == 0; k++)
 			;
 		if (strcmp(label, uses[i].pack->id.label) != 0) {
-			owner = backup_of(set, uses[i].pack->id.label);
+			owner = backup_of(set, uses[i].pack->id.label,
+			    owner);
 			set->orphan_backups += owner == set->n;
 		}
 		label = uses[i].pack->id.label;

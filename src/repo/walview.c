@@ -156,6 +156,15 @@ walview_each_folder(struct walview *v, uint32_t timeline,
 	return 0;
 }
 
+/* Is this the first item of the name? */
+static bool
+is_first_of(const struct walview_item *items, size_t i, uint32_t log,
+    uint32_t seg)
+{
+	return items[i].log == log && items[i].seg == seg && (i == 0 ||
+	    items[i - 1].log != log || items[i - 1].seg != seg);
+}
+
 /* The first item from this name on. */
 static size_t
 lower_bound(const struct walview_item *items, size_t n, uint32_t log,
@@ -163,6 +172,10 @@ lower_bound(const struct walview_item *items, size_t n, uint32_t log,
 {
 	size_t low = 0, high = n, mid;
 
+	/* Where nothing is missing the number says where it is. */
+	if (n > 0 && seg >= items[0].seg && seg - items[0].seg < n &&
+	    is_first_of(items, seg - items[0].seg, log, seg))
+		return seg - items[0].seg;
 	while (low < high) {
 		mid = low + (high - low) / 2;
 		if (items[mid].log < log ||

@@ -20,6 +20,11 @@ walview_find_folder(const struct walview_timeline *t, uint32_t log)
 {
 	size_t low = 0, high = t->n_folders, mid;
 
+	/* Where none is missing the number says where it is. */
+	if (high > 0 && log >= t->folders[0].log &&
+	    log - t->folders[0].log < high &&
+	    t->folders[log - t->folders[0].log].log == log)
+		return log - t->folders[0].log;
 	while (low < high) {
 		mid = low + (high - low) / 2;
 		if (t->folders[mid].log < log)
