@@ -552,54 +552,45 @@ get_physical(struct json_reader *j, struct commit *c)
 	get_damaged(j, c);
 }
 
-/* repository: whose it says to be, zeros if that makes no sense; or NULL. */
 static int
-decode(const char *json, size_t len, struct commit *out,
-    uint8_t *repository, struct err *err)
+decode(struct json_reader *j, struct commit *out, struct err *err)
 {
-	struct json_reader j;
-	const char *kind;
-	int ret = -1;
+	const char *kind = json_get_text(j, j->root, "kind");
 
-	memset(out, 0, sizeof(*out));
-	if (json_open(&j, json, len, err) != 0)
-		return -1;
-	if (json_check_must_know(&j, err) != 0)
-		goto out;
-	kind = json_get_text(&j, j.root, "kind");
-	if (strcmp(kind, repo_kind_name(REPO_DUMP)) == 0) {
+	if (strcmp(kind, repo_kind_name(REPO_DUMP)) == 0)
 		out->kind = REPO_DUMP;
-	} else if (strcmp(kind, repo_kind_name(REPO_BACKUP)) != 0) {
-		err_set(err, ERR_UNSUPPORTED,
+	else if (strcmp(kind, repo_kind_name(REPO_BACKUP)) != 0)
+		return err_set(err, ERR_UNSUPPORTED,
 		    "is neither a backup nor a dump but a '%.40s'", kind);
-		goto out;
-	}
-	get_identity(&j, out);
+	get_identity(j, out);
 	if (out->kind == REPO_DUMP)
-		get_dump(&j, out);
+		get_dump(j, out);
 	else
-		get_physical(&j, out);
-	get_totals(&j, out);
-	get_parts(&j, out);
-	get_packs(&j, out);
-	if (json_is_string(json_object_get(j.root, "lock_until")))
-		out->lock_until = json_get_time(&j, j.root, "lock_until");
-	ret = json_check(&j, err);
-	if (ret == 0 && repository != NULL)
-		json_get_hex(&j, j.root, "repository_id", repository,
-		    REPO_ID_SIZE);
-out:
-	json_close(&j);
-	if (ret != 0)
-		commit_free(out);
-	return ret;
+		get_physical(j, out);
+	get_totals(j, out);
+	get_parts(j, out);
+	get_packs(j, out);
+	if (json_is_string(json_object_get(j->root, "lock_until")))
+		out->lock_until = json_get_time(j, j->root, "lock_until");
+	return json_check(j, err);
 }
 
 int
 commit_decode(const char *json, size_t len, struct commit *out,
     struct err *err)
 {
-	return decode(json, len, out, NULL, err);
+	struct json_reader j;
+	int ret = -1;
+
+	memset(out, 0, sizeof(*out));
+	if (json_open(&j, json, len, err) != 0)
+		return -1;
+	if (json_check_must_know(&j, err) == 0)
+		ret = decode(&j, out, err);
+	json_close(&j);
+	if (ret != 0)
+		commit_free(out);
+	return ret;
 }
 
 const char *
@@ -680,10 +671,13 @@ commit_put(struct repo *repo, const struct commit *c, struct err *err)
 
 static int
 check_identity(const struct repo *repo, const struct incarnation *inc,
-    const char *label, const uint8_t repository[REPO_ID_SIZE],
+    const char *label, enum repo_kind kind, struct json_reader *j,
     const struct commit *c, struct err *err)
 {
-	if (memcmp(repository, repo->id, sizeof(repo->id)) != 0)
+	uint8_t id[sizeof(repo->id)];
+
+	json_get_hex(j, j->root, "repository_id", id, sizeof(id));
+	if (memcmp(id, repo->id, sizeof(id)) != 0)
 		return err_set(err, ERR_DAMAGED,
 		    "it belongs to another repository");
 	if (strcmp(c->label, label) != 0 ||
@@ -693,6 +687,9 @@ check_identity(const struct repo *repo, const struct incarnation *inc,
 		return err_set(err, ERR_DAMAGED,
 		    "it belongs to %s of cluster %s", c->label,
 		    c->inc.cluster);
+	if (c->kind != kind)
+		return err_set(err, ERR_DAMAGED, "it is of a %s",
+		    repo_kind_name(c->kind));
 	return 0;
 }
 
@@ -715,22 +712,18 @@ commit_get_bytes(struct repo *repo, const struct incarnation *inc,
     enum repo_kind kind, const char *label, struct commit *out,
     struct buf *bytes, struct err *err)
 {
-	uint8_t repository[REPO_ID_SIZE];
 	char key[STORAGE_KEY_MAX];
-	const char *json;
-	size_t len;
+	struct json_reader j;
 	int ret;
 
 	memset(out, 0, sizeof(*out));
 	commit_key(inc, kind, label, key);
-	if (repo_get_text(repo, key, KIND, bytes, &json, &len, err) != 0)
+	if (repo_get_json(repo, key, KIND, bytes, &j, err) != 0)
 		return -1;
-	if (decode(json, len, out, repository, err) != 0)
-		return err_wrap(err, "%s/%s", storage_url(repo->st), key);
-	ret = check_identity(repo, inc, label, repository, out, err);
-	if (ret == 0 && out->kind != kind)
-		ret = err_set(err, ERR_DAMAGED, "it is of a %s",
-		    repo_kind_name(out->kind));
+	ret = decode(&j, out, err);
+	if (ret == 0)
+		ret = check_identity(repo, inc, label, kind, &j, out, err);
+	json_close(&j);
 	if (ret != 0) {
 		commit_free(out);
 		err_wrap(err, "%s/%s", storage_url(repo->st), key);

@@ -137,28 +137,55 @@ repo_damage_key(const struct incarnation *inc, const struct pack_id *pack,
 	repo_key(inc, tail, out);
 }
 
+/* Here, so that no reader of a text object can forget it. */
+static int
+open_checked(struct json_reader *out, const char *json, size_t len,
+    struct err *err)
+{
+	if (json_open(out, json, len, err) != 0)
+		return -1;
+	if (json_check_must_know(out, err) == 0)
+		return 0;
+	json_close(out);
+	return -1;
+}
+
+static int
+get_text(struct repo *repo, const char *key, const char *kind, struct buf *b,
+    const char **json, size_t *json_len, struct json_reader *out,
+    struct err *err)
+{
+	size_t start = b->len;
+
+	if (storage_get_all(repo->st, key, b, err) != 0)
+		return -1;
+	if (text_object_decode(b->data == NULL ? NULL : b->data + start,
+		b->len - start, kind, json, json_len, err) != 0 ||
+	    open_checked(out, *json, *json_len, err) != 0)
+		return err_wrap(err, "%s/%s", storage_url(repo->st), key);
+	return 0;
+}
+
 int
 repo_get_text(struct repo *repo, const char *key, const char *kind,
     struct buf *b, const char **json, size_t *json_len, struct err *err)
 {
 	struct json_reader r;
-	size_t start = b->len;
-	int rc;
 
-	if (storage_get_all(repo->st, key, b, err) != 0)
+	if (get_text(repo, key, kind, b, json, json_len, &r, err) != 0)
 		return -1;
-	if (text_object_decode(b->data == NULL ? NULL : b->data + start,
-		b->len - start, kind, json, json_len, err) != 0)
-		goto bad;
-	/* Here, so that no reader of a text object can forget it. */
-	if (json_open(&r, *json, *json_len, err) != 0)
-		goto bad;
-	rc = json_check_must_know(&r, err);
 	json_close(&r);
-	if (rc == 0)
-		return 0;
-bad:
-	return err_wrap(err, "%s/%s", storage_url(repo->st), key);
+	return 0;
+}
+
+int
+repo_get_json(struct repo *repo, const char *key, const char *kind,
+    struct buf *b, struct json_reader *out, struct err *err)
+{
+	const char *json;
+	size_t len;
+
+	return get_text(repo, key, kind, b, &json, &len, out, err);
 }
 
 int

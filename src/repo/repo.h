@@ -24,16 +24,16 @@
 #include "repo/format.h"
 #include "storage/storage.h"
 
-#define REPO_ID_SIZE 16
 #define REPO_ID_TEXT 33 /* 32 digits and the 0 */
 #define CLUSTER_NAME_MAX 64
 
 struct repo_hands;
+struct json_reader;
 
 struct repo {
 	struct storage *st;
 	struct repo_hands *hands; /* repo/each.h: NULL until they are needed */
-	uint8_t id[REPO_ID_SIZE];
+	uint8_t id[16];
 	char id_text[REPO_ID_TEXT];
 	char place_text[REPO_ID_TEXT];
 	int64_t created;
@@ -112,6 +112,9 @@ void repo_damage_key(const struct incarnation *inc,
 int repo_get_text(struct repo *repo, const char *key, const char *kind,
     struct buf *b, const char **json, size_t *json_len,
     struct err *err) ERR_USE;
+/* The same, parsed: json_close(out). On an error it is not open. */
+int repo_get_json(struct repo *repo, const char *key, const char *kind,
+    struct buf *b, struct json_reader *out, struct err *err) ERR_USE;
 int repo_put_text(struct repo *repo, const char *key, const char *kind,
     const char *json, size_t len, struct err *err) ERR_USE;
 

@@ -115,22 +115,17 @@ read_item(struct repo *repo, const struct textset *set,
 {
 	char key[STORAGE_KEY_MAX];
 	struct json_reader j;
-	const char *json;
 	struct buf b;
-	size_t len;
 	int rc;
 
 	if (textset_key(set, item->id, key, err) != 0)
 		return -1;
 	buf_init(&b, set->body_max == 0 ? TEXTSET_BODY_MAX : set->body_max);
-	rc = repo_get_text(repo, key, set->kind, &b, &json, &len, err);
+	rc = repo_get_json(repo, key, set->kind, &b, &j, err);
 	if (rc == 0) {
-		rc = json_open(&j, json, len, err);
-		if (rc == 0) {
-			fn(arg, item, &j);
-			rc = json_check(&j, err);
-			json_close(&j);
-		}
+		fn(arg, item, &j);
+		rc = json_check(&j, err);
+		json_close(&j);
 		if (rc != 0)
 			err_wrap(err, "%s/%s", storage_url(repo->st), key);
 	} else if (err->code == ERR_NOT_FOUND) {
