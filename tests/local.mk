@@ -89,7 +89,8 @@ EXTRA_DIST += \
 	%D%/integration/67-new-tablespace.sh \
 	%D%/integration/65-delta-chain.sh \
 	%D%/integration/64-stream.sh \
-	%D%/integration/59-info-cache.sh %D%/integration/59-info-stores.sh \
+	%D%/integration/59-info-cache.sh %D%/integration/59-info-memory.sh \
+	%D%/integration/59-info-stores.sh \
 	%D%/integration/59-status.sh \
 	%D%/integration/60-standby-source.sh \
 	%D%/integration/66-lease.sh \
