@@ -19,6 +19,7 @@
 #include "repo/object.h"
 #include "repo/pack.h"
 #include "repo/packset.h"
+#include "repo/removed.h"
 #include "repo/tombstone.h"
 
 #define RESUME_AGE_US (INT64_C(7) * 86400 * 1000000)
@@ -83,12 +84,15 @@ label_in(const char *name, int64_t now, char out[FORMAT_LABEL_MAX])
 /*
  * Folders without a commit that no interrupted backup left: of a removed
  * backup whose packs other backups refer to, or that is being removed. Who
- * went on under such a label would mix its objects with those of others.
+ * went on under such a label would mix its objects with those of others. And of
+ * one that was removed whole, where a file system keeps its empty folder: a
+ * copy to another repository would pass over the label for good.
  */
 struct taken {
 	char (*labels)[FORMAT_LABEL_MAX];
 	size_t n;
 	struct tombstone_set stones;
+	struct removed_set removed;
 };
 
 static void
@@ -96,6 +100,7 @@ taken_free(struct taken *t)
 {
 	free(t->labels);
 	tombstone_list_free(&t->stones);
+	removed_free(&t->removed);
 }
 
 static bool
@@ -119,7 +124,8 @@ is_taken(const struct taken *t, const char *label)
 	for (i = 0; i < t->stones.n_names; i++)
 		if (strncmp(t->stones.names[i], prefix, strlen(prefix)) == 0)
 			return true;
-	return is_referred(t, label);
+	return removed_names(&t->removed, REPO_BACKUP, label) ||
+	    is_referred(t, label);
 }
 
 /* *known false: a commit cannot be read, and may refer to anything. */
@@ -134,6 +140,7 @@ taken_find(struct taken *t, struct repo *repo, const struct incarnation *inc,
 
 	*known = true;
 	if (tombstone_list(repo, inc, &t->stones, err) != 0 ||
+	    removed_list(repo, inc, &t->removed, err) != 0 ||
 	    catalogue_backups(repo, inc, &labels, &n, NULL, err) != 0)
 		return -1;
 	commits = commits_new(repo, inc, REPO_BACKUP, labels, n);
@@ -219,7 +226,7 @@ static int
 find_open(struct repo *repo, const struct incarnation *inc, int64_t now,
     char out[FORMAT_LABEL_MAX], struct err *err)
 {
-	struct taken taken = { NULL, 0, { .list = NULL } };
+	struct taken taken = { .labels = NULL };
 	bool known;
 	int rc;
 

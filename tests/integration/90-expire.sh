@@ -144,6 +144,17 @@ expect 0 dapk backup
 assert_match "$OUT" 'retention: removed 0 objects; listed to go: 1 backup or dump'
 expect 0 dapk backup --no-expire
 assert_lacks "$OUT" "retention" "--no-expire"
+note "what is left of a backup that was removed, younger than the clock, is no label to go on under"
+sql src "INSERT INTO days SELECT 0, clock_timestamp() FROM generate_series(1, 1000)"
+take_backup --no-expire
+removed=$LABEL
+find "$(backup_dir "$removed")" -type f ! -name commit -exec touch -d '2090-01-01' {} +
+expect 0 dapk expire --grace=0s --backup "$removed"
+sleep 1.1
+expect 0 dapk expire --grace=1s
+! there "$removed" || fail "a backup that was removed by name is there"
+take_backup --no-expire
+assert_ne "$LABEL" "$removed" "the next backup's label"
 expect 0 dapk hold
 expect 6 dapk expire
 expect 0 dapk release
