@@ -9,7 +9,7 @@ EXTRA_DIST += \
 	%D%/contract/place.h %D%/contract/stores.h \
 	%D%/fuzz/fuzz_archive.c \
 	%D%/lib/backups.sh %D%/lib/base.sh %D%/lib/churn.sh %D%/lib/compare.sh \
-	%D%/lib/docs.py %D%/lib/dumps.sh %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
+	%D%/lib/docs.py %D%/lib/dumps.sh %D%/lib/fakestat.c %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
 	%D%/lib/sql/objects.sql %D%/lib/sql/quoting.sql \
 	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
 	%D%/lib/sql/types.sql \
@@ -114,4 +114,5 @@ EXTRA_DIST += \
 	%D%/integration/94-archive-queue-max.sh \
 	%D%/integration/94-pin-hold-hooks.sh \
 	%D%/integration/95-completion.sh %D%/integration/95-packaging.sh \
-	%D%/integration/96-failover.sh
+	%D%/integration/96-failover.sh \
+	%D%/integration/97-thirty-days.sh

@@ -5,6 +5,7 @@
 # is changed.
 #
 #	build_package		$DEB, in $T/deb
+#	have_package		the same, or that of a test before this one
 #	machine_new
 #	machine "SHELL COMMANDS"	as root; its exit code
 #	machine_put FILE...	into its /run
@@ -44,6 +45,17 @@ build_package() {
 		fail "make deb left files in the source"
 	DEB=$(echo "$T"/deb/dapk-backup_*.deb)
 	[ -s "$DEB" ] || fail "no package: $DEB"
+	[ -z "${DAPK_TEST_DEBS:-}" ] || cp -r "$T/deb/." "$DAPK_TEST_DEBS"
+}
+
+# scripts/test has a folder for what its tests build, empty at its beginning.
+have_package() {
+	if [ -z "${DAPK_TEST_DEBS:-}" ] || ! ls "$DAPK_TEST_DEBS"/*.deb >/dev/null 2>&1; then
+		build_package
+		return 0
+	fi
+	cp -r "$DAPK_TEST_DEBS" "$T/deb"
+	DEB=$(echo "$T"/deb/dapk-backup_*.deb)
 }
 
 machine_new() {
@@ -62,6 +74,7 @@ machine_new() {
 		mount -t tmpfs -o mode=755 tmpfs root/run
 		mount -t tmpfs -o mode=1777 tmpfs root/tmp
 		mount --rbind /dev root/dev
+		mount -t tmpfs -o mode=1777 tmpfs root/dev/shm
 		mkdir root/deb
 		cp '$T'/deb/*.deb root/deb/
 		ip link set lo up
@@ -163,6 +176,32 @@ readme_section() { # TITLE
 	for file in readme.conf readme.sh; do
 		[ -s "$T/$file" ] || fail "README's section has no $file"
 	done
+}
+
+# A clock of its own for all its processes, which machine_clock sets as often
+# as wanted: libfaketime's, and file times that follow it (fakestat.c). What a
+# program asks each time anew says CLOCK_ENV.
+CLOCK_ENV=(FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1)
+machine_clock_new() { # DATE TIME
+	local lib
+	lib=$(find /usr/lib -name libfaketimeMT.so.1 | head -n 1)
+	[ -n "$lib" ] || fail "no libfaketime; run scripts/test"
+	cc -shared -fPIC -O2 -Wall -Wextra -o "$T/fakestat.so" "$TEST_TOP/tests/lib/fakestat.c" ||
+		fail "fakestat.c"
+	machine_put "$T/fakestat.so"
+	machine_clock "$1"
+	machine "mkdir -p /usr/local/lib && mv /run/fakestat.so /usr/local/lib/ &&
+		chmod 755 /usr/local/lib/fakestat.so /etc/fakestat /etc/faketimerc &&
+		printf '%s\n' /usr/local/lib/fakestat.so '$lib' >/etc/ld.so.preload"
+}
+
+# The kernel's stamps may be some milliseconds old, so the setting begins some
+# before this. The second file keeps its length: nobody finds it empty.
+machine_clock() { # DATE AND TIME, UTC
+	local now=${EPOCHREALTIME/./} offset
+	offset=$(($(date -u -d "$1" +%s) - now / 1000000))
+	machine "printf '%020d %+012d\n' ${now}000 $offset >>/etc/fakestat
+		printf '%+012d\n' $offset 1<>/etc/faketimerc"
 }
 
 machine_end() { # with its first process all others end
