@@ -214,3 +214,10 @@ comes_back() { # NIGHT [option...]
 comes_back $((NIGHTS - 29))
 # Not a night of the wrong clocks: replay ends at the first commit past a time.
 comes_back $((NIGHTS - 7)) --repository offsite
+
+note "a night by the containers' script instead of cron"
+machine_put "$TEST_TOP/packaging/docker/nightly"
+machine_clock "$(date_of $((NIGHTS + 1))) 01:30:00"
+expect 0 m 'sudo -u postgres sh /run/nightly once'
+assert_contains "$(labels backup)" "$(stamp_of $((NIGHTS + 1)))T" "backups"
+assert_contains "$(labels backup dumps)" "$(stamp_of $((NIGHTS + 1)))T" "dumps"
