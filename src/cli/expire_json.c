@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-/* The shape is a promise, as that of `info --json` (dapk-backup(1), "JSON"). */
+/* The shape is a promise, dapk-backup-expire(1), "JSON". */
 #include "cli/expire_show.h"
 
 #include <inttypes.h>

@@ -135,9 +135,9 @@ print_command(const struct command *c, FILE *out)
 			print_option(out, o);
 	}
 	print_storage_options(out);
-	(void)fprintf(out, "\n%s", c->bit == COMMAND_ARCHIVE_PUSH ?
-	    push_codes : c->bit == COMMAND_ARCHIVE_GET ? get_codes :
-	    exit_codes);
+	(void)fprintf(out, "\n%s\nMore: man dapk-backup-%s\n",
+	    c->bit == COMMAND_ARCHIVE_PUSH ? push_codes : c->bit ==
+	    COMMAND_ARCHIVE_GET ? get_codes : exit_codes, c->name);
 }
 
 void
@@ -174,5 +174,5 @@ help_print(const struct command *command, FILE *out)
 	}
 	(void)fprintf(out, "\nConfiguration: --config, DAPK_BACKUP_CONFIG or "
 	    CONFIG_FILE_DEFAULT ";\nnone is needed. See man 5 "
-	    "dapk-backup.conf.\n\n%s", exit_codes);
+	    "dapk-backup.conf.\n\n%s\nMore: man dapk-backup\n", exit_codes);
 }

@@ -2,8 +2,8 @@
 #include "config.h"
 
 /*
- * The shape is a promise (dapk-backup(1), "JSON"): members may be added, none
- * changes its meaning or goes. 64-bit identifiers are strings. Paths are
+ * The shape is a promise (dapk-backup-info(1), "JSON"): members may be added,
+ * none changes its meaning or goes. 64-bit identifiers are strings. Paths are
  * escaped as in FORMAT.md section 3, since they need not be UTF-8.
  */
 #include "cli/info_show.h"

@@ -4,7 +4,7 @@
 
 /*
  * What `info` shows: collected by info/info.h, printed as text (info_text.c,
- * info_dump.c) or JSON (info_json.c, whose shape dapk-backup(1) documents).
+ * info_dump.c) or JSON (info_json.c, whose shape dapk-backup-info(1) documents).
  * One thread.
  */
 #include <stdio.h>

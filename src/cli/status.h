@@ -35,7 +35,7 @@ json_t *status_json(const struct status_line *l); /* NULL: no memory */
 /*
  * Prometheus' text format 0.0.4 (prometheus.io/docs/instrumenting/
  * exposition_formats), for the text file collector of the node exporter. The
- * names are a promise: dapk-backup(1) has them.
+ * names are a promise: dapk-backup-status(1) has them.
  */
 void status_print_prometheus(const struct status_line *lines, size_t n,
     FILE *out);

@@ -42,7 +42,7 @@ set -e
 for file in /usr/bin/dapk-backup /usr/share/dapk-backup/recover.py /etc/dapk-backup.conf \
 	/usr/share/bash-completion/completions/dapk-backup \
 	/usr/share/zsh/vendor-completions/_dapk-backup \
-	/usr/share/man/man1/dapk-backup.1.gz /usr/share/man/man5/dapk-backup.conf.5.gz \
+	/usr/share/man/man1/dapk-backup.1.gz /usr/share/man/man1/dapk-backup-restore.1.gz /usr/share/man/man5/dapk-backup.conf.5.gz /usr/share/man/man5/dapk-backup-format.5.gz \
 	/usr/share/doc/dapk-backup/examples/crontab.example; do
 	[ -s "$file" ] || { echo "$file is missing"; exit 1; }
 done

@@ -2,9 +2,11 @@
 #include "config.h"
 
 /*
- * The man pages and the option table say the same: each option stands in
- * dapk-backup(1) as ".It [Fl x ,] Fl -name", each key in dapk-backup.conf(5)
- * as ".It Ic key No = ...", below its section; nothing else does.
+ * The man pages and the option table say the same. An option stands as ".It
+ * [Fl x ,] Fl -name" on the page of each command that takes it, or, when four
+ * commands or more do, in dapk-backup(1) with their names; a key of the file in
+ * dapk-backup.conf(5) as ".It Ic key No = ...", below its section; nothing else
+ * does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +23,7 @@
 
 #define PAGE_MAX_BYTES ((size_t)1 << 20)
 #define ROWS_MAX 200
+#define COMMON_FROM 4 /* commands */
 
 static struct buf page1, page5;
 
@@ -36,6 +39,16 @@ read_page(const char *name, struct buf *out)
 	ret = io_read_file(path, out, &err);
 	free(path);
 	return ret;
+}
+
+static void
+read_command_page(const struct command *c, struct buf *out)
+{
+	char *name = xasprintf("dapk-backup-%s.1", c->name);
+
+	if (read_page(name, out) != 0)
+		fail_msg("there is no man/%s", name);
+	free(name);
 }
 
 static int
@@ -55,6 +68,20 @@ teardown(void **state)
 	return 0;
 }
 
+static bool
+is_common(const struct option *o)
+{
+	return __builtin_popcount(o->commands & COMMAND_ANY) >= COMMON_FROM;
+}
+
+/* Of all commands; completion looks at no repository, init makes its id. */
+static bool
+is_general(const struct option *o)
+{
+	return ((o->commands | COMMAND_COMPLETION | COMMAND_INIT) &
+	    COMMAND_ANY) == COMMAND_ANY;
+}
+
 /* The item's text up to the next ".It" or ".El". */
 static char *
 item_text(const char *item)
@@ -67,99 +94,213 @@ item_text(const char *item)
 	    item));
 }
 
+/* Of an item "Fl x , Fl -name": the rows of that name that want says. */
 static void
-the_page_has_every_option_and_no_other(void **state)
+see_item(const char *page, const char *line, bool seen[ROWS_MAX],
+    bool (*want)(const struct option *, unsigned), unsigned bit)
+{
+	const char *flag = line + strlen("\n.It Fl "), *end;
+	const struct option *o;
+	char short_name = 0;
+
+	end = strchr(line + 1, '\n');
+	assert_non_null(end);
+	if (*flag != '-') {
+		short_name = strncmp(flag, "\\&?", 3) == 0 ? '?' : *flag;
+		flag = strstr(flag, "Fl -");
+		assert_true(flag != NULL && flag < end);
+		flag += strlen("Fl ");
+	}
+	flag++;
+	for (o = option_table; o->name != NULL; o++) {
+		if (strlen(o->name) == strcspn(flag, " \n") &&
+		    strncmp(o->name, flag, strlen(o->name)) == 0 &&
+		    want(o, bit) && !seen[o - option_table])
+			break;
+	}
+	if (o->name == NULL)
+		fail_msg("%s has --%.*s, the table not, or not for it", page,
+		    (int)strcspn(flag, " \n"), flag);
+	seen[o - option_table] = true;
+	if (o->short_name != short_name)
+		fail_msg("--%s: %s has -%c, the table -%c", o->name, page,
+		    short_name, o->short_name);
+}
+
+/* Placeholder, default and variable, in an item of the page. */
+static void
+assert_item_says(const char *page, const char *text, const struct option *o)
+{
+	char *head, *want, *item;
+	const char *at, *line;
+	bool found = false;
+
+	head = o->value == NULL ? xasprintf("Fl -%s\n", o->name) :
+	    xasprintf("Fl -%s Ns = Ns Ar %s\n", o->name, o->value);
+	for (at = text; !found && (at = strstr(at, head)) != NULL; at++) {
+		for (line = at; line > text && line[-1] != '\n'; line--)
+			;
+		if (strncmp(line, ".It ", 4) != 0)
+			continue; /* running text names options too */
+		item = item_text(at);
+		want = o->default_value == NULL ? xstrdup("") :
+		    xasprintf("Default: %s.", o->default_value);
+		found = strstr(item, want) != NULL &&
+		    (o->env == NULL || strstr(item, o->env) != NULL);
+		free(want);
+		free(item);
+	}
+	if (!found)
+		fail_msg("%s lacks --%s with its placeholder, default (%s) "
+		    "and variable (%s)", page, o->name, o->default_value ==
+		    NULL ? "none" : o->default_value, o->env == NULL ? "none" :
+		    o->env);
+	free(head);
+}
+
+static bool
+wants_common(const struct option *o, unsigned bit)
+{
+	(void)bit;
+	return o->commands != 0 && is_common(o);
+}
+
+static bool
+wants_own(const struct option *o, unsigned bit)
+{
+	return (o->commands & bit) != 0 && !is_common(o);
+}
+
+/* "Commands: a, b." of an item, however its lines are broken. */
+static void
+assert_names_commands(const struct option *o)
+{
+	const char *at = buf_str(&page1);
+	char *head, *item, *want = xstrdup("Commands:"), *more, *p;
+	const struct command *c;
+
+	if ((o->commands & COMMAND_ANY) == COMMAND_ANY)
+		goto done;
+	for (c = command_table; c->name != NULL; c++) {
+		if ((o->commands & c->bit) == 0)
+			continue;
+		more = xasprintf("%s%s %s", want, want[strlen(want) - 1] == ':' ?
+		    "" : ",", c->name);
+		free(want);
+		want = more;
+	}
+	more = xasprintf("%s.", want);
+	free(want);
+	want = more;
+	head = o->value == NULL ? xasprintf("Fl -%s\n", o->name) :
+	    xasprintf("Fl -%s Ns = Ns Ar %s\n", o->name, o->value);
+	while ((at = strstr(at, head)) != NULL) {
+		item = item_text(at++);
+		for (p = item; *p != '\0'; p++)
+			if (*p == '\n')
+				*p = ' ';
+		if (strstr(item, want) != NULL) {
+			free(item);
+			free(head);
+			goto done;
+		}
+		free(item);
+	}
+	fail_msg("--%s in dapk-backup(1) lacks \"%s\"", o->name, want);
+done:
+	free(want);
+}
+
+static void
+the_overview_has_the_options_of_many_commands(void **state)
 {
 	bool seen[ROWS_MAX] = { false };
-	const char *line = buf_str(&page1), *flag;
+	const char *line = buf_str(&page1);
 	const struct option *o;
-	size_t i;
 
 	(void)state;
 	while ((line = strstr(line, "\n.It Fl ")) != NULL) {
-		const char *end = strchr(line + 1, '\n');
-		unsigned passed = 0;
-		char short_name = 0;
-
-		flag = line + 8;
-		if (*flag != '-') {
-			short_name = strncmp(flag, "\\&?", 3) == 0 ? '?' :
-								    *flag;
-			flag = strstr(flag, "Fl -");
-			assert_true(flag != NULL && flag < end);
-			flag += 3;
-		}
-		flag++;
-		o = option_find(flag, strcspn(flag, " \n"), COMMAND_ANY);
-		if (o == NULL)
-			fail_msg("the page has --%.*s, the table not",
-			    (int)strcspn(flag, " \n"), flag);
-		/* Several rows of one name are as many items, in order. */
-		while (o != NULL && seen[o - option_table])
-			o = option_find(flag, strcspn(flag, " \n"),
-			    COMMAND_ANY & ~(passed |= o->commands));
-		assert_non_null(o);
-		seen[o - option_table] = true;
-		if (o->short_name != short_name)
-			fail_msg("--%s: the page has -%c, the table -%c",
-			    o->name, short_name, o->short_name);
-		line = end;
+		see_item("dapk-backup(1)", line, seen, wants_common, 0);
+		line++;
 	}
-	for (i = 0; option_table[i].name != NULL; i++) {
-		/* Secrets stand in the file only. */
-		if (!seen[i] && option_table[i].commands != 0)
-			fail_msg("--%s is missing in the page",
-			    option_table[i].name);
+	for (o = option_table; o->name != NULL; o++) {
+		/* Secrets, without a command, stand in the file only. */
+		if (!wants_common(o, 0))
+			continue;
+		if (!seen[o - option_table])
+			fail_msg("dapk-backup(1) lacks --%s", o->name);
+		assert_item_says("dapk-backup(1)", buf_str(&page1), o);
+		assert_names_commands(o);
 	}
 }
 
-/* An .It line that ends with this; running text names options too. */
-static const char *
-item_line(const char *page, const char *end)
+/* What is described in dapk-backup(1) is named at least. */
+static void
+assert_named(const char *page, const char *text, const struct option *o)
 {
-	const char *at, *line;
+	char *want = xasprintf("Fl -%s ", o->name);
 
-	for (at = page; (at = strstr(at, end)) != NULL; at++) {
-		for (line = at; line > page && line[-1] != '\n'; line--)
-			;
-		if (strncmp(line, ".It ", 4) == 0)
-			return at;
-	}
-	return NULL;
+	if (strstr(text, want) == NULL)
+		fail_msg("%s does not name --%s", page, o->name);
+	free(want);
 }
 
 static void
-the_page_says_each_options_placeholder_default_and_variable(void **state)
+each_command_has_a_page_with_its_options_and_no_other(void **state)
 {
-	const struct option *o;
-	char *want, *text;
-	const char *item;
+	const struct command *c;
 
 	(void)state;
-	for (o = option_table; o->name != NULL; o++) {
-		if (o->commands == 0)
-			continue;
-		want = o->value == NULL ? xasprintf("Fl -%s\n", o->name) :
-		    xasprintf("Fl -%s Ns = Ns Ar %s\n", o->name, o->value);
-		item = item_line(buf_str(&page1), want);
-		if (item == NULL)
-			fail_msg("the page lacks: %s", want);
-		free(want);
-		text = item_text(item);
-		if (o->default_value != NULL) {
-			want = xasprintf("Default: %s.", o->default_value);
-			if (strstr(text, want) == NULL)
-				fail_msg("--%s lacks: %s", o->name, want);
-			free(want);
+	for (c = command_table; c->name != NULL; c++) {
+		bool seen[ROWS_MAX] = { false };
+		const struct option *o;
+		const char *line;
+		struct buf page;
+
+		read_command_page(c, &page);
+		line = buf_str(&page);
+		while ((line = strstr(line, "\n.It Fl ")) != NULL) {
+			see_item(c->name, line, seen, wants_own, c->bit);
+			line++;
 		}
-		if (o->env != NULL && strstr(text, o->env) == NULL)
-			fail_msg("--%s lacks %s", o->name, o->env);
-		free(text);
+		for (o = option_table; o->name != NULL; o++) {
+			if (wants_own(o, c->bit)) {
+				if (!seen[o - option_table])
+					fail_msg("%s: its page lacks --%s",
+					    c->name, o->name);
+				assert_item_says(c->name, buf_str(&page), o);
+			} else if ((o->commands & c->bit) != 0 &&
+			    !option_is_storage(o) && !is_general(o))
+				assert_named(c->name, buf_str(&page), o);
+		}
+		buf_free(&page);
+	}
+}
+
+/* Examples come before the description. */
+static void
+each_page_begins_with_examples(void **state)
+{
+	const struct command *c;
+
+	(void)state;
+	for (c = command_table; c->name != NULL; c++) {
+		const char *examples, *description;
+		struct buf page;
+
+		read_command_page(c, &page);
+		examples = strstr(buf_str(&page), "\n.Sh AT A GLANCE\n");
+		description = strstr(buf_str(&page), "\n.Sh DESCRIPTION\n");
+		if (examples == NULL || description == NULL ||
+		    examples > description)
+			fail_msg("%s: its page does not begin with examples",
+			    c->name);
+		buf_free(&page);
 	}
 }
 
 static void
-the_page_has_every_command_and_variable(void **state)
+the_overview_has_every_command_and_variable(void **state)
 {
 	const struct command *c;
 	const struct option *o;
@@ -167,7 +308,7 @@ the_page_has_every_command_and_variable(void **state)
 
 	(void)state;
 	for (c = command_table; c->name != NULL; c++) {
-		want = xasprintf("\n.It Ic %s", c->name);
+		want = xasprintf("\n.It Xr dapk-backup-%s 1\n", c->name);
 		if (strstr(buf_str(&page1), want) == NULL)
 			fail_msg("the page lacks command %s", c->name);
 		free(want);
@@ -233,10 +374,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_page_has_every_option_and_no_other),
+		cmocka_unit_test(the_overview_has_the_options_of_many_commands),
 		cmocka_unit_test(
-		    the_page_says_each_options_placeholder_default_and_variable),
-		cmocka_unit_test(the_page_has_every_command_and_variable),
+		    each_command_has_a_page_with_its_options_and_no_other),
+		cmocka_unit_test(each_page_begins_with_examples),
+		cmocka_unit_test(the_overview_has_every_command_and_variable),
 		cmocka_unit_test(
 		    the_file_page_has_every_key_in_its_section_and_no_other),
 	};
