@@ -10,7 +10,7 @@
 # shellcheck source=tests/lib/machine.sh
 . "$TEST_TOP/tests/lib/machine.sh"
 
-NIGHTS=${DAPK_TEST_NIGHTS:-45}
+NIGHTS=${DAPK_TEST_NIGHTS:-90}
 FIRST=2026-01-01
 PINNED=5 PIN_ENDS=$((NIGHTS > 60 ? 60 : 40)) # nights
 JUMP_BACK=33 JUMP_AHEAD=36 CALM=39 # by then the clock's traces are gone
