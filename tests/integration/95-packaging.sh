@@ -6,15 +6,15 @@
 # Then A SERVER SET UP BY README ALONE: the commands of its section "Set up a
 # server", as they stand there, on Debian's own cluster "15 main"; those of
 # "Recovery in five commands", with a time and a label that are real; and
-# whatever README and the pages in doc/ name exists.
+# whatever README and the pages in docs/ name exists.
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 # shellcheck source=tests/lib/machine.sh
 . "$TEST_TOP/tests/lib/machine.sh"
 
-note "README and doc/ name what there is"
-python3 "$TEST_TOP/tests/lib/docs.py" "$BIN" "$TEST_TOP" "$TEST_TOP/README.md" "$TEST_TOP"/doc/*.md ||
-	fail "README or doc/ names what does not exist"
+note "README and docs/ name what there is"
+python3 "$TEST_TOP/tests/lib/docs.py" "$BIN" "$TEST_TOP" "$TEST_TOP/README.md" "$TEST_TOP"/docs/*.md ||
+	fail "README or docs/ names what does not exist"
 
 note "the package is built"
 build_package
@@ -193,7 +193,7 @@ in_readme 'mv /run/aside /etc/dapk-backup.conf'
 comes_back "${five[4]}" '500 t' "SELECT count(*) || ' ' || left(pg_is_in_recovery()::text, 1) FROM shipments"
 
 note "from three lines of shell: both get each segment, and the page's commands"
-page=$TEST_TOP/doc/migrate-from-shell.md
+page=$TEST_TOP/docs/migrate-from-shell.md
 both=$(sed -n "s/^ *archive_command = '\(dapk-backup .*&&.*\)'$/\1/p" "$page")
 [ -n "$both" ] || fail "$page has no archive_command for the way over"
 sed -n 's/^ *\(sudo -u postgres .*\)/\1/p' "$page" >"$T/over"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: PostgreSQL
-"""docs.py BIN TOP FILE...: whatever README and the pages in doc/ name exists.
+"""docs.py BIN TOP FILE...: whatever README and the pages in docs/ name exists.
 
 Commands and options by "BIN help", keys by man/dapk-backup.conf.5. What belongs
 to others stands in the first column of tables whose head begins with
