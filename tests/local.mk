@@ -9,7 +9,7 @@ EXTRA_DIST += \
 	%D%/contract/place.h %D%/contract/stores.h \
 	%D%/fuzz/fuzz_archive.c \
 	%D%/lib/backups.sh %D%/lib/base.sh %D%/lib/churn.sh %D%/lib/compare.sh \
-	%D%/lib/docs.py %D%/lib/dumps.sh %D%/lib/fakestat.c %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
+	%D%/lib/docs.py %D%/lib/traps.py %D%/lib/dumps.sh %D%/lib/fakestat.c %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
 	%D%/lib/sql/objects.sql %D%/lib/sql/quoting.sql \
 	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
 	%D%/lib/sql/types.sql \
@@ -46,6 +46,7 @@ EXTRA_DIST += \
 	%D%/integration/84-object-lock.sh \
 	%D%/integration/40-versions.sh \
 	%D%/integration/41-auth.sh \
+	%D%/integration/41-hostile-session.sh \
 	%D%/integration/42-users-database.sh \
 	%D%/integration/50-damage.sh \
 	%D%/integration/51-info-json.sh \
