@@ -17,6 +17,7 @@
 #include "repo/commit.h"
 #include "repo/hold.h"
 #include "repo/lease.h"
+#include "repo/prove.h"
 #include "retain/removal.h"
 
 struct expire_one {
@@ -194,7 +195,8 @@ expire_kind(struct expire_one *e, const struct incarnation *inc,
 	struct removal_params rp = { .repo = e->repo, .inc = inc,
 		.kind = kind, .labels = &label, .n_labels = 1, .named = true,
 		.grace_us = (int64_t)cfg->grace_ms * 1000,
-		.force = cfg->force, .dry_run = cfg->dry_run };
+		.force = cfg->force, .dry_run = cfg->dry_run,
+		.prove = prove_set };
 	int rc;
 
 	if (!cfg->dry_run &&

@@ -43,6 +43,7 @@ struct info_backup {
 	struct commit commit;
 	bool usable; /* its own WAL is whole, its packs are there */
 	struct err unusable; /* why not */
+	bool proved; /* and it was read: for who removes others for its sake */
 	bool leaving; /* a tombstone names it: it goes after the grace period */
 	bool dismissed; /* and somebody named it, not retention */
 	const struct pin *pin; /* that keeps it now, or NULL */

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "repo/hold.h"
+#include "repo/prove.h"
 #include "retain/expire_wal.h"
 
 /* Clocks of two hosts differ; by more than this it is said. */
@@ -33,6 +34,61 @@ pulse(void *arg, struct err *err)
 	return w->lease == NULL ? 0 : lease_renew(w->lease, err);
 }
 
+/* What others go for the sake of. What merely stays as well need not hold. */
+static bool
+is_relied_on(const struct policy_set *set)
+{
+	return set->keep && set->usable && (set->reason == POLICY_BASE ||
+	    set->reason == POLICY_SNAPSHOT || set->reason == POLICY_LAST);
+}
+
+/*
+ * What the policy relies on is read before anything goes for its sake: what
+ * info says of it, it says by names and sizes. *again: something does not hold
+ * and counts as unusable from now on.
+ */
+static int
+prove_line(struct expire *x, struct retention_line *line,
+    const struct expire_params *p, bool *again, struct err *err)
+{
+	const size_t at = (size_t)(line->inc - x->info.incarnations);
+	struct info_incarnation *inc = &x->info.incarnations[at];
+	enum repo_kind kind;
+	size_t i;
+
+	for (kind = REPO_BACKUP; kind <= REPO_DUMP; kind++) {
+		struct info_set *set = kind == REPO_DUMP ? &inc->dumps :
+							   &inc->backups;
+
+		for (i = 0; i < set->n; i++) {
+			struct info_backup *b = &set->list[i];
+
+			if (b->proved ||
+			    !is_relied_on(retention_set(line, kind, i)))
+				continue;
+			if (cancel_check(err) != 0)
+				return -1;
+			b->proved = prove_set(p->repo, &inc->inc, &b->commit,
+			    &b->unusable) == 0;
+			if (b->proved)
+				continue;
+			if (!prove_is_no(&b->unusable)) {
+				*err = b->unusable;
+				return err_wrap(err, "nothing goes before %s "
+				    "%s was looked at", repo_kind_name(kind),
+				    b->label);
+			}
+			log_warning("%s %s does not count as usable: %s",
+			    repo_kind_name(kind), b->label, b->unusable.msg);
+			b->usable = false;
+			x->info.damaged = true;
+			*again = true;
+		}
+	}
+	return 0;
+}
+
+/* Until all that is relied on holds. */
 static int
 decide(struct expire *x, const struct expire_params *p, int64_t now,
     struct err *err)
@@ -40,9 +96,20 @@ decide(struct expire *x, const struct expire_params *p, int64_t now,
 	const struct retention_params rp = { .repo = p->repo, .cfg = p->cfg,
 		.address = p->address, .cluster = p->cfg->cluster,
 		.now = now };
+	bool again = true;
+	size_t i;
 
-	retention_free(&x->retention);
-	return retention_decide(&x->retention, &x->info, &rp, err);
+	while (again) {
+		again = false;
+		retention_free(&x->retention);
+		if (retention_decide(&x->retention, &x->info, &rp, err) != 0)
+			return -1;
+		for (i = 0; i < x->retention.policy.n; i++)
+			if (prove_line(x, &x->retention.lines[i], p, &again,
+				err) != 0)
+				return -1;
+	}
+	return 0;
 }
 
 static int
@@ -228,6 +295,7 @@ run_locked(struct work *w, struct expire_run *run, struct err *err)
 	struct removal_params rp = { .repo = w->p->repo, .inc = &run->inc,
 		.kind = run->kind, .lease = w->lease,
 		.grace_us = (int64_t)cfg->grace_ms * 1000,
+		.prove = prove_set,
 		.wal_segment_size = w->line->line->wal_segment_size,
 		.dry_run = cfg->dry_run, .wants_set = wants_set,
 		.wants_wal = wants_wal, .wants_arg = w };

@@ -142,28 +142,58 @@ stands_in(const struct survey_backup *b, const struct survey_backup *like)
 }
 
 /*
+ * What its names and sizes promise is read before others go for its sake. What
+ * cannot be read now does not count either: nothing is lost by waiting.
+ */
+static bool
+proved(struct removal *s, struct survey_backup *b)
+{
+	const struct removal_params *p = s->params;
+	struct err err = ERR_INIT;
+	struct commit c;
+	int rc;
+
+	if (p->prove == NULL || b->proof == SURVEY_PROVED)
+		return true;
+	if (b->proof == SURVEY_DISPROVED)
+		return false;
+	rc = commit_get_kind(p->repo, p->inc, p->kind, b->label, &c, &err);
+	if (rc == 0) {
+		rc = p->prove(p->repo, p->inc, &c, &err);
+		commit_free(&c);
+	}
+	b->proof = rc == 0 ? SURVEY_PROVED : SURVEY_DISPROVED;
+	if (rc != 0)
+		log_warning("%s %s does not count as usable: %s",
+		    repo_kind_name(p->kind), b->label, err.msg);
+	return rc == 0;
+}
+
+/*
  * Where none is without damaged pages, those that go included, nothing better
  * is lost, and the newest whole one counts: else one bad page of the cluster
  * would keep everything for ever.
  */
 bool
-removal_usable_stays(const struct survey *s, const struct survey_backup *like)
+removal_usable_stays(struct removal *s, const struct survey_backup *like)
 {
-	const struct survey_backup *b, *newest = NULL;
+	struct survey_backup *b, *newest = NULL;
 	bool undamaged = false;
 	size_t i;
 
-	for (i = 0; i < s->n_backups; i++) {
-		b = &s->backups[i];
+	/* The newest first: it is the likeliest to hold. */
+	for (i = s->survey.n_backups; i > 0; i--) {
+		b = &s->survey.backups[i - 1];
 		if (!b->committed || !stands_in(b, like))
 			continue;
-		if (b->usable && !b->leaving)
+		if (b->usable && !b->leaving && proved(s, b))
 			return true;
 		undamaged = undamaged || b->usable;
-		if (b->whole)
+		if (b->whole && newest == NULL)
 			newest = b;
 	}
-	if (undamaged || newest == NULL || newest->leaving)
+	if (undamaged || newest == NULL || newest->leaving ||
+	    !proved(s, newest))
 		return false;
 	log_warning("no backup is without damaged pages: %s, the newest whole "
 	    "one, counts as usable", newest->label);
@@ -171,9 +201,9 @@ removal_usable_stays(const struct survey *s, const struct survey_backup *like)
 }
 
 bool
-removal_may_go(const struct survey *s, const struct survey_backup *b)
+removal_may_go(struct removal *s, const struct survey_backup *b)
 {
-	if (s->kind == REPO_BACKUP)
+	if (s->survey.kind == REPO_BACKUP)
 		return removal_usable_stays(s, NULL);
 	/* Of a dump whose commit cannot be read nothing is lost. */
 	return b->database == NULL || removal_usable_stays(s, b);

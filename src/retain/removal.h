@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "repo/commit.h"
 #include "repo/lease.h"
 #include "repo/repo.h"
 
@@ -41,6 +42,12 @@ struct removal_params {
 	 * leaves alone what the latter has listed. */
 	bool named;
 	bool force;   /* the last usable backup too */
+	/*
+	 * Of one that would be the usable one that is left: can it really be
+	 * restored (prove_set() of repo/prove.h)? NULL: names and sizes do.
+	 */
+	int (*prove)(struct repo *repo, const struct incarnation *inc,
+	    const struct commit *c, struct err *err);
 	bool dry_run; /* put and remove nothing, only report */
 	/*
 	 * removal_run: does retention want what it had let go? Of a backup by

@@ -74,7 +74,7 @@ refuse_pinned(const struct removal *s, const char *label, struct err *err)
 }
 
 static int
-check_labels(const struct removal *s, struct err *err)
+check_labels(struct removal *s, struct err *err)
 {
 	const struct removal_params *p = s->params;
 	const struct survey_backup *b;
@@ -89,7 +89,7 @@ check_labels(const struct removal *s, struct err *err)
 		}
 		if (removal_pin(s, b->label) != NULL)
 			return refuse_pinned(s, b->label, err);
-		if (!p->force && !removal_may_go(&s->survey, b) &&
+		if (!p->force && !removal_may_go(s, b) &&
 		    !tombstone_names_set(&s->stones, p->kind, b->label))
 			return refuse_last(s, b, err);
 	}

@@ -61,13 +61,13 @@ bool removal_wanted(const struct removal *s, const char *label);
 bool removal_wanted_wal(const struct removal *s, const char *name);
 
 /* May `b` go, which somebody wants removed, for what stays? */
-bool removal_may_go(const struct survey *s, const struct survey_backup *b);
+bool removal_may_go(struct removal *s, const struct survey_backup *b);
 
 /*
- * Does a usable backup, or dump of the same database, stay? like NULL: any
- * backup.
+ * Does a usable backup, or dump of the same database, stay, which was proved
+ * to be one? like NULL: any backup.
  */
-bool removal_usable_stays(const struct survey *s,
+bool removal_usable_stays(struct removal *s,
     const struct survey_backup *like);
 
 /* May this object go, as far as its folder's state says? */

@@ -82,7 +82,7 @@ removal_note_locked(struct removal *s, struct err *err)
 }
 
 static bool
-commits_may_go(const struct removal *s, const struct tombstone *t)
+commits_may_go(struct removal *s, const struct tombstone *t)
 {
 	const enum repo_kind kind = s->params->kind;
 	const struct survey_backup *b;
@@ -96,11 +96,11 @@ commits_may_go(const struct removal *s, const struct tombstone *t)
 		/* Gone by an earlier run: what is left was judged then. */
 		if (b == NULL || !b->committed) {
 			if (kind == REPO_BACKUP &&
-			    !removal_usable_stays(&s->survey, NULL))
+			    !removal_usable_stays(s, NULL))
 				return false;
 			continue;
 		}
-		if (b->leaving && !removal_may_go(&s->survey, b))
+		if (b->leaving && !removal_may_go(s, b))
 			return false;
 	}
 	return true;

@@ -202,22 +202,38 @@ pack_there(struct survey *s, const struct commit_pack *p,
 	return found;
 }
 
+/* Is a part of the manifest there, in a generation of the right size? */
+static bool
+part_there(const struct survey *s, const struct commit *c, size_t part)
+{
+	char start[FORMAT_LABEL_MAX + 64];
+	const struct survey_object *o;
+	size_t len;
+
+	len = (size_t)snprintf(start, sizeof(start), "%s%s/manifest-%02zu.",
+	    repo_folder(s->kind), c->label, part);
+	o = survey_find(s, start);
+	if (o == NULL)
+		return false;
+	while (o > s->objects && strncmp(o[-1].name, start, len) == 0)
+		o--;
+	for (; o < s->objects + s->n && strncmp(o->name, start, len) == 0; o++)
+		if (o->kind == SURVEY_MANIFEST && o->size == c->parts[part].size)
+			return true;
+	return false;
+}
+
 static bool
 whole(struct survey *s, const struct commit *c, const struct place *at)
 {
-	char name[FORMAT_LABEL_MAX + 64];
 	size_t i;
 
 	for (i = 0; i < c->n_packs; i++)
 		if (!pack_there(s, &c->packs[i], at))
 			return false;
-	for (i = 0; i < c->n_parts; i++) {
-		(void)snprintf(name, sizeof(name),
-		    "%s%s/manifest-%02zu.", repo_folder(s->kind), c->label,
-		    i);
-		if (survey_find(s, name) == NULL)
+	for (i = 0; i < c->n_parts; i++)
+		if (!part_there(s, c, i))
 			return false;
-	}
 	return true;
 }
 

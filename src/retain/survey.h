@@ -41,12 +41,15 @@ struct survey_object {
 	bool bad;    /* pack: what is there does not hold */
 };
 
+enum survey_proof { SURVEY_UNPROVED, SURVEY_PROVED, SURVEY_DISPROVED };
+
 struct survey_backup { /* or dump */
 	char label[FORMAT_LABEL_MAX];
 	bool committed;
 	bool leaving; /* committed, and does not count any more */
 	bool whole;   /* all that it refers to is there */
 	bool usable;  /* whole and without damaged pages */
+	enum survey_proof proof; /* who needs it to be true asks (removal.c) */
 	/* Of a dump whose commit can be read; else NULL. */
 	char *database; /* "": globals */
 	char *options;	/* one a line; "": all of the database */

@@ -63,7 +63,8 @@ assert_between "$CPU" 1 $((8 * few_cpu + 50)) "ms of CPU for info with four time
 note "expire --dry-run: what goes, and when nothing goes"
 measure many expire --dry-run
 assert_match "$OUT" '[56][0-9][0-9] backups and [56][0-9]{4} WAL segments .* would go'
-assert_between "$PEAK" 1000 24576 "kB of expire --dry-run"
+# 8 MB more: what is relied on is read, for which libcrypto and buffers are needed.
+assert_between "$PEAK" 1000 32768 "kB of expire --dry-run"
 assert_between "$CPU" 1 1200 "ms of CPU for expire --dry-run"
 measure few --retain=1000d expire --dry-run
 few_cpu=$CPU

@@ -15,8 +15,10 @@
  * system=ID: an incarnation (of PostgreSQL 15) that need not be there yet.
  * days=N: what is made became so over the last N days, not just now.
  * backups=N: and N backups over the same time, each the parent of the next,
- * with ten packs of its own and twenty of the two before. All but the
- * commits is a few bytes that only have the right name and size.
+ * with ten packs of its own and twenty of the two before. Their packs are a few
+ * bytes that only have the right name and size; their manifests are no text,
+ * but what the commits say, and the segment that each needs has content,
+ * zeros: what is read before something is removed is all that is whole.
  */
 #include "config.h"
 
@@ -30,14 +32,16 @@
 #include "core/bytes.h"
 #include "core/io.h"
 #include "core/mem.h"
+#include "core/sha256.h"
 #include "core/time.h"
 #include "repo/commit.h"
+#include "repo/hash.h"
 #include "repo/manifest_names.h"
 #include "repo/object.h"
 #include "repo/repo.h"
 #include "repo/walstore.h"
 
-#define OBJECT_MAX ((size_t)64 << 10)
+#define OBJECT_MAX ((size_t)4 << 20)
 #define DAY_US (INT64_C(86400) * 1000000)
 #define OWN_PACKS 10
 #define PACKS 30 /* that a backup refers to */
@@ -52,6 +56,7 @@ static struct {
 	struct repo *repo;
 	struct incarnation inc;
 	uint32_t segment_size;
+	uint8_t zeros_hash[WAL_HASH_SIZE]; /* of a segment of them */
 	int64_t now;
 } g;
 
@@ -91,8 +96,24 @@ summarise(pg_lsn start, uint32_t segment_size, int64_t time,
 	s->max_time_lsn = s->first_record;
 }
 
+/* Zeros, which have one hash whatever segment they are the content of. */
 static void
-encode(const struct wal_file *file, int64_t time,
+add_content(struct object_writer *w, struct frame_codec *codec)
+{
+	static uint8_t zeros[FORMAT_FRAME_PLAIN_MAX];
+	struct frame_header fh = { .type = FRAME_WAL };
+	uint32_t left = g.segment_size;
+
+	while (left > 0) {
+		fh.position = g.segment_size - left;
+		must(object_writer_add(w, codec, &fh, zeros, sizeof(zeros),
+		    &err));
+		left -= (uint32_t)sizeof(zeros);
+	}
+}
+
+static void
+encode(const struct wal_file *file, int64_t time, bool content,
     uint8_t hash[WAL_HASH_SIZE], struct frame_codec *codec,
     struct object_writer *w)
 {
@@ -108,6 +129,8 @@ encode(const struct wal_file *file, int64_t time,
 	for (i = 0; i < WAL_HASH_SIZE / 8; i++)
 		put_le64(hash + 8 * i, (start + i) *
 		    UINT64_C(0x9e3779b97f4a7c15));
+	if (content)
+		memcpy(hash, g.zeros_hash, WAL_HASH_SIZE);
 	memcpy(h.repository_id, g.repo->id, sizeof(h.repository_id));
 	(void)snprintf(h.name, sizeof(h.name), "%s", file->name);
 	h.wal.length = size;
@@ -119,12 +142,24 @@ encode(const struct wal_file *file, int64_t time,
 	h.wal.lsn = start;
 	h.wal.archived = time;
 	object_writer_reset(w, &h);
+	if (content)
+		add_content(w, codec);
 	summarise(start, size, time, &sum);
 	buf_init(&plain, OBJECT_MAX);
 	wal_summary_encode(&sum, &plain);
 	must(object_writer_add(w, codec, &fh, plain.data, plain.len, &err));
 	must(object_writer_finish(w, &err));
 	buf_free(&plain);
+}
+
+/* Does a backup begin in the i-th of so many segments? */
+static bool
+is_needed(uint64_t i, uint64_t count)
+{
+	const uint64_t k = g.backups == 0 ? 0 :
+	    (i * g.backups + count - 1) / count;
+
+	return k < g.backups && k * count / g.backups == i;
 }
 
 /* The i-th of n things became so at this time. */
@@ -191,7 +226,7 @@ put_segments(const struct wal_file *first, uint64_t count)
 		    name);
 		must(wal_file_parse(name, &file, &err));
 		time = time_of(i + 1, count);
-		encode(&file, time, hash, codec, &w);
+		encode(&file, time, is_needed(i, count), hash, codec, &w);
 		wal_store_key(&g.inc, &file, hash, 0, 0, key);
 		put(key, w.bytes.data, w.bytes.len, time);
 	}
@@ -211,6 +246,30 @@ refer(struct commit_pack *p, const char *label, uint32_t number)
 	p->live = 12 << 20;
 }
 
+/* An object that is as its commit says. Its text says nothing. */
+static void
+put_manifest(const struct commit *c, struct manifest_part *part)
+{
+	struct object_header h = { .type = OBJECT_MANIFEST,
+		.system_id = c->inc.system_id };
+	struct frame_header fh = { .type = FRAME_MANIFEST };
+	struct frame_codec *codec = frame_codec_new(1);
+	struct object_writer w;
+	char key[STORAGE_KEY_MAX];
+
+	memcpy(h.repository_id, g.repo->id, sizeof(h.repository_id));
+	(void)snprintf(h.name, sizeof(h.name), "%s", c->label);
+	object_writer_init(&w, OBJECT_MAX, &h);
+	must(object_writer_add(&w, codec, &fh, "\n", 1, &err));
+	must(object_writer_finish(&w, &err));
+	part->size = w.bytes.len;
+	must(sha256(w.bytes.data, w.bytes.len, part->sha256, &err));
+	manifest_part_key(&c->inc, REPO_BACKUP, c->label, 0, key);
+	put(key, w.bytes.data, w.bytes.len, c->stop_time);
+	object_writer_free(&w);
+	frame_codec_free(codec);
+}
+
 /* What it stored itself, but for the commit. */
 static void
 put_packs(struct commit *c)
@@ -224,8 +283,6 @@ put_packs(struct commit *c)
 			repo_pack_key(&c->inc, &c->packs[i].id, key);
 			put(key, data, sizeof(data), c->stop_time);
 		}
-	manifest_part_key(&c->inc, REPO_BACKUP, c->label, 0, key);
-	put(key, data, sizeof(data), c->stop_time);
 }
 
 /* As repo_put_text() has it. */
@@ -250,7 +307,7 @@ static void
 put_backup(uint64_t i, int64_t time, uint64_t segno,
     char labels[3][FORMAT_LABEL_MAX])
 {
-	struct manifest_part part = { .size = PACK_BYTES };
+	struct manifest_part part = { .size = 0 };
 	struct commit_pack packs[PACKS];
 	struct commit c = { .kind = REPO_BACKUP, .inc = g.inc,
 		.catalog_version = 202209061, .attempt = 1, .timeline = 1,
@@ -281,6 +338,7 @@ put_backup(uint64_t i, int64_t time, uint64_t segno,
 			refer(&packs[c.n_packs++], labels[k / OWN_PACKS],
 			    (uint32_t)(k % OWN_PACKS));
 	put_packs(&c);
+	put_manifest(&c, &part);
 	put_commit(&c);
 	free(c.method);
 	free(c.program);
@@ -352,6 +410,7 @@ main(int argc, char **argv)
 {
 	struct wal_file file;
 	uint64_t count;
+	uint8_t *zeros;
 	int i;
 
 	must_text(argc >= 6, "walmany URL CLUSTER SEGMENT COUNT SIZE");
@@ -364,6 +423,9 @@ main(int argc, char **argv)
 	must(wal_file_parse(argv[3], &file, &err));
 	count = strtoull(argv[4], NULL, 10);
 	g.segment_size = (uint32_t)strtoul(argv[5], NULL, 10);
+	zeros = xcalloc(1, g.segment_size);
+	hash_128(zeros, g.segment_size, g.zeros_hash);
+	free(zeros);
 	must(repo_open(&g.repo, &g.storage, &err));
 	find_incarnation(argv[2]);
 	put_segments(&file, count);
