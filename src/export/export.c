@@ -47,25 +47,6 @@ take_data(void *arg, const void *data, size_t len, struct err *err)
 	return tarfile_data(s->tar, data, len, err);
 }
 
-/* A path in a tar is taken apart by whoever unpacks it. */
-static int
-check_path(const char *path, struct err *err)
-{
-	const char *p = path;
-	size_t n;
-
-	do {
-		n = strcspn(p, "/");
-		if (n == 0 || (n == 1 && p[0] == '.') ||
-		    (n == 2 && p[0] == '.' && p[1] == '.'))
-			return err_set(err, ERR_DAMAGED,
-			    "the manifest names \"%s\", which is no path "
-			    "inside a data directory", path);
-		p += n;
-	} while (*p++ == '/');
-	return 0;
-}
-
 static int
 add_file(struct job *j, const struct manifest_entry *e, struct err *err)
 {
@@ -73,7 +54,7 @@ add_file(struct job *j, const struct manifest_entry *e, struct err *err)
 	struct tarfile_about about = { .size = e->size, .mode = e->mode,
 		.mtime = e->mtime };
 
-	if (check_path(e->path, err) != 0 ||
+	if (path_guard_check(&j->guard, e->path, err) != 0 ||
 	    output_route(&j->out, e->path, &sink.tar, &about.path, err) != 0)
 		return -1;
 	if (about.path == NULL)
@@ -115,7 +96,7 @@ add_dir(struct job *j, const char *path, uint32_t mode, struct err *err)
 
 	if (path[0] == '\0' || strcmp(path, ".") == 0)
 		return 0;
-	if (check_path(path, err) != 0 ||
+	if (path_guard_check(&j->guard, path, err) != 0 ||
 	    output_route(&j->out, path, &tar, &inside, err) != 0)
 		return -1;
 	return inside == NULL ? 0 : tarfile_dir(tar, inside, mode | DIR_MODE,
@@ -130,13 +111,14 @@ add_link(struct job *j, const struct manifest_entry *e, struct err *err)
 
 	if (strcmp(e->path, WAL_DIR) == 0) /* its target was outside */
 		return add_dir(j, e->path, DIR_MODE, err);
-	if (check_path(e->path, err) != 0 ||
+	if (path_guard_check(&j->guard, e->path, err) != 0 ||
 	    output_route(&j->out, e->path, &tar, &inside, err) != 0)
 		return -1;
 	if (inside == NULL) /* a tablespace's: tablespace_map makes it */
 		return 0;
 	log_warning("%s is a symbolic link to %s, as it was; what it leads to "
 		    "is not in the backup", e->path, e->target);
+	path_guard_link(&j->guard, e->path);
 	return tarfile_link(tar, inside, e->target, j->commit->start_time,
 	    err);
 }
@@ -324,6 +306,7 @@ export_backup(const struct export_params *params, struct commit *commit,
 	manifest_reader_close(j.reader);
 	fileread_free(j.files);
 	buf_free(&j.control);
+	path_guard_free(&j.guard);
 	output_free(&j.out);
 	if (ret != 0 && err->code == ERR_DAMAGED)
 		err_hint(err, "dapk-backup verify --quick names the newest "

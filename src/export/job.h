@@ -9,6 +9,7 @@
 #include "export/outfile.h"
 #include "export/tarfile.h"
 #include "repo/fileread.h"
+#include "repo/pathguard.h"
 #include "repo/pgmanifest.h"
 
 /* The archives and the manifest (output.c). */
@@ -51,6 +52,7 @@ struct job {
 	struct buf control; /* pg_control, written last */
 	struct tarfile_about control_about;
 	bool have_label, have_config;
+	struct path_guard guard; /* who unpacks it writes nowhere else */
 };
 
 /* The segments from start to stop, into pg_wal/ of base.tar (wal.c). */

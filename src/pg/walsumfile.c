@@ -106,7 +106,10 @@ take_fork(struct wal_cursor *c, struct wal_change *change, wal_change_fn fn,
 	const uint8_t *usages;
 	unsigned usage;
 
-	if (change->fork > FORK_MAX || !wal_take_u32(c, &limit) ||
+	/* Of a whole database, node 0, nobody looks for another fork. */
+	if (change->fork > FORK_MAX ||
+	    (change->relation.node == 0 && change->fork != 0) ||
+	    !wal_take_u32(c, &limit) ||
 	    !wal_take_u32(c, &n) || n > UINT32_MAX / CHUNK_BLOCKS + 1)
 		return false;
 	usages = c->p;

@@ -33,6 +33,7 @@ libdapk_a_SOURCES += \
 	%D%/pack.c %D%/pack.h \
 	%D%/pgmanifest.c %D%/pgmanifest.h \
 	%D%/pack_cache.c \
+	%D%/pathguard.c %D%/pathguard.h \
 	%D%/prove.c %D%/prove.h \
 	%D%/putter.c %D%/putter.h \
 	%D%/queue.c %D%/queue.h \

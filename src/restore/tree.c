@@ -35,9 +35,7 @@ tree_free(struct tree *t)
 {
 	size_t i;
 
-	for (i = 0; i < t->n_links; i++)
-		free(t->links[i]);
-	free(t->links);
+	path_guard_free(&t->guard);
 	for (i = 0; i < t->n_mounts; i++)
 		free(t->mounts[i].path);
 	free(t->mounts);
@@ -128,36 +126,10 @@ tree_begin(struct tree *t, struct err *err)
 	return 0;
 }
 
-static bool
-below(const char *path, const char *dir)
-{
-	const size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 && path[n] == '/';
-}
-
 int
 tree_check(const struct tree *t, const char *path, struct err *err)
 {
-	const char *p = path;
-	size_t i, n;
-
-	do {
-		n = strcspn(p, "/");
-		if (n == 0 || (n == 1 && p[0] == '.') ||
-		    (n == 2 && p[0] == '.' && p[1] == '.'))
-			return err_set(err, ERR_DAMAGED,
-			    "the manifest names \"%s\", which is no path "
-			    "inside a data directory", path);
-		p += n;
-	} while (*p++ == '/');
-	for (i = 0; i < t->n_links; i++)
-		if (below(path, t->links[i]))
-			return err_set(err, ERR_DAMAGED,
-			    "the manifest names \"%s\", but \"%s\" is a "
-			    "symbolic link that leads elsewhere", path,
-			    t->links[i]);
-	return 0;
+	return path_guard_check(&t->guard, path, err);
 }
 
 /* What is mounted inside an old directory is synced by itself. */
@@ -318,8 +290,7 @@ tree_link(struct tree *t, const char *path, const char *target,
 		return link_tablespace(t, path, err);
 	log_warning("%s is a symbolic link to %s, as it was; what it leads to "
 		    "is not in the backup", path, target);
-	t->links = xreallocarray(t->links, t->n_links + 1, sizeof(*t->links));
-	t->links[t->n_links++] = xstrdup(path);
+	path_guard_link(&t->guard, path);
 	return make_link(t, path, target, err);
 }
 

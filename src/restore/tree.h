@@ -21,13 +21,13 @@
 #include <sys/types.h>
 
 #include "core/err.h"
+#include "repo/pathguard.h"
 #include "restore/plan.h"
 
 struct tree {
 	const struct restore_plan *plan;
 	int fd; /* the data directory */
-	char **links; /* that lead out: nothing is written below them */
-	size_t n_links;
+	struct path_guard guard;
 	char *wal; /* directory that pg_wal links to, or NULL */
 	/* a directory of each file system mounted inside (delta) */
 	struct tree_mount {

@@ -3,6 +3,7 @@
 
 #include "fixture_wal.h"
 #include "repo/pack.h"
+#include "export/export.h"
 #include "restore/damage.h"
 #include "restore/plan.h"
 #include "restore/walleft.h"
@@ -406,6 +407,41 @@ fails(struct place *p, enum fault fault, const char *text)
 	free_made(&x);
 }
 
+/* Who unpacks an archive trusts its paths: an export has none of those. */
+static void
+is_not_exported(struct place *p, enum fault fault, const char *text)
+{
+	struct export_progress progress;
+	struct commit commit;
+	struct made x;
+	char path[160];
+	struct export_params params = { .repo = p->repo, .inc = &p->inc,
+		.label = LABEL, .output = path, .fd = -1,
+		.progress = &progress };
+
+	make(&x, p, fault);
+	wal_segment_name(1, wal_segno_of_lsn(x.c.start_lsn, p->segment_size),
+	    p->segment_size, x.c.wal_first);
+	memcpy(x.c.wal_last, x.c.wal_first, sizeof(x.c.wal_last));
+	x.c.start_time = x.c.stop_time = 1;
+	OK(commit_put(p->repo, &x.c, &err));
+	atomic_init(&progress.done_bytes, 0);
+	atomic_init(&progress.total_bytes, 0);
+	(void)snprintf(path, sizeof(path), "%s/exported.tar", p->dir);
+	FAILS(export_backup(&params, &commit, &err), ERR_DAMAGED);
+	SAYS(text);
+	SAYS(LABEL);
+	assert_false(there(p->dir, "exported.tar"));
+	commit_free(&commit);
+	free_made(&x);
+}
+
+static void
+a_path_that_leads_out_is_not_exported(void **state)
+{
+	is_not_exported(*state, FAULT_BELOW_LINK, "symbolic link");
+}
+
 static void
 a_frame_of_another_file_is_damage(void **state)
 {
@@ -617,6 +653,7 @@ main(void)
 		TEST(a_path_with_dots_never_leaves_the_directory),
 		TEST(an_absolute_path_never_leaves_the_directory),
 		TEST(nothing_is_written_through_a_symbolic_link),
+		TEST(a_path_that_leads_out_is_not_exported),
 		TEST(a_backup_without_pg_control_is_damage),
 		TEST(pg_control_is_no_ordinary_file),
 		TEST(a_changed_byte_in_a_pack_is_told_with_its_name),

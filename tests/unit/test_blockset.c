@@ -208,6 +208,12 @@ summaries_with_lists_and_bitmaps_are_read(void **state)
 	assert_int_equal(wal_sumfile_decode(b.data, b.len, note, s, &err), -1);
 	assert_int_equal(err.code, ERR_DAMAGED);
 	assert_int_equal(wal_sumfile_decode(b.data, 3, note, s, &err), -1);
+	/* A database has no other fork: its changes would be looked for by
+	 * nobody. */
+	b.len = 4;
+	add_entry(&b, 0, 1, 0, 0);
+	finish(&b);
+	assert_int_equal(wal_sumfile_decode(b.data, b.len, note, s, &err), -1);
 	buf_free(&b);
 	blockset_free(s);
 }
