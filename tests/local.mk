@@ -115,6 +115,7 @@ EXTRA_DIST += \
 	%D%/integration/93-check-others.sh \
 	%D%/integration/94-archive-queue-max.sh \
 	%D%/integration/94-pin-hold-hooks.sh \
-	%D%/integration/95-completion.sh %D%/integration/95-packaging.sh \
+	%D%/integration/95-completion.sh \
+	%D%/integration/95-hardening.sh %D%/integration/95-packaging.sh \
 	%D%/integration/96-failover.sh \
 	%D%/integration/97-thirty-days.sh
