@@ -106,7 +106,7 @@ print_summary(const struct config *cfg, const struct config_repository *to,
 	    plural(r->dumps.copied), text_human_size(r->bytes, size),
 	    r->objects, plural(r->objects), there,
 	    there == 1 ? "was" : "were");
-	print_more(r->removed, "stay removed");
+	print_more(r->removed, "stay removed (--again brings them back)");
 	print_more(r->vanished, "vanished at the source");
 	print_more(r->damaged, "damaged at the source");
 	print_more(r->conflicts, "in conflict");

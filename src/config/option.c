@@ -383,7 +383,8 @@ const struct option option_table[] = {
 	    .max = 365 * DAY_MS, AT(keep_for_mirror_ms),
 	    .help = "keep what another repository still waits for, in the "
 		    "one that it is copied from, for at most this long "
-		    "beyond retain" },
+		    "beyond retain; only the host that has the queue, as it "
+		    "archives or backs up, knows what that is" },
 	{ .name = "archive-queue-max", .type = OPTION_SIZE,
 	    .section = SECTION_CLUSTER,
 	    .commands = COMMAND_ARCHIVE_PUSH,

@@ -107,9 +107,11 @@ find_future(struct odd *o)
 			if (!item->future || enough(o))
 				continue;
 			add(o->w->policy, "%s %s ended %s, later than this "
-			    "host's clock (%s): one of the two is wrong",
-			    noun(item->set), item->set->label,
-			    policy_why_time(item->stop, t), now);
+			    "host's clock (%s): one of the two is wrong; when "
+			    "it is the %s's, remove it: dapk-backup expire "
+			    "--backup %s", noun(item->set), item->set->label,
+			    policy_why_time(item->stop, t), now,
+			    noun(item->set), item->set->label);
 		}
 		for (k = 0; k < lw->line->n_timelines; k++) {
 			const struct policy_timeline *tl =
