@@ -108,7 +108,8 @@ EXTRA_DIST += \
 	%D%/integration/67-incremental-traps.sh \
 	%D%/integration/89-get-several.sh %D%/integration/89-outage.sh \
 	%D%/integration/89-restore-choice.sh \
-	%D%/integration/90-expire.sh %D%/integration/90-expire-faults.sh \
+	%D%/integration/90-expire.sh %D%/integration/90-expire-damage.sh \
+	%D%/integration/90-expire-faults.sh \
 	%D%/integration/91-status.sh \
 	%D%/integration/92-report.sh \
 	%D%/integration/93-check-findings.sh \
