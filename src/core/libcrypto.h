@@ -21,7 +21,24 @@
 	X(EVP_DigestInit_ex)    \
 	X(EVP_DigestUpdate)     \
 	X(EVP_DigestFinal_ex)   \
-	X(HMAC)
+	X(HMAC)                 \
+	X(EVP_aes_256_gcm)      \
+	X(EVP_CIPHER_CTX_new)   \
+	X(EVP_CIPHER_CTX_free)  \
+	X(EVP_CIPHER_CTX_ctrl)  \
+	X(EVP_CipherInit_ex)    \
+	X(EVP_CipherUpdate)     \
+	X(EVP_CipherFinal_ex)   \
+	X(EVP_PKEY_new_raw_private_key) \
+	X(EVP_PKEY_new_raw_public_key)  \
+	X(EVP_PKEY_get_raw_public_key)  \
+	X(EVP_PKEY_free)        \
+	X(EVP_PKEY_CTX_new)     \
+	X(EVP_PKEY_CTX_free)    \
+	X(EVP_PKEY_derive_init) \
+	X(EVP_PKEY_derive_set_peer) \
+	X(EVP_PKEY_derive)      \
+	X(EVP_PBE_scrypt)
 
 /* Typed as the header has them, so that a wrong call does not compile. */
 struct libcrypto {

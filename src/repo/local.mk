@@ -9,6 +9,7 @@ libdapk_a_SOURCES += \
 	%D%/each.c %D%/each.h \
 	%D%/commit.c %D%/commit.h \
 	%D%/commits.c %D%/commits.h \
+	%D%/crypt.c %D%/crypt.h \
 	%D%/cursor.h \
 	%D%/notes.c %D%/notes.h %D%/notes_judge.c \
 	%D%/notes_private.h %D%/notes_server.c %D%/notes_state.c \
@@ -65,6 +66,7 @@ unit_tests += \
 	tests/golden/test_golden \
 	tests/unit/test_chunklist \
 	tests/unit/test_commit \
+	tests/unit/test_crypt \
 	tests/unit/test_dumpread \
 	tests/unit/test_filemap \
 	tests/unit/test_fileread \
