@@ -23,6 +23,10 @@ libdapk_a_SOURCES += \
 	%D%/hash.c %D%/hash.h \
 	%D%/intent.c %D%/intent.h \
 	%D%/json.c %D%/json.h \
+	%D%/keyfile.c %D%/keyfile.h \
+	%D%/keyring.c %D%/keyring.h \
+	%D%/keyring_objects.c %D%/keyring_private.h \
+	%D%/keyring_state.c %D%/keyring_unlock.c \
 	%D%/lease.c %D%/lease.h %D%/lease_process.c \
 	%D%/leaselist.c %D%/leaselist.h \
 	%D%/manifest.h \
@@ -71,6 +75,7 @@ unit_tests += \
 	tests/unit/test_filemap \
 	tests/unit/test_fileread \
 	tests/unit/test_format \
+	tests/unit/test_keyring \
 	tests/unit/test_manifest \
 	tests/unit/test_object \
 	tests/unit/test_pack \

@@ -14,6 +14,7 @@
 #include "core/time.h"
 #include "repo/each.h"
 #include "repo/json.h"
+#include "repo/keyring.h"
 
 #define IDENTITY_KEY "dapk-repository"
 #define IDENTITY_KIND "repository"
@@ -394,6 +395,8 @@ repo_clone(const struct repo *repo, struct repo **out, struct err *err)
 	**out = *repo;
 	(*out)->st = st;
 	(*out)->hands = NULL;
+	if (repo->ring != NULL)
+		(*out)->ring = keyring_share(repo->ring);
 	return 0;
 }
 
@@ -403,6 +406,7 @@ repo_close(struct repo *repo)
 	if (repo == NULL)
 		return;
 	repo_hands_free(repo->hands);
+	keyring_release(repo->ring);
 	storage_close(repo->st);
 	free(repo);
 }

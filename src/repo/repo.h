@@ -27,6 +27,7 @@
 #define REPO_ID_TEXT 33 /* 32 digits and the 0 */
 #define CLUSTER_NAME_MAX 64
 
+struct keyring;
 struct repo_hands;
 struct json_reader;
 
@@ -38,6 +39,7 @@ struct repo {
 	char place_text[REPO_ID_TEXT];
 	int64_t created;
 	uint64_t fingerprint_seed;
+	struct keyring *ring; /* repo/keyring.h; NULL: not encrypted */
 };
 
 /* Where a cluster's data is: one folder an incarnation. */

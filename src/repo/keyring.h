@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#ifndef REPO_KEYRING_H
+#define REPO_KEYRING_H
+
+/*
+ * The keys of an encrypted repository (FORMAT.md, keys).
+ *
+ * A *pair* (X25519) is what data keys are sealed to; the newest is written
+ * to. Its private half is wrapped for each *recipient*, who is a pair too:
+ * of a passphrase, of a key file, or somebody else's public half. A *set* of
+ * secrets (fingerprints' seed, names' key, authentication) is sealed to the
+ * pair, and what this host may know of it is in its state.
+ *
+ *	keyring_create(repo, &secret, ring, err)	`init`, before the
+ *							identity object
+ *	keyring_new(&k, ring, repo->id, &unlock)	reads nothing
+ *	keyring_new_data_key(repo, &key, err)		to write
+ *	keyring_open_data_key(repo, pair, sealed, &key, err)	to read
+ *	keyring_release(k)
+ *
+ * Everything is looked up when it is needed first: a passphrase costs half a
+ * second, and WAL that was fetched ahead needs no key. A ring is shared by a
+ * repository and its clones; functions that take the repository use its
+ * storage under the ring's lock, so any thread may call them with its own.
+ *
+ * Errors: ERR_CONFIG with a hint when no key is given, or none that opens
+ * this; ERR_DAMAGED when an object's authentication does not hold: a store
+ * cannot bring in a pair, recipient or set of its own.
+ */
+#include "core/sha256.h"
+#include "repo/crypt.h"
+#include "repo/repo.h"
+
+#define KEYRING_ID 8
+#define KEYRING_ID_TEXT 17
+#define KEYRING_SEALED (KEYRING_ID + CRYPT_SEALED) /* set id, then the seal */
+#define KEYRING_NAME_MAX 128
+#define KEYRING_HASH 16
+
+struct keyring;
+
+enum keyring_kind {
+	KEYRING_PASSPHRASE,
+	KEYRING_KEY_FILE,
+	KEYRING_PUBLIC_KEY
+};
+
+/* What opens a ring; one of them, or none. Texts are copied. */
+struct keyring_unlock {
+	const char *passphrase;
+	const char *passphrase_file;
+	const char *key_file;
+	const char *state_directory; /* NULL: nothing is remembered */
+};
+
+/* Who is let in when a ring is made or by `keys add`. */
+struct keyring_recipient {
+	enum keyring_kind kind;
+	char id[KEYRING_ID_TEXT]; /* out */
+	char name[KEYRING_NAME_MAX];
+	const char *passphrase;		  /* KEYRING_PASSPHRASE */
+	const uint8_t *key;		  /* KEYRING_KEY_FILE: its secret */
+	uint8_t public_half[CRYPT_KEY];	  /* KEYRING_PUBLIC_KEY: given */
+	uint64_t scrypt_n;		  /* 0: CRYPT_SCRYPT_N */
+};
+
+struct data_key {
+	uint8_t key[CRYPT_KEY];
+	uint8_t auth[CRYPT_KEY]; /* of the set: who lacks it cannot forge */
+	uint32_t pair;
+	uint8_t sealed[KEYRING_SEALED];
+};
+
+/*
+ * Make a ring with its first pair, set and recipient; its name, which the
+ * identity object is to have, comes out. The objects are durable and read
+ * back. What an attempt that failed put is garbage under another name.
+ */
+int keyring_create(struct repo *repo, struct keyring_recipient *first,
+    char ring[KEYRING_ID_TEXT], struct err *err) ERR_USE;
+
+/* ring: as the identity object has it; ERR_DAMAGED if it is no name of one. */
+int keyring_new(struct keyring **out, const char *ring,
+    const struct keyring_unlock *unlock, struct err *err) ERR_USE;
+struct keyring *keyring_share(struct keyring *k);
+void keyring_release(struct keyring *k); /* wipes; NULL is fine */
+
+int keyring_new_data_key(struct repo *repo, struct data_key *out,
+    struct err *err) ERR_USE;
+int keyring_open_data_key(struct repo *repo, uint32_t pair,
+    const uint8_t sealed[KEYRING_SEALED], struct data_key *out,
+    struct err *err) ERR_USE;
+
+/*
+ * Keep the key of a backup or dump that this host makes, so that it can read
+ * it as the next one's parent. Only the newest KEYRING_REMEMBERED are kept.
+ */
+#define KEYRING_REMEMBERED 32
+int keyring_remember(struct repo *repo, const struct data_key *key,
+    struct err *err) ERR_USE;
+
+/* Of the set that this host writes with. */
+int keyring_seed(struct repo *repo, uint64_t *out, struct err *err) ERR_USE;
+
+/* HMAC-SHA-256 of bytes that come by and by, cut to 128 bits: a name. */
+struct keyring_hash;
+int keyring_hash_new(struct repo *repo, struct keyring_hash **out,
+    struct err *err) ERR_USE;
+int keyring_hash_add(struct keyring_hash *h, const void *data, size_t len,
+    struct err *err) ERR_USE;
+int keyring_hash_finish(struct keyring_hash *h, uint8_t out[KEYRING_HASH],
+    struct err *err) ERR_USE;
+void keyring_hash_free(struct keyring_hash *h); /* NULL is fine */
+
+/*
+ * Authentication of a text object: json ends with "\n}", and gets a last
+ * member "mac". It counts the kind, the key and all that stands before.
+ * The set that this host writes with comes out, for the object to name: call
+ * keyring_writing_set() before the JSON is made.
+ */
+int keyring_writing_set(struct repo *repo, uint8_t set[KEYRING_ID],
+    struct err *err) ERR_USE;
+int keyring_mac_add(struct repo *repo, const char *kind, const char *key,
+    struct buf *json, struct err *err) ERR_USE;
+int keyring_mac_check(struct repo *repo, const uint8_t set[KEYRING_ID],
+    const char *kind, const char *key, const char *json, size_t len,
+    struct err *err) ERR_USE;
+
+#endif

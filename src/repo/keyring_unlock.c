@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* From a passphrase or a key file to private halves and sets. */
+#include "config.h"
+
+#include "repo/keyring_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/secret.h"
+#include "core/text.h"
+#include "repo/keyfile.h"
+
+static int
+hand_of(struct keyring_hand *out, const uint8_t both[2 * CRYPT_KEY],
+    struct err *err)
+{
+	memcpy(out->half, both, CRYPT_KEY);
+	memcpy(out->vouch, both + CRYPT_KEY, CRYPT_KEY);
+	return crypt_public(out->half, out->public_half, err);
+}
+
+int
+keyring_hand_of_key(struct keyring_hand *out, const uint8_t key[CRYPT_KEY],
+    struct err *err)
+{
+	static const char info[] = "dapk-backup recipient 1";
+	struct crypt_hkdf h = { .secret = key, .secret_len = CRYPT_KEY,
+		.info = info, .info_len = sizeof(info) - 1 };
+	uint8_t both[2 * CRYPT_KEY];
+	int rc = crypt_hkdf(&h, both, sizeof(both), err);
+
+	if (rc == 0)
+		rc = hand_of(out, both, err);
+	explicit_bzero(both, sizeof(both));
+	return rc;
+}
+
+int
+keyring_hand_of_passphrase(struct keyring_hand *out, const char *passphrase,
+    const struct keyring_stretch *stretch, struct err *err)
+{
+	struct crypt_scrypt s = { .passphrase = passphrase,
+		.salt = stretch->salt, .salt_len = sizeof(stretch->salt),
+		.n = stretch->n, .r = stretch->r, .p = stretch->p };
+	uint8_t both[2 * CRYPT_KEY];
+	int rc = crypt_scrypt(&s, both, sizeof(both), err);
+
+	if (rc == 0)
+		rc = hand_of(out, both, err);
+	explicit_bzero(both, sizeof(both));
+	return rc;
+}
+
+/* What was configured, read: one of the two is there. */
+struct given {
+	struct buf passphrase;
+	bool has_passphrase;
+	uint8_t key[CRYPT_KEY];
+};
+
+static int
+no_key(const struct repo *repo, struct err *err)
+{
+	(void)err_set(err, ERR_CONFIG, "%s is encrypted, and no key is given",
+	    storage_url(repo->st));
+	return err_hint(err, "name it by --encryption-key-file FILE or "
+	    "--encryption-passphrase-file FILE");
+}
+
+static int
+read_given(struct repo *repo, struct given *g, struct err *err)
+{
+	const struct keyring *k = repo->ring;
+
+	memset(g, 0, sizeof(*g));
+	buf_init(&g->passphrase, SECRET_FILE_MAX);
+	if (k->key_file != NULL)
+		return keyfile_read(k->key_file, g->key, err);
+	g->has_passphrase = true;
+	if (k->passphrase_file != NULL)
+		return secret_read_file(k->passphrase_file, SECRET_PRIVATE,
+		    &g->passphrase, err);
+	if (k->passphrase == NULL)
+		return no_key(repo, err);
+	/* Room at once: growing would leave copies behind. */
+	if (buf_reserve(&g->passphrase, strlen(k->passphrase)) != NULL)
+		buf_add_str(&g->passphrase, k->passphrase);
+	return buf_check(&g->passphrase, "the passphrase", err);
+}
+
+static void
+free_given(struct given *g)
+{
+	secret_buf_free(&g->passphrase);
+	explicit_bzero(g->key, sizeof(g->key));
+}
+
+/* 1: this recipient is who was given. 0: another one. */
+static int
+try_recipient(struct repo *repo, const struct given *g, const char *id,
+    struct keyring_person *who, struct keyring_hand *hand, struct err *err)
+{
+	if (keyring_get_recipient(repo, repo->ring->name, id, NULL, who,
+		err) != 0)
+		return -1;
+	if (g->has_passphrase != (who->kind == KEYRING_PASSPHRASE))
+		return 0;
+	if ((g->has_passphrase ?
+	    keyring_hand_of_passphrase(hand, buf_str(&g->passphrase),
+		&who->stretch, err) :
+	    keyring_hand_of_key(hand, g->key, err)) != 0)
+		return -1;
+	return crypt_equal(hand->public_half, who->public_half, CRYPT_KEY);
+}
+
+/* What a key opened so far; becomes the ring's when all of it holds. */
+struct opening {
+	const char *id; /* of the recipient */
+	struct keyring_hand hand;
+	struct keyring_person who;
+	struct keyring_private_half *halves;
+	size_t n_halves;
+	struct keyring_set *sets;
+	size_t n_sets;
+};
+
+static void
+free_opening(struct opening *o)
+{
+	if (o->halves != NULL) {
+		explicit_bzero(o->halves, o->n_halves * sizeof(*o->halves));
+		free(o->halves);
+	}
+	if (o->sets != NULL) {
+		explicit_bzero(o->sets, o->n_sets * sizeof(*o->sets));
+		free(o->sets);
+	}
+	explicit_bzero(o, sizeof(*o));
+}
+
+static int
+find_recipient(struct repo *repo, const struct keyring_list *l,
+    const struct given *g, struct opening *o, struct err *err)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < l->n && rc == 0; i++)
+		if (l->items[i].type == ITEM_RECIPIENT) {
+			rc = try_recipient(repo, g, l->items[i].id, &o->who,
+			    &o->hand, err);
+			o->id = l->items[i].id;
+		}
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	(void)err_set(err, ERR_CONFIG, "the %s given opens nothing in %s",
+	    g->has_passphrase ? "passphrase" : "key file",
+	    storage_url(repo->st));
+	return err_hint(err, "is it another repository's, or was it revoked?");
+}
+
+/* Growing leaves no copy behind: room for all is made at once. */
+static int
+open_halves(struct repo *repo, const struct keyring_list *l, struct opening *o,
+    struct err *err)
+{
+	size_t i;
+
+	o->halves = xcalloc(l->n, sizeof(*o->halves));
+	for (i = 0; i < l->n; i++) {
+		const struct keyring_item *w = &l->items[i];
+		struct keyring_private_half *h = &o->halves[o->n_halves];
+
+		if (w->type != ITEM_WRAP || strcmp(w->id, o->id) != 0)
+			continue;
+		if (keyring_get_sealed(repo, repo->ring->name, w,
+			o->hand.half, NULL, h->half, err) != 0)
+			return -1;
+		h->pair = w->pair;
+		o->n_halves++;
+	}
+	if (o->n_halves == 0)
+		return err_set(err, ERR_DAMAGED, "no pair in %s is wrapped for "
+		    "recipient %s", storage_url(repo->st), o->id);
+	return 0;
+}
+
+static const uint8_t *
+half_of(const struct keyring_private_half *halves, size_t n, uint32_t pair)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (halves[i].pair == pair)
+			return halves[i].half;
+	return NULL;
+}
+
+/* A set's item under the newest pair that is open; 1: no such pair is. */
+static int
+open_set(struct repo *repo, const struct keyring_item *s, struct opening *o,
+    struct err *err)
+{
+	const uint8_t *half = half_of(o->halves, o->n_halves, s->pair);
+	struct keyring_set *set = &o->sets[o->n_sets];
+	size_t i;
+
+	if (half == NULL)
+		return 0;
+	if (!text_unhex(s->id, set->id, KEYRING_ID))
+		return err_set(err, ERR_BUG, "set %s", s->id);
+	for (i = 0; i < o->n_sets; i++)
+		if (memcmp(o->sets[i].id, set->id, KEYRING_ID) == 0)
+			return 0; /* from before a rotation */
+	if (keyring_get_sealed(repo, repo->ring->name, s, half, NULL,
+		set->master, err) != 0 ||
+	    keyring_set_derive(set, repo->id, err) != 0)
+		return -1;
+	o->n_sets++;
+	return 0;
+}
+
+/* Which set is the root one is what the recipient vouches for. */
+static int
+find_root(struct repo *repo, struct opening *o, struct err *err)
+{
+	uint8_t vouch[SHA256_SIZE];
+	struct keyring_set root;
+	size_t i;
+
+	for (i = 0; i < o->n_sets; i++) {
+		if (keyring_vouch(o->hand.vouch, repo, &o->sets[i], vouch,
+			err) != 0)
+			return -1;
+		if (o->who.vouched ?
+		    crypt_equal(vouch, o->who.vouch, sizeof(vouch)) : i == 0) {
+			root = o->sets[i];
+			o->sets[i] = o->sets[0];
+			o->sets[0] = root;
+			explicit_bzero(&root, sizeof(root));
+			return 0;
+		}
+	}
+	return err_set(err, ERR_DAMAGED, "the secrets in %s are not those that "
+	    "this key was let in to: its keys were changed by somebody who "
+	    "has none", storage_url(repo->st));
+}
+
+/* Now that it is known who may speak: is all that was read theirs? */
+static int
+check_all(struct repo *repo, const struct keyring_list *l,
+    const struct opening *o, struct err *err)
+{
+	const struct keyring_set *root = &o->sets[0];
+	struct keyring_person who;
+	uint8_t public_half[CRYPT_KEY], own[CRYPT_KEY];
+	size_t i;
+
+	if (keyring_get_recipient(repo, repo->ring->name, o->id, root, &who,
+		err) != 0)
+		return -1;
+	for (i = 0; i < o->n_halves; i++) {
+		if (keyring_get_pair(repo, repo->ring->name,
+			o->halves[i].pair, root, public_half, err) != 0 ||
+		    crypt_public(o->halves[i].half, own, err) != 0)
+			return -1;
+		if (!crypt_equal(own, public_half, CRYPT_KEY))
+			return err_set(err, ERR_DAMAGED, "pair %u in %s is "
+			    "not what is wrapped", o->halves[i].pair,
+			    storage_url(repo->st));
+	}
+	for (i = 0; i < l->n; i++) {
+		const struct keyring_item *s = &l->items[i];
+		const uint8_t *half = half_of(o->halves, o->n_halves, s->pair);
+
+		if (s->type != ITEM_SECRETS || half == NULL)
+			continue;
+		if (keyring_get_sealed(repo, repo->ring->name, s, half, root,
+			own, err) != 0)
+			return -1;
+		explicit_bzero(own, sizeof(own));
+	}
+	/* One that this key cannot open was let in without it: rotated to. */
+	for (i = 0; i < l->n; i++)
+		if (l->items[i].type == ITEM_PAIR && half_of(o->halves,
+			o->n_halves, l->items[i].pair) == NULL &&
+		    keyring_get_pair(repo, repo->ring->name, l->items[i].pair,
+			root, public_half, err) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+open_all(struct repo *repo, const struct keyring_list *l,
+    const struct given *g, struct opening *o, struct err *err)
+{
+	size_t i;
+
+	if (find_recipient(repo, l, g, o, err) != 0 ||
+	    open_halves(repo, l, o, err) != 0)
+		return -1;
+	o->sets = xcalloc(l->n, sizeof(*o->sets));
+	for (i = l->n; i-- > 0;) /* newest pairs first */
+		if (l->items[i].type == ITEM_SECRETS &&
+		    open_set(repo, &l->items[i], o, err) != 0)
+			return -1;
+	if (find_root(repo, o, err) != 0)
+		return -1;
+	return check_all(repo, l, o, err);
+}
+
+int
+keyring_unlock(struct repo *repo, struct err *err)
+{
+	struct keyring *k = repo->ring;
+	struct keyring_list l = { .items = NULL };
+	struct opening o = { .id = NULL };
+	struct given g;
+	int rc;
+
+	if (k->unlocked)
+		return 0;
+	rc = read_given(repo, &g, err);
+	if (rc == 0)
+		rc = keyring_items(repo, k->name, &l, err);
+	if (rc == 0)
+		rc = open_all(repo, &l, &g, &o, err);
+	if (rc == 0) {
+		k->halves = o.halves;
+		k->n_halves = o.n_halves;
+		k->sets = o.sets;
+		k->n_sets = o.n_sets;
+		k->unlocked = true;
+		o.halves = NULL;
+		o.sets = NULL;
+	}
+	free_opening(&o);
+	free(l.items);
+	free_given(&g);
+	return rc;
+}
