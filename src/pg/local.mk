@@ -16,6 +16,7 @@ libdapk_a_SOURCES += \
 	%D%/history.c %D%/history.h \
 	%D%/libpq.c %D%/libpq.h \
 	%D%/page.c %D%/page.h \
+	%D%/pagefilter.c %D%/pagefilter.h \
 	%D%/quote.c %D%/quote.h \
 	%D%/walblocks.c %D%/walblocks.h \
 	%D%/running.c %D%/running.h \
@@ -35,7 +36,7 @@ unit_tests += \
 	tests/unit/test_control \
 	tests/unit/test_datafile \
 	tests/unit/test_history \
-	tests/unit/test_page \
+	tests/unit/test_page tests/unit/test_pagefilter \
 	tests/unit/test_pgtools \
 	tests/unit/test_quote \
 	tests/unit/test_walblocks \
