@@ -45,14 +45,14 @@ keyring_new(struct keyring **out, const char *ring,
 	return 0;
 }
 
-static void
-lock(struct keyring *k)
+void
+keyring_lock(struct keyring *k)
 {
 	(void)pthread_mutex_lock(&k->lock); /* ours, not recursive */
 }
 
-static int
-unlock_with(struct keyring *k, int rc)
+int
+keyring_unlock_with(struct keyring *k, int rc)
 {
 	(void)pthread_mutex_unlock(&k->lock); /* as above */
 	return rc;
@@ -61,9 +61,9 @@ unlock_with(struct keyring *k, int rc)
 struct keyring *
 keyring_share(struct keyring *k)
 {
-	lock(k);
+	keyring_lock(k);
 	k->users++;
-	(void)unlock_with(k, 0);
+	(void)keyring_unlock_with(k, 0);
 	return k;
 }
 
@@ -77,15 +77,26 @@ wipe_and_free(void *p, size_t len)
 }
 
 void
+keyring_forget(struct keyring *k)
+{
+	wipe_and_free(k->halves, k->n_halves * sizeof(*k->halves));
+	wipe_and_free(k->sets, k->n_sets * sizeof(*k->sets));
+	k->halves = NULL;
+	k->sets = NULL;
+	k->n_halves = k->n_sets = 0;
+	k->unlocked = false;
+}
+
+void
 keyring_release(struct keyring *k)
 {
 	unsigned left;
 
 	if (k == NULL)
 		return;
-	lock(k);
+	keyring_lock(k);
 	left = --k->users;
-	(void)unlock_with(k, 0);
+	(void)keyring_unlock_with(k, 0);
 	if (left > 0)
 		return;
 	(void)pthread_mutex_destroy(&k->lock); /* nobody else has it */
@@ -93,15 +104,25 @@ keyring_release(struct keyring *k)
 	free(k->passphrase_file);
 	free(k->key_file);
 	free(k->state_directory);
-	wipe_and_free(k->halves, k->n_halves * sizeof(*k->halves));
-	wipe_and_free(k->sets, k->n_sets * sizeof(*k->sets));
+	keyring_forget(k);
 	explicit_bzero(k, sizeof(*k));
 	free(k);
 }
 
-/* The first recipient as an object says it, and its hand. */
 static int
-make_person(const struct keyring_recipient *r, struct keyring_person *who,
+random_id(char out[KEYRING_ID_TEXT], struct err *err)
+{
+	uint8_t id[KEYRING_ID];
+
+	if (random_bytes(id, sizeof(id), err) != 0)
+		return -1;
+	text_hex(id, sizeof(id), out);
+	return 0;
+}
+
+/* A recipient as its object says it, and its hand. */
+static int
+hand_of_recipient(const struct keyring_recipient *r, struct keyring_person *who,
     struct keyring_hand *hand, struct err *err)
 {
 	memset(who, 0, sizeof(*who));
@@ -130,15 +151,20 @@ make_person(const struct keyring_recipient *r, struct keyring_person *who,
 	return 0;
 }
 
-static int
-random_id(char out[KEYRING_ID_TEXT], struct err *err)
+int
+keyring_make_person(struct repo *repo, struct keyring_recipient *r,
+    const struct keyring_set *root, struct keyring_person *who,
+    struct err *err)
 {
-	uint8_t id[KEYRING_ID];
+	struct keyring_hand hand;
+	int rc = hand_of_recipient(r, who, &hand, err);
 
-	if (random_bytes(id, sizeof(id), err) != 0)
-		return -1;
-	text_hex(id, sizeof(id), out);
-	return 0;
+	if (rc == 0)
+		rc = random_id(r->id, err);
+	if (rc == 0 && who->vouched)
+		rc = keyring_vouch(hand.vouch, repo, root, who->vouch, err);
+	explicit_bzero(&hand, sizeof(hand));
+	return rc;
 }
 
 /* The recipient, and pair 1 wrapped for it. */
@@ -149,23 +175,14 @@ put_first(struct repo *repo, const char *ring, struct keyring_recipient *r,
 {
 	struct keyring_item wrap = { .type = ITEM_WRAP, .pair = 1 };
 	struct keyring_person who;
-	struct keyring_hand hand;
-	int rc;
 
-	rc = make_person(r, &who, &hand, err);
-	if (rc == 0)
-		rc = random_id(r->id, err);
-	if (rc == 0 && who.vouched)
-		rc = keyring_vouch(hand.vouch, repo, root, who.vouch, err);
-	if (rc == 0)
-		rc = keyring_put_recipient(repo, ring, r->id, r->name, &who,
-		    root, err);
+	if (keyring_make_person(repo, r, root, &who, err) != 0 ||
+	    keyring_put_recipient(repo, ring, r->id, r->name, &who, root,
+		err) != 0)
+		return -1;
 	memcpy(wrap.id, r->id, sizeof(wrap.id));
-	if (rc == 0)
-		rc = keyring_put_sealed(repo, ring, &wrap, who.public_half,
-		    half, root, err);
-	explicit_bzero(&hand, sizeof(hand));
-	return rc;
+	return keyring_put_sealed(repo, ring, &wrap, who.public_half, half,
+	    root, err);
 }
 
 int
@@ -220,20 +237,24 @@ find_newest(struct repo *repo, struct err *err)
 	return rc;
 }
 
-/* Set and pair to write with: the state's, or what the key opens. */
-static int
-need_writing(struct repo *repo, struct err *err)
+int
+keyring_use_newest(struct repo *repo, struct err *err)
 {
 	struct keyring *k = repo->ring;
 
-	keyring_state_read(repo);
-	if (k->writing)
-		return 0;
 	if (keyring_unlock(repo, err) != 0 || find_newest(repo, err) != 0)
 		return -1;
 	k->set = k->sets[0];
 	k->writing = true;
 	return keyring_state_write(repo, err);
+}
+
+/* Set and pair to write with: the state's, or what the key opens. */
+static int
+need_writing(struct repo *repo, struct err *err)
+{
+	keyring_state_read(repo);
+	return repo->ring->writing ? 0 : keyring_use_newest(repo, err);
 }
 
 static int
@@ -255,8 +276,8 @@ int
 keyring_new_data_key(struct repo *repo, struct data_key *out,
     struct err *err)
 {
-	lock(repo->ring);
-	return unlock_with(repo->ring, new_data_key(repo, out, err));
+	keyring_lock(repo->ring);
+	return keyring_unlock_with(repo->ring, new_data_key(repo, out, err));
 }
 
 static bool
@@ -341,8 +362,8 @@ keyring_open_data_key(struct repo *repo, uint32_t pair,
 {
 	out->pair = pair;
 	memcpy(out->sealed, sealed, KEYRING_SEALED);
-	lock(repo->ring);
-	return unlock_with(repo->ring, open_data_key(repo, sealed, out, err));
+	keyring_lock(repo->ring);
+	return keyring_unlock_with(repo->ring, open_data_key(repo, sealed, out, err));
 }
 
 static void
@@ -368,13 +389,13 @@ keyring_remember(struct repo *repo, const struct data_key *key,
 	struct keyring *k = repo->ring;
 	int rc;
 
-	lock(k);
+	keyring_lock(k);
 	rc = need_writing(repo, err);
 	if (rc == 0) {
 		know(k, key);
 		rc = keyring_state_write(repo, err);
 	}
-	return unlock_with(k, rc);
+	return keyring_unlock_with(k, rc);
 }
 
 int
@@ -382,11 +403,11 @@ keyring_seed(struct repo *repo, uint64_t *out, struct err *err)
 {
 	int rc;
 
-	lock(repo->ring);
+	keyring_lock(repo->ring);
 	rc = need_writing(repo, err);
 	if (rc == 0)
 		*out = repo->ring->set.seed;
-	return unlock_with(repo->ring, rc);
+	return keyring_unlock_with(repo->ring, rc);
 }
 
 int
@@ -395,11 +416,11 @@ keyring_writing_set(struct repo *repo, uint8_t set[KEYRING_ID],
 {
 	int rc;
 
-	lock(repo->ring);
+	keyring_lock(repo->ring);
 	rc = need_writing(repo, err);
 	if (rc == 0)
 		memcpy(set, repo->ring->set.id, KEYRING_ID);
-	return unlock_with(repo->ring, rc);
+	return keyring_unlock_with(repo->ring, rc);
 }
 
 int
@@ -408,11 +429,11 @@ keyring_mac_add(struct repo *repo, const char *kind, const char *key,
 {
 	int rc;
 
-	lock(repo->ring);
+	keyring_lock(repo->ring);
 	rc = need_writing(repo, err);
 	if (rc == 0)
 		rc = keyring_mac_text(&repo->ring->set, kind, key, json, err);
-	return unlock_with(repo->ring, rc);
+	return keyring_unlock_with(repo->ring, rc);
 }
 
 static int
@@ -438,8 +459,8 @@ keyring_mac_check(struct repo *repo, const uint8_t set[KEYRING_ID],
     const char *kind, const char *key, const char *json, size_t len,
     struct err *err)
 {
-	lock(repo->ring);
-	return unlock_with(repo->ring, mac_check(repo, set, kind, key, json,
+	keyring_lock(repo->ring);
+	return keyring_unlock_with(repo->ring, mac_check(repo, set, kind, key, json,
 	    len, err));
 }
 
@@ -458,11 +479,11 @@ keyring_hash_new(struct repo *repo, struct keyring_hash **out,
 	size_t i;
 	int rc;
 
-	lock(repo->ring);
+	keyring_lock(repo->ring);
 	rc = need_writing(repo, err);
 	if (rc == 0)
 		memcpy(pad, repo->ring->set.name, CRYPT_KEY);
-	rc = unlock_with(repo->ring, rc);
+	rc = keyring_unlock_with(repo->ring, rc);
 	for (i = 0; i < sizeof(pad); i++) {
 		h->outer_pad[i] = pad[i] ^ 0x5c;
 		pad[i] ^= 0x36;

@@ -79,6 +79,29 @@ struct data_key {
 int keyring_create(struct repo *repo, struct keyring_recipient *first,
     char ring[KEYRING_ID_TEXT], struct err *err) ERR_USE;
 
+/*
+ * Changes need a ring with a key. What is new is durable and read back before
+ * it counts, and before anything is removed: after an error the ring opens as
+ * before, or as after, and the same can be done again (an ERR_LOCKED tells
+ * what to look at first).
+ *
+ * add: r->id comes out. rotate: a new pair, to which is written from now on;
+ * all recipients are let in, by their public halves. revoke: this id opens
+ * nothing any more, unless its owner has kept copies: what is written from
+ * the next rotation on it does not open in any case. ERR_REFUSED when a pair
+ * would be left that nobody opens, ERR_NOT_FOUND.
+ *
+ * One at a time: two that rotate while a third adds may leave the third's
+ * recipient with a wrap that does not hold, which it is told (ERR_DAMAGED);
+ * revoked and added again it is let in.
+ */
+int keyring_add(struct repo *repo, struct keyring_recipient *r,
+    struct err *err) ERR_USE;
+int keyring_rotate(struct repo *repo, uint32_t *pair,
+    struct err *err) ERR_USE;
+int keyring_revoke(struct repo *repo, const char *id,
+    struct err *err) ERR_USE;
+
 /* ring: as the identity object has it; ERR_DAMAGED if it is no name of one. */
 int keyring_new(struct keyring **out, const char *ring,
     const struct keyring_unlock *unlock, struct err *err) ERR_USE;

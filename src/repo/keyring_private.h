@@ -8,6 +8,7 @@
 #include "repo/keyring.h"
 
 #define KEYRING_ITEMS_MAX 100000u
+#define KEYRING_PAIR_MAX 99999999u
 #define KEYRING_MAC_TEXT (2 * SHA256_SIZE)
 
 /* Of a set's master secret, by HKDF. */
@@ -118,6 +119,17 @@ int keyring_put_sealed(struct repo *repo, const char *ring,
 int keyring_get_sealed(struct repo *repo, const char *ring,
     const struct keyring_item *item, const uint8_t half[CRYPT_KEY],
     const struct keyring_set *root, uint8_t secret[CRYPT_KEY],
+    struct err *err) ERR_USE;
+
+/* keyring.c */
+void keyring_lock(struct keyring *k);
+int keyring_unlock_with(struct keyring *k, int rc); /* gives rc */
+void keyring_forget(struct keyring *k); /* what a key opened */
+/* Make the newest pair the one to write to, here and in the state. */
+int keyring_use_newest(struct repo *repo, struct err *err) ERR_USE;
+/* Gives r its id. */
+int keyring_make_person(struct repo *repo, struct keyring_recipient *r,
+    const struct keyring_set *root, struct keyring_person *who,
     struct err *err) ERR_USE;
 
 /* keyring_unlock.c */

@@ -161,6 +161,17 @@ find_recipient(struct repo *repo, const struct keyring_list *l,
 	return err_hint(err, "is it another repository's, or was it revoked?");
 }
 
+static bool
+has_pair(const struct keyring_list *l, uint32_t pair)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (l->items[i].type == ITEM_PAIR && l->items[i].pair == pair)
+			return true;
+	return false;
+}
+
 /* Growing leaves no copy behind: room for all is made at once. */
 static int
 open_halves(struct repo *repo, const struct keyring_list *l, struct opening *o,
@@ -173,8 +184,9 @@ open_halves(struct repo *repo, const struct keyring_list *l, struct opening *o,
 		const struct keyring_item *w = &l->items[i];
 		struct keyring_private_half *h = &o->halves[o->n_halves];
 
-		if (w->type != ITEM_WRAP || strcmp(w->id, o->id) != 0)
-			continue;
+		if (w->type != ITEM_WRAP || strcmp(w->id, o->id) != 0 ||
+		    !has_pair(l, w->pair))
+			continue; /* or of a rotation that did not end */
 		if (keyring_get_sealed(repo, repo->ring->name, w,
 			o->hand.half, NULL, h->half, err) != 0)
 			return -1;

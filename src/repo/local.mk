@@ -25,6 +25,7 @@ libdapk_a_SOURCES += \
 	%D%/json.c %D%/json.h \
 	%D%/keyfile.c %D%/keyfile.h \
 	%D%/keyring.c %D%/keyring.h \
+	%D%/keyring_change.c \
 	%D%/keyring_objects.c %D%/keyring_private.h \
 	%D%/keyring_state.c %D%/keyring_unlock.c \
 	%D%/lease.c %D%/lease.h %D%/lease_process.c \

@@ -384,9 +384,15 @@ a_set_or_a_wrap_that_the_store_made_itself_is_refused(void **state)
 	memcpy(wrap.id, p->first.id, sizeof(wrap.id));
 	OK(keyring_put_sealed(p->repo, p->ring, &wrap, who.public_half, half,
 	    &root, &err));
+	/* Nothing that was sealed to its pair is taken for ours. */
 	come_with_key(p);
-	err_clear(&err);
-	assert_int_not_equal(keyring_new_data_key(p->repo, &key, &err), 0);
+	OK(keyring_new_data_key(p->repo, &key, &err));
+	assert_int_equal(key.pair, 1);
+	OK(crypt_public(half, public_half, &err));
+	OK(crypt_seal(public_half, "data key", half, key.sealed + KEYRING_ID,
+	    &err));
+	FAILS(keyring_open_data_key(p->repo, 2, key.sealed, &key, &err),
+	    ERR_CONFIG);
 }
 
 static void
@@ -515,6 +521,148 @@ a_key_typed_in_from_paper_opens_and_a_mistyped_one_says_so(void **state)
 	buf_free(&b);
 }
 
+/* Do they open what was written before and after, and it alone? */
+static void
+opens(struct place *p, const struct keyring_unlock *who,
+    const struct data_key *written, bool does)
+{
+	struct data_key opened;
+
+	come(p, who);
+	if (!does) {
+		FAILS(keyring_open_data_key(p->repo, written->pair,
+		    written->sealed, &opened, &err), ERR_CONFIG);
+		return;
+	}
+	OK(keyring_open_data_key(p->repo, written->pair, written->sealed,
+	    &opened, &err));
+	assert_memory_equal(opened.key, written->key, CRYPT_KEY);
+}
+
+static void
+who_was_revoked_opens_nothing_and_the_others_all(void **state)
+{
+	struct place *p = *state;
+	struct keyring_unlock key = { .key_file = p->key_file };
+	struct keyring_unlock phrase = { .passphrase = PASSPHRASE };
+	struct keyring_recipient second = passphrase_recipient();
+	struct data_key before, after;
+	uint32_t pair;
+
+	come_with_key(p);
+	OK(keyring_new_data_key(p->repo, &before, &err));
+	FAILS(keyring_revoke(p->repo, p->first.id, &err), ERR_REFUSED);
+	OK(keyring_add(p->repo, &second, &err));
+	opens(p, &phrase, &before, true);
+	/* The passphrase alone rotates for both. */
+	OK(keyring_rotate(p->repo, &pair, &err));
+	assert_int_equal(pair, 2);
+	OK(keyring_new_data_key(p->repo, &after, &err));
+	assert_int_equal(after.pair, 2);
+	opens(p, &key, &before, true);
+	opens(p, &key, &after, true);
+	OK(keyring_revoke(p->repo, second.id, &err));
+	FAILS(keyring_revoke(p->repo, second.id, &err), ERR_NOT_FOUND);
+	FAILS(keyring_revoke(p->repo, p->first.id, &err), ERR_REFUSED);
+	opens(p, &phrase, &before, false);
+	opens(p, &phrase, &after, false);
+	opens(p, &key, &before, true);
+	opens(p, &key, &after, true);
+}
+
+/* Restore needs the private half; the state of a host has the new pair. */
+static void
+a_host_that_rotates_writes_to_the_new_pair_without_a_key_too(void **state)
+{
+	struct place *p = *state;
+	struct keyring_unlock with = { .key_file = p->key_file,
+		.state_directory = p->state };
+	struct keyring_unlock without = { .state_directory = p->state };
+	struct data_key made;
+	uint64_t seed, again;
+	uint32_t pair;
+
+	come(p, &with);
+	OK(keyring_seed(p->repo, &seed, &err));
+	OK(keyring_rotate(p->repo, &pair, &err));
+	come(p, &without);
+	OK(keyring_new_data_key(p->repo, &made, &err));
+	assert_int_equal(made.pair, 2);
+	OK(keyring_seed(p->repo, &again, &err));
+	assert_true(seed == again);
+	opens(p, &with, &made, true);
+}
+
+/* What each of the three does, for the fault at every call. */
+static int
+change_ring(struct place *p, int what, char second[KEYRING_ID_TEXT])
+{
+	struct keyring_recipient r = passphrase_recipient();
+	uint32_t pair;
+	int rc;
+
+	if (what == 1)
+		return keyring_rotate(p->repo, &pair, &err);
+	if (what == 2)
+		return keyring_revoke(p->repo, second, &err);
+	rc = keyring_add(p->repo, &r, &err);
+	memcpy(second, r.id, KEYRING_ID_TEXT);
+	return rc;
+}
+
+static void
+any_call_may_fail_while_a_ring_is_changed(void **state)
+{
+	struct place *p = *state;
+	struct keyring_unlock key = { .key_file = p->key_file };
+	struct keyring_unlock phrase = { .passphrase = PASSPHRASE };
+	struct keyring_recipient second;
+	struct data_key before, after;
+	char id[KEYRING_ID_TEXT] = "";
+	unsigned n, torn, points = 0;
+	int what;
+	bool failed;
+
+	for (what = 0; what < 3; what++)
+		for (torn = 0; torn < 2; torn++)
+			for (n = 1, failed = true; failed; n++, points++) {
+				OK(keyring_create(p->repo, &p->first,
+				    p->ring, &err));
+				come_with_key(p);
+				OK(keyring_new_data_key(p->repo, &before,
+				    &err));
+				second = passphrase_recipient();
+				if (what > 0)
+					OK(keyring_add(p->repo, &second,
+					    &err));
+				memcpy(id, second.id, sizeof(id));
+				come_with_key(p);
+				storage_fault_at(p->f->st, n, torn != 0);
+				err_clear(&err);
+				failed = change_ring(p, what, id) != 0;
+				storage_fault_at(p->f->st, 0, false);
+				opens(p, &key, &before, true);
+				OK(keyring_new_data_key(p->repo, &after,
+				    &err));
+				opens(p, &key, &after, true);
+				if (what == 1)
+					opens(p, &phrase, &after, true);
+				/* Again, and to the end. */
+				err_clear(&err);
+				if (failed && change_ring(p, what, id) != 0)
+					assert_int_equal(err.code,
+					    ERR_NOT_FOUND); /* it was done */
+				OK(keyring_new_data_key(p->repo, &after,
+				    &err));
+				opens(p, &key, &before, true);
+				opens(p, &key, &after, true);
+				opens(p, &phrase, &before, what != 2);
+				opens(p, &phrase, &after, what != 2);
+			}
+	print_message("%u calls\n", points);
+	assert_true(points > 80);
+}
+
 #define RING(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -530,6 +678,9 @@ main(void)
 		RING(a_ring_or_a_pair_that_the_store_made_itself_is_refused),
 		RING(a_set_or_a_wrap_that_the_store_made_itself_is_refused),
 		RING(any_call_may_fail_while_a_ring_is_made_and_opened),
+		RING(who_was_revoked_opens_nothing_and_the_others_all),
+		RING(a_host_that_rotates_writes_to_the_new_pair_without_a_key_too),
+		RING(any_call_may_fail_while_a_ring_is_changed),
 		RING(text_is_authenticated_for_its_place),
 		RING(names_are_an_hmac_in_whatever_pieces_it_comes),
 		RING(a_key_typed_in_from_paper_opens_and_a_mistyped_one_says_so),
