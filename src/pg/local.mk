@@ -16,7 +16,8 @@ libdapk_a_SOURCES += \
 	%D%/history.c %D%/history.h \
 	%D%/libpq.c %D%/libpq.h \
 	%D%/page.c %D%/page.h \
-	%D%/pagefilter.c %D%/pagefilter.h \
+	%D%/pagefilter.c %D%/pagefilter.h %D%/pagefilter_private.h \
+	%D%/pagefilter_streams.c \
 	%D%/quote.c %D%/quote.h \
 	%D%/walblocks.c %D%/walblocks.h \
 	%D%/running.c %D%/running.h \

@@ -1,71 +1,13 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
-#include "pg/pagefilter.h"
+#include "pg/pagefilter_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/bytes.h"
 #include "core/mem.h"
-
-#define BLOCK PAGEFILTER_BLOCK
-#define PAGES PAGEFILTER_PAGES
-
-/* bufpage.h, itemid.h */
-#define PAGE_HEADER 24
-#define PAGE_VERSION 4
-#define LINE_POINTER 4
-#define LP_NORMAL 1
-
-/* A page of 8 kB has at most 291 heap tuples, 408 index tuples. */
-#define ITEMS_PAGE 409
-#define ITEMS (PAGES * ITEMS_PAGE)
-
-/* htup_details.h, itup.h, nbtree.h */
-#define HEAP_HEADER 23
-#define INDEX_HEADER 8
-#define BTREE_SPECIAL 16
-
-enum kind { KIND_HEAP = 1, KIND_BTREE = 2 };
-
-#define STREAMS_VERSION 1
-
-/* Of each page taken apart. */
-struct page_columns {
-	uint64_t lsn[PAGES]; /* difference to the page's before */
-	uint32_t prune[PAGES]; /* heap: pd_prune_xid */
-	uint32_t prev[PAGES], next[PAGES], level[PAGES]; /* B-tree */
-	uint16_t checksum[PAGES], flags[PAGES], items[PAGES];
-	uint16_t upper[PAGES]; /* difference to the lowest item */
-	uint16_t special[PAGES], cycle[PAGES]; /* B-tree: flags, cycle id */
-	uint8_t turned[PAGES]; /* are its rows stored column by column */
-};
-
-/* Of each line pointer: length and flags. Of each tuple: the others. */
-struct item_columns {
-	uint16_t pointer[ITEMS];
-	uint16_t odd[ITEMS];	/* offset of what has no tuple */
-	uint16_t offset[ITEMS]; /* difference to where it would follow */
-	uint32_t a[ITEMS]; /* heap: xmin; index: block of the TID */
-	uint32_t xmax[ITEMS], cid[ITEMS], block[ITEMS];
-	uint16_t position[ITEMS];
-	uint16_t info2[ITEMS], info[ITEMS];
-	uint8_t hoff[ITEMS];
-};
-
-struct pagefilter {
-	struct page_columns page;
-	struct item_columns item;
-	size_t pages, pointers, odds, tuples;
-	uint8_t whole[PAGES]; /* 1: the page is taken apart */
-	uint8_t plain[PAGES]; /* 1: it must not be */
-	/* What is of no fixed length: null bitmaps, rows, pages as they are. */
-	uint8_t *bits, *rows;
-	size_t bits_len, rows_len;
-	uint8_t turn[BLOCK];
-	uint8_t *check; /* PAGES pages: what was encoded, decoded again */
-};
 
 struct pagefilter *
 pagefilter_new(void)
@@ -138,14 +80,14 @@ page_lsn(const uint8_t *p)
 }
 
 static size_t
-special_size(enum kind kind)
+special_size(enum pagefilter_kind kind)
 {
 	return kind == KIND_BTREE ? BTREE_SPECIAL : 0;
 }
 
 /* What a page must have to be looked at as one of this kind. */
 static bool
-looks_like(const uint8_t *p, enum kind kind)
+looks_like(const uint8_t *p, enum pagefilter_kind kind)
 {
 	size_t lower = get_le16(p + 12), upper = get_le16(p + 14);
 
@@ -166,7 +108,7 @@ static void
 heap_tuple(struct pagefilter *f, const uint8_t *t, size_t len,
     const uint8_t *before, uint32_t block, uint16_t number)
 {
-	struct item_columns *c = &f->item;
+	struct pagefilter_items *c = &f->item;
 	size_t i = f->tuples, bits = t[22] - (size_t)HEAP_HEADER;
 
 	c->a[i] = zigzag(get_le32(t) - get_le32(before));
@@ -189,7 +131,7 @@ static void
 index_tuple(struct pagefilter *f, const uint8_t *t, size_t len,
     const uint8_t *before)
 {
-	struct item_columns *c = &f->item;
+	struct pagefilter_items *c = &f->item;
 	size_t i = f->tuples;
 	uint32_t block = (uint32_t)get_le16(t) << 16 | get_le16(t + 2);
 	uint32_t last = (uint32_t)get_le16(before) << 16 | get_le16(before + 2);
@@ -274,7 +216,7 @@ worth_turning(size_t n, size_t len)
 
 /* The items of a page into the columns. */
 static bool
-encode_items(struct pagefilter *f, const uint8_t *p, enum kind kind,
+encode_items(struct pagefilter *f, const uint8_t *p, enum pagefilter_kind kind,
     uint32_t block, size_t n, size_t *lowest, size_t *row_len)
 {
 	size_t end = BLOCK - special_size(kind), expected = end, i;
@@ -339,12 +281,12 @@ turn_rows(struct pagefilter *f, const struct mark *m, size_t row_len)
 }
 
 static bool
-encode_page(struct pagefilter *f, const uint8_t *p, enum kind kind,
+encode_page(struct pagefilter *f, const uint8_t *p, enum pagefilter_kind kind,
     uint32_t block, uint64_t *lsn)
 {
 	struct mark m = { f->pointers, f->odds, f->tuples, f->bits_len,
 		f->rows_len };
-	struct page_columns *c = &f->page;
+	struct pagefilter_pages *c = &f->page;
 	size_t i = f->pages, n, lowest, row_len;
 		const uint8_t *special = p + BLOCK - BTREE_SPECIAL;
 
@@ -386,7 +328,7 @@ static bool
 decode_heap_tuple(const struct pagefilter *f, struct mark *at, uint8_t *t,
     size_t len, const uint8_t *before, uint32_t block, uint16_t number)
 {
-	const struct item_columns *c = &f->item;
+	const struct pagefilter_items *c = &f->item;
 	size_t i = at->tuples, bits;
 
 	if (c->hoff[i] < HEAP_HEADER || c->hoff[i] > len)
@@ -413,7 +355,7 @@ static void
 decode_index_tuple(const struct pagefilter *f, struct mark *at, uint8_t *t,
     size_t len, const uint8_t *before)
 {
-	const struct item_columns *c = &f->item;
+	const struct pagefilter_items *c = &f->item;
 	size_t i = at->tuples;
 	uint32_t block = (uint32_t)get_le16(before) << 16 | get_le16(before + 2);
 
@@ -427,7 +369,7 @@ decode_index_tuple(const struct pagefilter *f, struct mark *at, uint8_t *t,
 
 /* Items' line pointers and headers; rows follow. */
 static bool
-decode_items(struct pagefilter *f, enum kind kind, uint32_t block, size_t n,
+decode_items(struct pagefilter *f, enum pagefilter_kind kind, uint32_t block, size_t n,
     struct mark *at, uint8_t *p, size_t *lowest, const uint8_t *rows,
     size_t rows_left)
 {
@@ -487,7 +429,7 @@ decode_items(struct pagefilter *f, enum kind kind, uint32_t block, size_t n,
 
 /* Of rows that were turned: how many there are and how long each is. */
 static bool
-turned_rows(const struct pagefilter *f, enum kind kind, const struct mark *at,
+turned_rows(const struct pagefilter *f, enum pagefilter_kind kind, const struct mark *at,
     size_t n, size_t *step, size_t *stride)
 {
 	size_t i, tuples = 0, len = 0;
@@ -513,10 +455,10 @@ turned_rows(const struct pagefilter *f, enum kind kind, const struct mark *at,
 }
 
 static bool
-decode_page(struct pagefilter *f, enum kind kind, uint32_t block,
+decode_page(struct pagefilter *f, enum pagefilter_kind kind, uint32_t block,
     uint64_t *lsn, struct mark *at, uint8_t *p)
 {
-	const struct page_columns *c = &f->page;
+	const struct pagefilter_pages *c = &f->page;
 	size_t i = f->pages, n = c->items[i], lowest, len, rows;
 	const uint8_t *from = f->rows + at->rows;
 	size_t left = f->rows_len - at->rows;
@@ -554,247 +496,17 @@ decode_page(struct pagefilter *f, enum kind kind, uint32_t block,
 	return true;
 }
 
-/* -------------------------------------------------------- the streams */
-
-struct writer {
-	uint8_t *p, *end;
-	bool failed;
-};
-
-struct reader {
-	const uint8_t *p, *end;
-	bool failed;
-};
-
-static uint8_t *
-room(struct writer *w, size_t n)
-{
-	uint8_t *p = w->p;
-
-	if ((size_t)(w->end - w->p) < n) {
-		w->failed = true;
-		return NULL;
-	}
-	w->p += n;
-	return p;
-}
-
-static const uint8_t *
-take(struct reader *r, size_t n)
-{
-	const uint8_t *p = r->p;
-
-	if (r->failed || (size_t)(r->end - r->p) < n) {
-		r->failed = true;
-		return NULL;
-	}
-	r->p += n;
-	return p;
-}
-
-static void
-put_bytes(struct writer *w, const void *bytes, size_t n)
-{
-	uint8_t *p = room(w, n);
-
-	if (p != NULL)
-		memcpy(p, bytes, n);
-}
-
-/*
- * A column is written a byte of its values at a time, the lowest of all values
- * first: 0 and the byte when all are the same, else 1 and the bytes.
- */
-#define COLUMN(type, bits)                                                     \
-	static void put_column_##bits(struct writer *w, const type *v,         \
-	    size_t n)                                                          \
-	{                                                                      \
-		type differ = 0;                                               \
-		size_t i, plane;                                               \
-		for (i = 1; i < n; i++)                                        \
-			differ |= v[i] ^ v[0];                                 \
-		for (plane = 0; plane < sizeof(type); plane++) {               \
-			bool same = (uint8_t)(differ >> (8 * plane)) == 0;     \
-			uint8_t *p;                                            \
-			if (n == 0)                                            \
-				return;                                        \
-			p = room(w, same ? 2 : 1 + n);                         \
-			if (p == NULL)                                         \
-				return;                                        \
-			*p++ = same ? 0 : 1;                                   \
-			for (i = 0; i < (same ? 1 : n); i++)                   \
-				p[i] = (uint8_t)(v[i] >> (8 * plane));         \
-		}                                                              \
-	}                                                                      \
-	static void get_column_##bits(struct reader *r, type *v, size_t n)     \
-	{                                                                      \
-		size_t i, plane;                                               \
-		for (plane = 0; plane < sizeof(type) && n > 0; plane++) {      \
-			const uint8_t *how = take(r, 1), *p;                   \
-			if (how == NULL || *how > 1) {                         \
-				r->failed = true;                              \
-				return;                                        \
-			}                                                      \
-			p = take(r, *how == 0 ? 1 : n);                        \
-			if (p == NULL)                                         \
-				return;                                        \
-			if (plane == 0)                                        \
-				memset(v, 0, n * sizeof(*v));                  \
-			if (*how == 0) {                                       \
-				type same = (type)((type)*p << (8 * plane));   \
-				if (same != 0)                                 \
-					for (i = 0; i < n; i++)                \
-						v[i] |= same;                  \
-			} else                                                 \
-				for (i = 0; i < n; i++)                        \
-					v[i] |= (type)((type)p[i]              \
-					    << (8 * plane));                   \
-		}                                                              \
-	}
-
-COLUMN(uint64_t, 64)
-COLUMN(uint32_t, 32)
-COLUMN(uint16_t, 16)
-COLUMN(uint8_t, 8)
-
-static void
-put_number(struct writer *w, size_t n)
-{
-	uint8_t *p = room(w, 4);
-
-	if (p != NULL)
-		put_le32(p, (uint32_t)n);
-}
-
-static size_t
-get_number(struct reader *r, size_t max)
-{
-	const uint8_t *p = take(r, 4);
-	size_t n = p == NULL ? 0 : get_le32(p);
-
-	if (n > max) {
-		r->failed = true;
-		n = 0;
-	}
-	return n;
-}
-
-static void
-put_all(const struct pagefilter *f, enum kind kind, struct writer *w,
-    const uint8_t *pages, size_t count)
-{
-	const struct page_columns *c = &f->page;
-	const struct item_columns *t = &f->item;
-	size_t i;
-
-	put_number(w, (size_t)STREAMS_VERSION | (size_t)kind << 8);
-	put_number(w, f->pages);
-	put_number(w, f->pointers);
-	put_number(w, f->odds);
-	put_number(w, f->tuples);
-	put_number(w, f->bits_len);
-	put_number(w, f->rows_len);
-	put_column_8(w, f->whole, count);
-	put_column_8(w, c->turned, f->pages);
-	put_column_64(w, c->lsn, f->pages);
-	put_column_16(w, c->checksum, f->pages);
-	put_column_16(w, c->flags, f->pages);
-	put_column_16(w, c->items, f->pages);
-	put_column_16(w, c->upper, f->pages);
-	put_column_32(w, c->prune, f->pages);
-	if (kind == KIND_BTREE) {
-		put_column_32(w, c->prev, f->pages);
-		put_column_32(w, c->next, f->pages);
-		put_column_32(w, c->level, f->pages);
-		put_column_16(w, c->special, f->pages);
-		put_column_16(w, c->cycle, f->pages);
-	}
-	put_column_16(w, t->pointer, f->pointers);
-	put_column_16(w, t->odd, f->odds);
-	put_column_16(w, t->offset, f->tuples);
-	put_column_32(w, t->a, f->tuples);
-	put_column_16(w, t->position, f->tuples);
-	put_column_16(w, t->info, f->tuples);
-	if (kind == KIND_HEAP) {
-		put_column_32(w, t->xmax, f->tuples);
-		put_column_32(w, t->cid, f->tuples);
-		put_column_32(w, t->block, f->tuples);
-		put_column_16(w, t->info2, f->tuples);
-		put_column_8(w, t->hoff, f->tuples);
-	}
-	put_bytes(w, f->bits, f->bits_len);
-	put_bytes(w, f->rows, f->rows_len);
-	for (i = 0; i < count; i++)
-		if (!f->whole[i])
-			put_bytes(w, pages + i * BLOCK, BLOCK);
-}
-
-static bool
-get_all(struct pagefilter *f, enum kind *kind, struct reader *r, size_t count)
-{
-	struct page_columns *c = &f->page;
-	struct item_columns *t = &f->item;
-	const uint8_t *p;
-	size_t head = get_number(r, UINT16_MAX);
-
-	if ((head & 0xff) != STREAMS_VERSION ||
-	    (head >> 8 != KIND_HEAP && head >> 8 != KIND_BTREE))
-		return false;
-	*kind = (enum kind)(head >> 8);
-	f->pages = get_number(r, count);
-	f->pointers = get_number(r, f->pages * ITEMS_PAGE);
-	f->odds = get_number(r, f->pointers);
-	f->tuples = get_number(r, f->pointers);
-	f->bits_len = get_number(r, (size_t)PAGES * BLOCK);
-	f->rows_len = get_number(r, (size_t)PAGES * BLOCK);
-	get_column_8(r, f->whole, count);
-	get_column_8(r, c->turned, f->pages);
-	get_column_64(r, c->lsn, f->pages);
-	get_column_16(r, c->checksum, f->pages);
-	get_column_16(r, c->flags, f->pages);
-	get_column_16(r, c->items, f->pages);
-	get_column_16(r, c->upper, f->pages);
-	get_column_32(r, c->prune, f->pages);
-	if (*kind == KIND_BTREE) {
-		get_column_32(r, c->prev, f->pages);
-		get_column_32(r, c->next, f->pages);
-		get_column_32(r, c->level, f->pages);
-		get_column_16(r, c->special, f->pages);
-		get_column_16(r, c->cycle, f->pages);
-	}
-	get_column_16(r, t->pointer, f->pointers);
-	get_column_16(r, t->odd, f->odds);
-	get_column_16(r, t->offset, f->tuples);
-	get_column_32(r, t->a, f->tuples);
-	get_column_16(r, t->position, f->tuples);
-	get_column_16(r, t->info, f->tuples);
-	if (*kind == KIND_HEAP) {
-		get_column_32(r, t->xmax, f->tuples);
-		get_column_32(r, t->cid, f->tuples);
-		get_column_32(r, t->block, f->tuples);
-		get_column_16(r, t->info2, f->tuples);
-		get_column_8(r, t->hoff, f->tuples);
-	}
-	p = take(r, f->bits_len);
-	if (p != NULL)
-		memcpy(f->bits, p, f->bits_len);
-	p = take(r, f->rows_len);
-	if (p != NULL)
-		memcpy(f->rows, p, f->rows_len);
-	return !r->failed;
-}
-
 bool
 pagefilter_decode(struct pagefilter *f, const uint8_t *in, size_t len,
     uint8_t *pages, size_t count, const uint32_t *blocks)
 {
-	struct reader r = { in, in + len, false };
+	struct pagefilter_reader r = { in, in + len, false };
 	struct mark at = { 0 };
-	enum kind kind;
+	enum pagefilter_kind kind;
 	size_t i, all;
 	uint64_t lsn = 0;
 
-	if (count == 0 || count > PAGES || !get_all(f, &kind, &r, count))
+	if (count == 0 || count > PAGES || !pagefilter_get(f, &kind, &r, count))
 		return false;
 	all = f->pages;
 	f->pages = 0;
@@ -803,7 +515,7 @@ pagefilter_decode(struct pagefilter *f, const uint8_t *in, size_t len,
 		const uint8_t *plain;
 
 		if (!f->whole[i]) {
-			plain = take(&r, BLOCK);
+			plain = pagefilter_take(&r, BLOCK);
 			if (plain == NULL)
 				return false;
 			memcpy(p, plain, BLOCK);
@@ -820,7 +532,7 @@ pagefilter_decode(struct pagefilter *f, const uint8_t *in, size_t len,
 }
 
 static void
-encode_pages(struct pagefilter *f, enum kind kind, const uint8_t *pages,
+encode_pages(struct pagefilter *f, enum pagefilter_kind kind, const uint8_t *pages,
     size_t count, const uint32_t *blocks)
 {
 	uint64_t lsn = 0;
@@ -856,8 +568,8 @@ size_t
 pagefilter_encode(struct pagefilter *f, const uint8_t *pages, size_t count,
     const uint32_t *blocks, uint8_t *out, size_t max)
 {
-	struct writer w;
-	enum kind kind = KIND_HEAP;
+	struct pagefilter_writer w;
+	enum pagefilter_kind kind = KIND_HEAP;
 	size_t i, found = 0;
 	int round;
 
@@ -874,11 +586,11 @@ pagefilter_encode(struct pagefilter *f, const uint8_t *pages, size_t count,
 	memset(f->plain, 0, sizeof(f->plain));
 	/* A second time without the pages that did not come back. */
 	for (round = 0; round < 2; round++) {
-		w = (struct writer) { out, out + max, false };
+		w = (struct pagefilter_writer) { out, out + max, false };
 		encode_pages(f, kind, pages, count, blocks);
 		if (f->pages * 2 < count)
 			return 0;
-		put_all(f, kind, &w, pages, count);
+		pagefilter_put(f, kind, &w, pages, count);
 		if (w.failed)
 			return 0;
 		if (!pagefilter_decode(f, out, (size_t)(w.p - out), f->check,
