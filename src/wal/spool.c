@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -280,7 +281,8 @@ wal_spool_sweep(const struct wal_spool *s)
 	char *path;
 	DIR *d;
 
-	sweep(s->parent, boot, now);
+	/* Whatever their time: a clock may have been ahead. */
+	sweep(s->parent, boot, (time_t)INT64_MAX);
 	d = opendir(spool);
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.' || strcmp(e->d_name, own) == 0)
