@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "pg/rights.h"
 
 #define PROC_LOCKS_MAX ((size_t)4 << 20)
 #define PIDFILE_MAX ((size_t)64 << 10)
@@ -77,11 +78,9 @@ find_pgdata(struct server *s, const char *pgdata, struct err *err)
 
 	if (pg_query_value(s->conn,
 	    "SELECT pg_catalog.current_setting('data_directory')", &theirs,
-	    err) != 0) {
-		(void)err_hint(err, "the role needs: GRANT "
-		    "pg_read_all_settings TO role");
-		return -1;
-	}
+	    err) != 0)
+		return rights_hint(s->conn, "type: GRANT pg_monitor TO", ";",
+		    err);
 	if (theirs == NULL)
 		theirs = xstrdup("");
 	s->pgdata = realpath(pgdata == NULL ? theirs : pgdata, NULL);

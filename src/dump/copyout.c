@@ -19,6 +19,7 @@
 #include "core/time.h"
 #include "dump/bigrow.h"
 #include "pg/copy.h"
+#include "pg/rights.h"
 #include "pipe/pool.h"
 
 #define POLL_MS 100
@@ -156,6 +157,12 @@ copy_failed(const struct worker *w, const struct copystmt *stmt,
 		return err_hint(err, "the standby replayed what the dump's "
 		    "snapshot still needs: set hot_standby_feedback = on "
 		    "there, or a larger max_standby_streaming_delay");
+	/* In another language the error stands without a hint. */
+	if (strstr(err->msg, "row-level security") != NULL)
+		return rights_hint(w->conn, "the rows that the policy hides "
+		    "would be missing; type: ALTER ROLE", " BYPASSRLS; or "
+		    "leave them out on purpose with --enable-row-security",
+		    err);
 	return -1;
 }
 

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "pg/quote.h"
+#include "pg/rights.h"
 
 /* A statement locks this many: fewer round trips, and errors stay readable. */
 #define LOCK_BATCH 100
@@ -21,7 +22,6 @@
 #define STATE_UNDEFINED_TABLE "42P01"
 #define STATE_UNDEFINED_SCHEMA "3F000"
 #define STATE_WRONG_OBJECT "42809" /* a view took the name */
-#define STATE_NO_RIGHT "42501"
 #define STATE_LOCK_TIMEOUT "55P03"
 
 /* Who keeps us from which of these tables. */
@@ -225,11 +225,9 @@ tables_lock(struct pg_conn *conn, const struct table_names *t,
 		    strcmp(pg_sqlstate(conn), STATE_LOCK_TIMEOUT) == 0)
 			return explain_timeout(conn, &t->list[i], n,
 			    timeout_ms, err);
-		if (err->code == ERR_POSTGRES && strcmp(pg_sqlstate(conn),
-			STATE_NO_RIGHT) == 0)
-			(void)err_hint(err, "dump as a superuser, or GRANT "
-			    "pg_read_all_data (14 and newer) to the role, or "
-			    "leave the table out with -T");
+		(void)rights_hint(conn, "dump as a superuser, or type (14 and "
+		    "newer): GRANT pg_read_all_data TO", "; or leave the "
+		    "table out with -T", err);
 		return err_wrap(err, "lock the tables");
 	}
 	return pg_execute(conn, "SET LOCAL lock_timeout TO 0", err);

@@ -9,6 +9,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "pg/rights.h"
 
 #define RENAMED_IN 150000 /* pg_start_backup() became pg_backup_start() */
 
@@ -65,11 +66,18 @@ backup_api_start(struct pg_conn *conn, const char *label, bool fast,
 {
 	const char *params[2] = { label, fast ? "true" : "false" };
 	struct pg_result *res = NULL;
+	const bool renamed = pg_server_version(conn) >= RENAMED_IN;
 	const char *sql;
 	bool parsed;
 
 	memset(out, 0, sizeof(*out));
-	sql = pg_server_version(conn) >= RENAMED_IN ?
+	/* That it may not be stopped would else be known after hours. */
+	if (rights_check_calls(conn, renamed ?
+	    "'pg_backup_start(text, boolean)', 'pg_backup_stop(boolean)'" :
+	    "'pg_start_backup(text, boolean, boolean)', "
+	    "'pg_stop_backup(boolean, boolean)'", err) != 0)
+		return err_wrap(err, "start the backup");
+	sql = renamed ?
 	    "SELECT pg_catalog.pg_backup_start($1, $2::pg_catalog.bool)" :
 	    "SELECT pg_catalog.pg_start_backup($1, $2::pg_catalog.bool, false)";
 	if (pg_query(conn, &res, err, 2, params, sql) != 0)

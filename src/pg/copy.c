@@ -18,6 +18,19 @@
 #define PUT_PIECE ((size_t)64 * 1024)
 #define POLL_TURN_MS 200
 
+/* Until the connection takes a statement again, as those that explain. */
+static void
+end_failed(struct pg_conn *c)
+{
+	struct err ignored = ERR_INIT;
+	int64_t cancelled_at = 0;
+	PGresult *res;
+
+	while (conn_wait_result(c, 0, &cancelled_at, &ignored) == 0 &&
+	    (res = c->pq->PQgetResult(c->conn)) != NULL)
+		c->pq->PQclear(res);
+}
+
 /* Send the statement; the server must answer with this direction. */
 static int
 begin(struct pg_conn *c, const char *sql, ExecStatusType want,
@@ -44,6 +57,8 @@ begin(struct pg_conn *c, const char *sql, ExecStatusType want,
 			    "direction: %s", sql);
 	}
 	c->pq->PQclear(res);
+	if (got == PGRES_FATAL_ERROR)
+		end_failed(c);
 	return got == want ? 0 : -1;
 }
 

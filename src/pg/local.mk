@@ -24,6 +24,7 @@ libdapk_a_SOURCES += \
 	%D%/pgtools.c %D%/pgtools.h \
 	%D%/pooler.c %D%/pooler.h \
 	%D%/replication.c %D%/replication.h \
+	%D%/rights.c %D%/rights.h \
 	%D%/walevent.c %D%/walevent.h \
 	%D%/walname.c %D%/walname.h \
 	%D%/walparse.h \
