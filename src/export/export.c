@@ -78,8 +78,10 @@ add_config(struct job *j, const struct manifest_entry *e, struct err *err)
 		return err_set(err, ERR_DAMAGED,
 		    "the configuration file %s is said to lie outside "
 		    CONFIG_DIR, e->path);
-	if (!j->have_config && tarfile_dir(j->out.base, CONFIG_DIR, DIR_MODE,
-		j->commit->start_time, err) != 0)
+	if (!j->have_config &&
+	    (path_guard_own(&j->guard, CONFIG_DIR, err) != 0 ||
+		tarfile_dir(j->out.base, CONFIG_DIR, DIR_MODE,
+		    j->commit->start_time, err) != 0))
 		return -1;
 	if (!j->have_config)
 		log_info("the configuration lay outside the data directory; "
@@ -131,7 +133,8 @@ add_data(struct job *j, const char *name, const struct manifest_entry *e,
 		.size = e->data_len, .mode = OWN_MODE,
 		.mtime = j->commit->stop_time };
 
-	if (tarfile_content(j->out.base, &about, e->data, err) != 0)
+	if (path_guard_own(&j->guard, name, err) != 0 ||
+	    tarfile_content(j->out.base, &about, e->data, err) != 0)
 		return -1;
 	return pgmanifest_file(j->listing, name, e->data_len, about.mtime,
 	    crc32c(e->data, e->data_len), err);
@@ -140,7 +143,8 @@ add_data(struct job *j, const char *name, const struct manifest_entry *e,
 static int
 keep_control(struct job *j, const struct manifest_entry *e, struct err *err)
 {
-	if (fileread_stream(j->files, j->reader, e, fileread_to_buf,
+	if (path_guard_own(&j->guard, CONTROL_PATH, err) != 0 ||
+	    fileread_stream(j->files, j->reader, e, fileread_to_buf,
 		&j->control, err) != 0)
 		return -1;
 	if (j->control.len != CONTROL_FILE_SIZE)
@@ -199,6 +203,8 @@ add_manifest(struct job *j, struct err *err)
 
 	if (j->out.directory)
 		return 0;
+	if (path_guard_own(&j->guard, PGMANIFEST_NAME, err) != 0)
+		return -1;
 	piece = xmalloc(PIECE);
 	ret = tarfile_begin(j->out.base, &about, err);
 	for (; ret == 0 && got > 0; at += got) {

@@ -44,6 +44,8 @@ mark_done(struct job *j, const char *name, int64_t mtime, struct err *err)
 
 	(void)snprintf(path, sizeof(path), "pg_wal/archive_status/%s.done",
 	    name);
+	if (path_guard_own(&j->guard, path, err) != 0)
+		return -1;
 	return tarfile_content(j->out.base, &(struct tarfile_about){
 	    .path = path, .mode = WAL_MODE, .mtime = mtime }, "", err);
 }
@@ -65,7 +67,8 @@ add_segment(struct job *j, const char *name, struct frame_codec *codec,
 		return err_wrap(err, "WAL segment %s, without which the "
 		    "backup is not consistent", name);
 	}
-	if (tarfile_begin(j->out.base, &about, err) != 0 ||
+	if (path_guard_own(&j->guard, path, err) != 0 ||
+	    tarfile_begin(j->out.base, &about, err) != 0 ||
 	    wal_store_read(j->params->repo, &j->commit->inc, &ws, codec,
 		segment_data, j->out.base, err) != 0 ||
 	    tarfile_end(j->out.base, err) != 0)
@@ -97,6 +100,8 @@ add_history(struct job *j, struct frame_codec *codec, struct err *err)
 	ret = wal_store_read(j->params->repo, &j->commit->inc, &ws, codec,
 	    history_data, &b, err);
 	about.size = b.len;
+	if (ret == 0)
+		ret = path_guard_own(&j->guard, path, err);
 	if (ret == 0)
 		ret = tarfile_content(j->out.base, &about, b.data, err);
 	if (ret == 0)

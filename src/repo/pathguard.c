@@ -42,6 +42,19 @@ path_guard_check(const struct path_guard *g, const char *path,
 	return 0;
 }
 
+int
+path_guard_own(const struct path_guard *g, const char *path, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < g->n; i++)
+		if (strcmp(path, g->links[i]) == 0)
+			return err_set(err, ERR_DAMAGED,
+			    "the manifest makes \"%s\" a symbolic link, which "
+			    "leads elsewhere", path);
+	return path_guard_check(g, path, err);
+}
+
 void
 path_guard_link(struct path_guard *g, const char *path)
 {

@@ -126,7 +126,9 @@ apply_control(struct apply *a, const struct manifest_entry *e,
 	int ret = -1;
 
 	buf_init(&b, CONTROL_FILE_SIZE);
-	if (copyback_read(a->copy, a->reader, e, &b, err) != 0)
+	/* It is written last; what is wrong with it is told first. */
+	if (tree_check(&a->tree, CONTROL_PATH, err) != 0 ||
+	    copyback_read(a->copy, a->reader, e, &b, err) != 0)
 		goto out;
 	if (b.len != CONTROL_FILE_SIZE) {
 		err_set(err, ERR_DAMAGED, "pg_control of backup %s has %zu "

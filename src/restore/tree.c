@@ -319,6 +319,9 @@ write_file(struct tree *t, const char *path, const void *data, size_t len,
 {
 	int fd, rc;
 
+	/* O_NOFOLLOW is of the last name alone: of pg_control, not global. */
+	if (tree_check(t, path, err) != 0)
+		return -1;
 	fd = openat(t->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
 	    O_CLOEXEC, mode | S_IWUSR);
 	if (fd < 0)

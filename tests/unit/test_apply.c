@@ -30,6 +30,8 @@ enum fault {
 	FAULT_DOTDOT,
 	FAULT_ABSOLUTE,
 	FAULT_BELOW_LINK,
+	FAULT_CONTROL_LINK, /* global is a link: pg_control goes through it */
+	FAULT_LABEL_LINK,
 	FAULT_NO_CONTROL,
 	FAULT_CONTROL_AS_FILE
 };
@@ -215,6 +217,8 @@ put_lines(struct made *x, enum fault fault)
 	if (fault == FAULT_ABSOLUTE)
 		line(x, MANIFEST_FILE, "/tmp/dapk-escaped", small,
 		    sizeof(small), small_runs, n_small);
+	if (fault == FAULT_LABEL_LINK)
+		link_to(x, "backup_label", "/tmp/dapk-escaped");
 	dir(x, "base");
 	dir(x, "base/1");
 	line(x, MANIFEST_FILE, "base/1/112",
@@ -231,7 +235,10 @@ put_lines(struct made *x, enum fault fault)
 	store_scattered(x, &map);
 	e_map.crc = crc32c(x->scattered, SCATTERED_SIZE);
 	OK(manifest_writer_add(x->m, &e_map, &err));
-	dir(x, "global");
+	if (fault == FAULT_CONTROL_LINK)
+		link_to(x, "global", x->p->state);
+	else
+		dir(x, "global");
 	n = store(x, CONTROL_PATH, control, sizeof(control), runs);
 	if (fault == FAULT_CONTROL_AS_FILE)
 		line(x, MANIFEST_FILE, CONTROL_PATH, control, sizeof(control),
@@ -440,6 +447,29 @@ static void
 a_path_that_leads_out_is_not_exported(void **state)
 {
 	is_not_exported(*state, FAULT_BELOW_LINK, "symbolic link");
+}
+
+/* Nor does what no line names go through a link that a line made. */
+static void
+pg_control_is_not_exported_through_a_link(void **state)
+{
+	is_not_exported(*state, FAULT_CONTROL_LINK, "\"global\"");
+}
+
+static void
+backup_label_is_not_exported_through_a_link(void **state)
+{
+	is_not_exported(*state, FAULT_LABEL_LINK, "\"backup_label\"");
+}
+
+/* It could be that of a server that runs. */
+static void
+pg_control_is_not_restored_through_a_link(void **state)
+{
+	struct place *p = *state;
+
+	fails(p, FAULT_CONTROL_LINK, "\"global\"");
+	assert_false(there(p->state, "pg_control"));
 }
 
 static void
@@ -654,6 +684,9 @@ main(void)
 		TEST(an_absolute_path_never_leaves_the_directory),
 		TEST(nothing_is_written_through_a_symbolic_link),
 		TEST(a_path_that_leads_out_is_not_exported),
+		TEST(pg_control_is_not_exported_through_a_link),
+		TEST(backup_label_is_not_exported_through_a_link),
+		TEST(pg_control_is_not_restored_through_a_link),
 		TEST(a_backup_without_pg_control_is_damage),
 		TEST(pg_control_is_no_ordinary_file),
 		TEST(a_changed_byte_in_a_pack_is_told_with_its_name),
