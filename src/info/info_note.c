@@ -20,6 +20,13 @@ newest(const struct info_set *set)
 	return set->newest == set->n ? NULL : &set->list[set->newest].commit;
 }
 
+/* A time before 2000 is that of a clock which nobody had set. */
+static bool
+is_sane(const struct info_backup *b)
+{
+	return b->commit.stop_time > 0;
+}
+
 /* When the oldest backup that can be read ended; 0: there is none. */
 static int64_t
 oldest(const struct info_set *set)
@@ -29,9 +36,34 @@ oldest(const struct info_set *set)
 
 	for (i = 0; i < set->n; i++)
 		if (set->list[i].problem.code == ERR_NONE &&
+		    is_sane(&set->list[i]) &&
 		    (t == 0 || set->list[i].commit.stop_time < t))
 			t = set->list[i].commit.stop_time;
 	return t;
+}
+
+/* By the first of its backups whose clock was right; 0: there is none. */
+static int64_t
+begins(const struct info_incarnation *inc, const struct info_window *w)
+{
+	const bool last = w == &inc->windows[inc->n_windows - 1];
+	const size_t end = last ? inc->backups.n : w[1].backup;
+	size_t i;
+
+	for (i = w->backup; i < end; i++)
+		if (is_sane(&inc->backups.list[i]) &&
+		    (i == w->backup || inc->backups.list[i].usable))
+			return inc->backups.list[i].commit.stop_time;
+	return 0;
+}
+
+static bool
+is_better(const struct info_incarnation *inc, const struct info_window *w,
+    const struct info_window *than)
+{
+	if (w->reach.proven_time != than->reach.proven_time)
+		return w->reach.proven_time > than->reach.proven_time;
+	return begins(inc, than) == 0 && begins(inc, w) != 0;
 }
 
 /* The window that reaches furthest; of those that reach as far the longest. */
@@ -42,8 +74,7 @@ current(const struct info_incarnation *inc)
 	size_t i;
 
 	for (i = 0; i < inc->n_windows; i++)
-		if (w == NULL ||
-		    inc->windows[i].reach.proven_time > w->reach.proven_time)
+		if (w == NULL || is_better(inc, &inc->windows[i], w))
 			w = &inc->windows[i];
 	return w;
 }
@@ -61,7 +92,7 @@ note_windows(const struct info_incarnation *inc,
 		look->conflicts += inc->timelines[i].n_conflicts;
 	if (w == NULL)
 		return;
-	look->window_from = inc->backups.list[w->backup].commit.stop_time;
+	look->window_from = begins(inc, w);
 	look->window_to = w->reach.proven_time;
 	for (i = 0; i < inc->n_windows; i++) {
 		end = inc->windows[i].reach.proven_time;

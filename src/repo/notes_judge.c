@@ -123,7 +123,12 @@ judge_sets(const struct notes *f, int64_t now,
 	else
 		judge_age(&f->backup, "backup", now, limits->backup_warning,
 		    limits->backup_critical, out);
-	if (f->dump.time != 0)
+	/* Whoever says how old it may be wants one. */
+	if (f->dump.time == 0 &&
+	    (limits->dump_warning > 0 || limits->dump_critical > 0))
+		add(out, limits->dump_critical > 0 ? NOTES_CRITICAL :
+		    NOTES_WARNING, "no dump is known");
+	else if (f->dump.time != 0)
 		judge_age(&f->dump, "dump", now, limits->dump_warning,
 		    limits->dump_critical, out);
 	judge_failure(&f->backup, "backup", now, out);

@@ -46,7 +46,7 @@ known_since(const struct notes_of *of, const struct repo *repo,
 	struct notes f;
 
 	notes_read(of, &f);
-	if (f.since != 0 && f.since < since && f.system_id == inc->system_id &&
+	if (f.since > 0 && f.since < since && f.system_id == inc->system_id &&
 	    strcmp(f.repository_id, repo->id_text) == 0)
 		return f.since;
 	return since;

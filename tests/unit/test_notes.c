@@ -17,6 +17,7 @@
 #include "core/io.h"
 #include "core/mem.h"
 #include "core/time.h"
+#include "info/info.h"
 #include "repo/commit.h"
 #include "repo/hold.h"
 #include "repo/notes.h"
@@ -475,6 +476,78 @@ since_when_there_are_backups_is_not_forgotten(void **state)
 	assert_string_equal(f.server.archived, SEGMENT);
 }
 
+/* What `info` saw of these backups, the first ones in a window of their own. */
+static void
+look_at(const struct notes_of *of, const int64_t *stops, size_t n,
+    size_t n_windows, struct notes *out)
+{
+	struct info_backup b[3] = { 0 };
+	struct info_window w[3] = { 0 };
+	struct info_incarnation i = { .inc = inc,
+		.backups = { .list = b, .n = n, .newest = n - 1 },
+		.windows = w, .n_windows = n_windows };
+	const struct info info = { .repo = &repo, .incarnations = &i, .n = 1 };
+	size_t k;
+
+	for (k = 0; k < n; k++) {
+		b[k].commit = commit_of(stops[k]);
+		b[k].usable = true;
+	}
+	for (k = 0; k < n_windows; k++) {
+		w[k].backup = k;
+		w[k].reach.proven_time = stops[n - 1];
+	}
+	info_note(&info, of->state_directory, of->address);
+	notes_read(of, out);
+}
+
+/* Else `status` says that a young archive goes back for decades. */
+static void
+a_clock_of_1970_makes_no_window(void **state)
+{
+	struct config_repository r = address_of("f");
+	const struct notes_of of = { dir, &r, "main" };
+	int64_t now = time_now();
+	const int64_t stops[] = { time_from_unix(600), now - 3 * DAY_US,
+		now - DAY_US };
+	struct notes f;
+
+	(void)state;
+	look_at(&of, stops, 3, 1, &f);
+	assert_int_equal(f.window_from, now - 3 * DAY_US);
+	assert_int_equal(f.since, now - 3 * DAY_US);
+	/* It lies alone: the next one begins as good a window. */
+	look_at(&of, stops, 3, 2, &f);
+	assert_int_equal(f.window_from, now - 3 * DAY_US);
+	/* Nobody knows: that is not since ever. */
+	look_at(&of, stops, 1, 1, &f);
+	assert_int_equal(f.window_from, 0);
+	assert_true(f.recoverable);
+}
+
+static void
+a_dump_that_never_came_is_missed_where_one_is_wanted(void **state)
+{
+	const int64_t now = time_now();
+	struct notes_limits limits = notes_limits_default;
+	struct notes f = { .backup = { .time = now - HOUR_US } };
+	struct notes_judgement j;
+
+	(void)state;
+	notes_judge(&f, now, &limits, &j);
+	assert_int_equal(j.n, 0);
+	limits.dump_warning = DAY_US;
+	notes_judge(&f, now, &limits, &j);
+	assert_int_equal(j.verdict, NOTES_WARNING);
+	assert_string_equal(j.reasons[0].text, "no dump is known");
+	limits.dump_critical = 2 * DAY_US;
+	notes_judge(&f, now, &limits, &j);
+	assert_int_equal(j.verdict, NOTES_CRITICAL);
+	f.dump.time = now - HOUR_US;
+	notes_judge(&f, now, &limits, &j);
+	assert_int_equal(j.n, 0);
+}
+
 static void
 a_queue_is_found_by_the_ids_of_any_note(void **state)
 {
@@ -515,6 +588,9 @@ main(void)
 		cmocka_unit_test(the_server_is_held_against_what_came),
 		cmocka_unit_test(what_was_done_about_it),
 		cmocka_unit_test(since_when_there_are_backups_is_not_forgotten),
+		cmocka_unit_test(a_clock_of_1970_makes_no_window),
+		cmocka_unit_test(
+		    a_dump_that_never_came_is_missed_where_one_is_wanted),
 		cmocka_unit_test(a_queue_is_found_by_the_ids_of_any_note),
 	};
 
