@@ -30,7 +30,7 @@
 
 struct pagefilter;
 
-/* About 2 MiB, of which a frame touches what its rows need. */
+/* About 4.5 MiB, of which a frame touches what its rows need. */
 struct pagefilter *pagefilter_new(void);
 void pagefilter_free(struct pagefilter *f);
 

@@ -144,17 +144,30 @@ static int
 find_recipient(struct repo *repo, const struct keyring_list *l,
     const struct given *g, struct opening *o, struct err *err)
 {
+	struct err damage = ERR_INIT;
 	size_t i;
 	int rc = 0;
 
-	for (i = 0; i < l->n && rc == 0; i++)
-		if (l->items[i].type == ITEM_RECIPIENT) {
-			rc = try_recipient(repo, g, l->items[i].id, &o->who,
-			    &o->hand, err);
-			o->id = l->items[i].id;
-		}
-	if (rc != 0)
-		return rc < 0 ? -1 : 0;
+	for (i = 0; i < l->n && rc != 1; i++) {
+		if (l->items[i].type != ITEM_RECIPIENT)
+			continue;
+		rc = try_recipient(repo, g, l->items[i].id, &o->who,
+		    &o->hand, err);
+		o->id = l->items[i].id;
+		/* Another one's may be damaged: this key opens all the same. */
+		if (rc < 0 && err->code != ERR_DAMAGED &&
+		    err->code != ERR_NOT_FOUND)
+			return -1;
+		if (rc < 0)
+			damage = *err;
+		err_clear(err);
+	}
+	if (rc == 1)
+		return 0;
+	if (damage.code != ERR_NONE) {
+		*err = damage;
+		return -1;
+	}
 	(void)err_set(err, ERR_CONFIG, "the %s given opens nothing in %s",
 	    g->has_passphrase ? "passphrase" : "key file",
 	    storage_url(repo->st));

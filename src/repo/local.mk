@@ -86,7 +86,7 @@ unit_tests += \
 	tests/unit/test_queue \
 	tests/unit/test_repo \
 	tests/unit/test_walstore
-EXTRA_DIST += tests/unit/fixture_repo.h tests/unit/fixture_dump.h \
+EXTRA_DIST += tests/unit/fixture_err.h tests/unit/fixture_repo.h tests/unit/fixture_dump.h \
 	tests/golden/commit.hex \
 	tests/golden/dump-commit.hex \
 	tests/golden/dump-manifest.hex \

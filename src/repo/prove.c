@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/cancel.h"
 #include "repo/manifest.h"
 #include "repo/object.h"
 #include "repo/walstore.h"
@@ -29,48 +28,64 @@ prove_manifest(struct repo *repo, const struct incarnation *inc,
 	return rc;
 }
 
+struct proving {
+	struct repo *repo;
+	const struct commit *commit;
+	struct frame_codec *codec;
+	prove_pulse_fn pulse;
+	void *arg;
+};
+
 static int
 ignore(void *arg, const uint8_t *data, size_t len, struct err *err)
 {
-	(void)arg;
+	const struct proving *p = arg;
+
 	(void)data;
 	(void)len;
-	return cancel_check(err);
+	return p->pulse(p->arg, err);
+}
+
+static int
+read_stored(struct proving *p, const struct wal_stored *ws, struct err *err)
+{
+	return wal_store_read(p->repo, &p->commit->inc, ws, p->codec, ignore,
+	    p, err);
 }
 
 /* Of one content a generation that holds; two contents nobody decides. */
 static int
-prove_file(struct repo *repo, const struct incarnation *inc,
-    const struct wal_file *file, struct frame_codec *codec, struct err *err)
+prove_file(struct proving *p, const struct wal_file *file, struct err *err)
 {
 	struct wal_stored *all = NULL, best;
 	size_t i, n = 0;
 	int rc;
 
-	if (wal_store_pick(repo, inc, file, &best, err) != 0)
+	if (wal_store_pick(p->repo, &p->commit->inc, file, &best, err) != 0)
 		return -1;
-	rc = wal_store_read(repo, inc, &best, codec, ignore, NULL, err);
+	rc = read_stored(p, &best, err);
 	if (rc == 0 || !prove_is_no(err))
 		return rc;
-	if (wal_store_find(repo, inc, file, &all, &n, err) != 0)
+	if (wal_store_find(p->repo, &p->commit->inc, file, &all, &n, err) != 0)
 		return -1;
 	for (i = 0; i < n && rc != 0; i++) {
 		if (all[i].generation == best.generation)
 			continue;
-		rc = wal_store_read(repo, inc, &all[i], codec, ignore, NULL,
-		    err);
+		rc = read_stored(p, &all[i], err);
 		if (rc != 0 && !prove_is_no(err))
 			break;
 	}
 	free(all);
+	if (rc == 0)
+		err_clear(err); /* of the generation that does not hold */
 	return rc;
 }
 
 /* What its server left unfinished, at the end of a timeline, will do too. */
 static int
-prove_segment(struct repo *repo, const struct commit *c, uint64_t segno,
-    struct frame_codec *codec, struct err *err)
+prove_segment(struct proving *p, uint64_t segno, struct err *err)
 {
+	const struct commit *c = p->commit;
 	char name[WAL_SEGMENT_NAME_LEN + 1], partial[sizeof(name) + 8];
 	struct wal_stored best;
 	struct wal_file file;
@@ -79,54 +94,55 @@ prove_segment(struct repo *repo, const struct commit *c, uint64_t segno,
 	wal_segment_name(c->timeline, segno, c->wal_segment_size, name);
 	if (wal_file_parse(name, &file, err) != 0)
 		return -1;
-	if (prove_file(repo, &c->inc, &file, codec, err) == 0)
+	if (prove_file(p, &file, err) == 0)
 		return 0;
-	if (err->code != ERR_NOT_FOUND)
-		return err_wrap(err, "WAL segment %s, which it needs to be "
-		    "consistent", name);
 	why = *err;
-	err_clear(err);
-	(void)snprintf(partial, sizeof(partial), "%s.partial", name);
-	if (wal_file_parse(partial, &file, err) == 0 &&
-	    wal_store_pick_partial(repo, &c->inc, &file, c->wal_segment_size,
-		&best, err) == 0 &&
-	    wal_store_read(repo, &c->inc, &best, codec, ignore, NULL, err) ==
-	    0)
-		return 0;
-	if (err->code == ERR_NOT_FOUND)
-		*err = why;
+	if (err->code == ERR_NOT_FOUND) {
+		err_clear(err);
+		(void)snprintf(partial, sizeof(partial), "%s.partial", name);
+		if (wal_file_parse(partial, &file, err) == 0 &&
+		    wal_store_pick_partial(p->repo, &c->inc, &file,
+			c->wal_segment_size, &best, err) == 0 &&
+		    read_stored(p, &best, err) == 0)
+			return 0;
+		if (err->code == ERR_NOT_FOUND)
+			*err = why;
+	}
 	return err_wrap(err, "WAL segment %s, which it needs to be consistent",
 	    name);
 }
 
 static int
-prove_wal(struct repo *repo, const struct commit *c, struct err *err)
+prove_wal(struct proving *p, struct err *err)
 {
-	struct frame_codec *codec;
+	const struct commit *c = p->commit;
 	struct history path;
 	uint64_t segno, last;
 	int rc = 0;
 
-	if (wal_store_history(repo, &c->inc, c->timeline, &path, err) != 0)
+	if (wal_store_history(p->repo, &c->inc, c->timeline, &path, err) != 0)
 		return err_wrap(err, "the history of its timeline");
 	history_free(&path);
 	segno = wal_segno_of_lsn(c->start_lsn, c->wal_segment_size);
 	/* The stop LSN is the end of a record: it may be a segment's end. */
 	last = wal_segno_of_lsn(c->stop_lsn - 1, c->wal_segment_size);
-	codec = frame_codec_new(1);
+	p->codec = frame_codec_new(1);
 	for (; segno <= last && rc == 0; segno++)
-		rc = prove_segment(repo, c, segno, codec, err);
-	frame_codec_free(codec);
+		rc = prove_segment(p, segno, err);
+	frame_codec_free(p->codec);
 	return rc;
 }
 
 int
 prove_set(struct repo *repo, const struct incarnation *inc,
-    const struct commit *c, struct err *err)
+    const struct commit *c, prove_pulse_fn pulse, void *arg, struct err *err)
 {
-	if (prove_manifest(repo, inc, c, err) != 0)
+	struct proving p = { .repo = repo, .commit = c, .pulse = pulse,
+		.arg = arg };
+
+	if (pulse(arg, err) != 0 || prove_manifest(repo, inc, c, err) != 0)
 		return -1;
-	return c->kind == REPO_DUMP ? 0 : prove_wal(repo, c, err);
+	return c->kind == REPO_DUMP ? 0 : prove_wal(&p, err);
 }
 
 bool

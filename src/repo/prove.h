@@ -9,6 +9,9 @@
 #include "core/err.h"
 #include "repo/commit.h"
 
+/* Called again and again while much is read; -1 stops: keeps a lease. */
+typedef int (*prove_pulse_fn)(void *arg, struct err *err);
+
 /*
  * Reads the parts of a backup's manifest and, to the last byte, the WAL that
  * makes it consistent; of a dump the manifest. (That its packs are there,
@@ -18,7 +21,11 @@
  * many as segments were written while the backup was made.
  */
 int prove_set(struct repo *repo, const struct incarnation *inc,
-    const struct commit *c, struct err *err) ERR_USE;
+    const struct commit *c, prove_pulse_fn pulse, void *arg,
+    struct err *err) ERR_USE;
+
+typedef int (*prove_fn)(struct repo *repo, const struct incarnation *inc,
+    const struct commit *c, prove_pulse_fn pulse, void *arg, struct err *err);
 
 /* Did it fail for what the set is, and not because something is away now? */
 bool prove_is_no(const struct err *err);

@@ -48,9 +48,10 @@ is_relied_on(const struct policy_set *set)
  * and counts as unusable from now on.
  */
 static int
-prove_line(struct expire *x, struct retention_line *line,
-    const struct expire_params *p, bool *again, struct err *err)
+prove_line(struct work *w, struct retention_line *line, bool *again,
+    struct err *err)
 {
+	struct expire *x = w->x;
 	const size_t at = (size_t)(line->inc - x->info.incarnations);
 	struct info_incarnation *inc = &x->info.incarnations[at];
 	enum repo_kind kind;
@@ -66,10 +67,8 @@ prove_line(struct expire *x, struct retention_line *line,
 			if (b->proved ||
 			    !is_relied_on(retention_set(line, kind, i)))
 				continue;
-			if (cancel_check(err) != 0)
-				return -1;
-			b->proved = prove_set(p->repo, &inc->inc, &b->commit,
-			    &b->unusable) == 0;
+			b->proved = prove_set(w->p->repo, &inc->inc,
+			    &b->commit, pulse, w, &b->unusable) == 0;
 			if (b->proved)
 				continue;
 			if (!prove_is_no(&b->unusable)) {
@@ -90,9 +89,10 @@ prove_line(struct expire *x, struct retention_line *line,
 
 /* Until all that is relied on holds. */
 static int
-decide(struct expire *x, const struct expire_params *p, int64_t now,
-    struct err *err)
+decide(struct work *w, int64_t now, struct err *err)
 {
+	const struct expire_params *p = w->p;
+	struct expire *x = w->x;
 	const struct retention_params rp = { .repo = p->repo, .cfg = p->cfg,
 		.address = p->address, .cluster = p->cfg->cluster,
 		.now = now };
@@ -105,7 +105,7 @@ decide(struct expire *x, const struct expire_params *p, int64_t now,
 		if (retention_decide(&x->retention, &x->info, &rp, err) != 0)
 			return -1;
 		for (i = 0; i < x->retention.policy.n; i++)
-			if (prove_line(x, &x->retention.lines[i], p, &again,
+			if (prove_line(w, &x->retention.lines[i], &again,
 				err) != 0)
 				return -1;
 	}
@@ -113,9 +113,10 @@ decide(struct expire *x, const struct expire_params *p, int64_t now,
 }
 
 static int
-collect(struct expire *x, const struct expire_params *p, int64_t now,
-    struct err *err)
+collect(struct work *w, int64_t now, struct err *err)
 {
+	const struct expire_params *p = w->p;
+	struct expire *x = w->x;
 	const struct info_source from = { .cluster = p->cfg->cluster,
 		.state_directory = p->cfg->state_directory };
 
@@ -123,7 +124,7 @@ collect(struct expire *x, const struct expire_params *p, int64_t now,
 	info_free(&x->info);
 	if (info_collect(&x->info, p->repo, &from, err) != 0)
 		return -1;
-	return decide(x, p, now, err);
+	return decide(w, now, err);
 }
 
 /* What was collected before the lease was taken: is it still all there is? */
@@ -186,11 +187,11 @@ decide_under_lease(struct work *w, const struct incarnation *inc,
 	if (same_sets(w, kind, &same, err) != 0)
 		return -1;
 	if (!same) {
-		if (collect(x, w->p, now, err) != 0)
+		if (collect(w, now, err) != 0)
 			return -1;
 	} else if (x->ahead <= CLOCK_MARGIN) {
 		return 0;
-	} else if (decide(x, w->p, now, err) != 0) {
+	} else if (decide(w, now, err) != 0) {
 		return -1;
 	}
 	w->line = find_line(x, inc);
@@ -390,7 +391,7 @@ expire_run(struct expire *out, const struct expire_params *params,
 	if (!params->cfg->dry_run &&
 	    hold_check(params->repo, params->cfg->cluster, err) != 0)
 		return -1;
-	if (collect(out, params, time_now(), err) != 0)
+	if (collect(&w, time_now(), err) != 0)
 		return -1;
 	/* Deciding again makes the list anew. */
 	n = out->info.n;

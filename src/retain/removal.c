@@ -159,7 +159,7 @@ proved(struct removal *s, struct survey_backup *b)
 		return false;
 	rc = commit_get_kind(p->repo, p->inc, p->kind, b->label, &c, &err);
 	if (rc == 0) {
-		rc = p->prove(p->repo, p->inc, &c, &err);
+		rc = p->prove(p->repo, p->inc, &c, removal_pulse, s, &err);
 		commit_free(&c);
 	}
 	b->proof = rc == 0 ? SURVEY_PROVED : SURVEY_DISPROVED;

@@ -22,8 +22,8 @@
 #include <stdint.h>
 
 #include "core/err.h"
-#include "repo/commit.h"
 #include "repo/lease.h"
+#include "repo/prove.h"
 #include "repo/repo.h"
 
 struct removal_params {
@@ -44,10 +44,9 @@ struct removal_params {
 	bool force;   /* the last usable backup too */
 	/*
 	 * Of one that would be the usable one that is left: can it really be
-	 * restored (prove_set() of repo/prove.h)? NULL: names and sizes do.
+	 * restored? prove_set() of repo/prove.h; NULL: names and sizes do.
 	 */
-	int (*prove)(struct repo *repo, const struct incarnation *inc,
-	    const struct commit *c, struct err *err);
+	prove_fn prove;
 	bool dry_run; /* put and remove nothing, only report */
 	/*
 	 * removal_run: does retention want what it had let go? Of a backup by

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -240,7 +240,7 @@ wal_spool_clear(const struct wal_spool *s)
 
 /* Remove the folders in dir but `keep`, unless they have changed since. */
 static void
-sweep(const char *dir, const char *keep, time_t older_than)
+sweep(const char *dir, const char *keep, int64_t older_than)
 {
 	struct err ignored = ERR_INIT;
 	DIR *d = opendir(dir);
@@ -254,7 +254,7 @@ sweep(const char *dir, const char *keep, time_t older_than)
 		if (e->d_name[0] == '.' || strcmp(e->d_name, keep) == 0 ||
 		    fstatat(dirfd(d), e->d_name, &st,
 			AT_SYMLINK_NOFOLLOW) != 0 ||
-		    !S_ISDIR(st.st_mode) || st.st_mtime > older_than)
+		    !S_ISDIR(st.st_mode) || (int64_t)st.st_mtime > older_than)
 			continue;
 		path = xasprintf("%s/%s", dir, e->d_name);
 		(void)!io_remove_tree(path, &ignored);
@@ -282,7 +282,7 @@ wal_spool_sweep(const struct wal_spool *s)
 	DIR *d;
 
 	/* Whatever their time: a clock may have been ahead. */
-	sweep(s->parent, boot, (time_t)INT64_MAX);
+	sweep(s->parent, boot, INT64_MAX);
 	d = opendir(spool);
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.' || strcmp(e->d_name, own) == 0)

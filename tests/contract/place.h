@@ -26,25 +26,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "storage/storage_ops.h"
-
-static struct err err; /* of the call at hand */
-
-#define OK(call)                                                              \
-	do {                                                                  \
-		err_clear(&err);                                              \
-		if ((call) != 0)                                              \
-			fail_msg("%s: %s (%s)", #call, err.msg, err.hint);    \
-	} while (0)
-
-#define FAILS(call, wanted)                                                   \
-	do {                                                                  \
-		err_clear(&err);                                              \
-		if ((call) == 0)                                              \
-			fail_msg("%s succeeded", #call);                      \
-		if (err.code != (wanted))                                     \
-			fail_msg("%s: %s: %s", #call,                         \
-			    err_code_name(err.code), err.msg);                \
-	} while (0)
+#include "../unit/fixture_err.h"
 
 struct place {
 	struct storage *st;

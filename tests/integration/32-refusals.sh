@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: PostgreSQL
 # What cannot be recovered, or would overwrite something, is refused with the
-# reason, and nothing is written (T87, T90, T92, T95, T98).
+# reason, and nothing is written (T87, T90, T92, T95, T98, T104).
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -159,6 +159,12 @@ rm -rf "$long"
 note "another cluster of the same name, wrong repository"
 assert_refused "$T/new" 'repository|typo' --repository-url "file://$T/typo"
 assert_refused "$T/new" 'cluster|nosuch' --cluster nosuch
+
+note "by root (T104): the files would not be PostgreSQL's"
+expect 1,2 "$BIN" --config "$CONF" restore -D "$T/roots"
+assert_clear_error 'restore does not run as root'
+assert_hint 'sudo -u postgres'
+[ ! -e "$T/roots" ] || fail "something was restored"
 
 note "a directory that cannot be written"
 mkdir "$T/readonly"

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: PostgreSQL
 # A backup goes for the sake of another only when that one can be restored: not
 # when its manifest, or the WAL that makes it consistent, is damaged or gone,
-# whether verify has found that out before or not. By retention and by name.
+# whether verify has found that out before or not. By retention and by name; and
+# a dump only when the newer one has its manifest.
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
+# shellcheck source=tests/lib/dumps.sh
+. "$(dirname "$0")/../lib/dumps.sh"
 
 pg_with_repository src
 sql src "CREATE TABLE t AS SELECT 1 AS n"
@@ -76,3 +79,24 @@ old_restores
 note "by force it goes"
 expect 0 dapk expire --backup "$old" --force --grace 0
 expect 0 dapk expire --backup "$new" --force --grace 0
+
+note "dumps: the older one stays while the newer one's manifest is damaged"
+rm -rf "$REPO"
+cp -a "$T/whole" "$REPO"
+take_dump postgres
+older=$LABEL
+sql src "INSERT INTO t VALUES (3)"
+sleep 1.1
+take_dump postgres
+newer=$LABEL
+sleep 1.1
+flip "$(dump_dir "$newer")/manifest-00.zst"
+for _ in 1 2 3; do
+	expect 0,5 dapk expire --retain 1s --grace 0
+	[ -e "$(dump_dir "$older")/commit" ] || fail "the only dump that can be loaded is gone"
+done
+load_dump src "$older" back
+assert_eq "$(sql src 'SELECT count(*) FROM t' back)" 2 "rows of the older dump"
+run dapk expire --backup "$older" --grace 0
+assert_eq "$RC" 1 "exit code of removing it by name"
+assert_match "$ERR" "no usable dump of database postgres"

@@ -18,28 +18,10 @@
 #include "repo/object.h"
 #include "repo/repo.h"
 #include "storage/storage_ops.h"
+#include "fixture_err.h"
 
 #define LABEL_A "20261122T133107Z-0123456789abcdef"
 #define LABEL_B "20261123T020000Z-fedcba9876543210"
-
-static struct err err; /* of the call at hand */
-
-#define OK(call)                                                              \
-	do {                                                                  \
-		err_clear(&err);                                              \
-		if ((call) != 0)                                              \
-			fail_msg("%s: %s (%s)", #call, err.msg, err.hint);    \
-	} while (0)
-
-#define FAILS(call, wanted)                                                   \
-	do {                                                                  \
-		err_clear(&err);                                              \
-		if ((call) == 0)                                              \
-			fail_msg("%s succeeded", #call);                      \
-		if (err.code != (wanted))                                     \
-			fail_msg("%s: %s: %s", #call,                         \
-			    err_code_name(err.code), err.msg);                \
-	} while (0)
 
 struct fixture {
 	struct repo *repo;

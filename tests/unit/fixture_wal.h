@@ -29,26 +29,7 @@
 #include "repo/walstore.h"
 #include "wal/get.h"
 #include "wal/push.h"
-
-static struct err err; /* of the call at hand */
-
-#define OK(call)                                                              \
-	do {                                                                  \
-		err_clear(&err);                                              \
-		if ((call) != 0)                                              \
-			fail_msg("%s: %s: %s (%s)", #call,                    \
-			    err_code_name(err.code), err.msg, err.hint);      \
-	} while (0)
-
-#define FAILS(call, wanted)                                                   \
-	do {                                                                  \
-		err_clear(&err);                                              \
-		if ((call) == 0)                                              \
-			fail_msg("%s succeeded", #call);                      \
-		if (err.code != (wanted))                                     \
-			fail_msg("%s: %s: %s", #call,                         \
-			    err_code_name(err.code), err.msg);                \
-	} while (0)
+#include "fixture_err.h"
 
 /* err.msg has this in it. */
 #define SAYS(text)                                                            \

@@ -17,22 +17,7 @@
 
 #include "core/text.h"
 #include "repo/crypt.h"
-
-static struct err err;
-
-#define OK(call)                                                        \
-	do {                                                            \
-		err_clear(&err);                                        \
-		if ((call) != 0)                                        \
-			fail_msg("%s: %s (%s)", #call, err.msg, err.hint); \
-	} while (0)
-
-#define FAILS(call, wanted)                              \
-	do {                                             \
-		err_clear(&err);                         \
-		assert_int_not_equal(call, 0);           \
-		assert_int_equal(err.code, wanted);      \
-	} while (0)
+#include "fixture_err.h"
 
 /* How many bytes there are in that text. */
 static size_t

@@ -570,6 +570,31 @@ who_was_revoked_opens_nothing_and_the_others_all(void **state)
 	opens(p, &key, &after, true);
 }
 
+/* What rots of one's way in does not lock the others out. */
+static void
+another_recipients_damage_locks_nobody_out(void **state)
+{
+	struct place *p = *state;
+	struct keyring_unlock key = { .key_file = p->key_file };
+	struct keyring_unlock phrase = { .passphrase = PASSPHRASE };
+	struct keyring_recipient second = passphrase_recipient();
+	struct keyring_item item = { .type = ITEM_RECIPIENT };
+	struct data_key written, opened;
+	char name[STORAGE_KEY_MAX];
+
+	come_with_key(p);
+	OK(keyring_new_data_key(p->repo, &written, &err));
+	OK(keyring_add(p->repo, &second, &err));
+	memcpy(item.id, second.id, sizeof(item.id));
+	keyring_key(p->ring, &item, name);
+	OK(storage_remove(p->f->st, name, &err));
+	OK(storage_put(p->f->st, name, "rot", 3, &err));
+	opens(p, &key, &written, true);
+	come(p, &phrase); /* and who cannot come in is told of it */
+	FAILS(keyring_open_data_key(p->repo, written.pair, written.sealed,
+	    &opened, &err), ERR_DAMAGED);
+}
+
 /* Restore needs the private half; the state of a host has the new pair. */
 static void
 a_host_that_rotates_writes_to_the_new_pair_without_a_key_too(void **state)
@@ -679,6 +704,7 @@ main(void)
 		RING(a_set_or_a_wrap_that_the_store_made_itself_is_refused),
 		RING(any_call_may_fail_while_a_ring_is_made_and_opened),
 		RING(who_was_revoked_opens_nothing_and_the_others_all),
+		RING(another_recipients_damage_locks_nobody_out),
 		RING(a_host_that_rotates_writes_to_the_new_pair_without_a_key_too),
 		RING(any_call_may_fail_while_a_ring_is_changed),
 		RING(text_is_authenticated_for_its_place),

@@ -24,11 +24,10 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "storage/storage.h"
+#include "fixture_err.h"
 
 #define STEPS_MAX 16
 #define REQUEST_MAX 65536
-
-static struct err err;
 
 /* One answer; its request is kept. */
 struct step {
@@ -177,21 +176,6 @@ server_end(struct server *s)
 
 #define START(steps, region) \
 	server_start(&s, steps, sizeof(steps) / sizeof((steps)[0]), region)
-#define OK(call)                                                              \
-	do {                                                                  \
-		err_clear(&err);                                              \
-		if ((call) != 0)                                              \
-			fail_msg("%s: %s (%s)", #call, err.msg, err.hint);    \
-	} while (0)
-#define FAILS(call, wanted)                                                   \
-	do {                                                                  \
-		err_clear(&err);                                              \
-		if ((call) == 0)                                              \
-			fail_msg("%s succeeded", #call);                      \
-		if (err.code != (wanted))                                     \
-			fail_msg("%s: %s: %s", #call,                         \
-			    err_code_name(err.code), err.msg);                \
-	} while (0)
 #define HAS(n, text) assert_non_null(strcasestr(s.requests[n], text))
 #define LACKS(n, text) assert_null(strcasestr(s.requests[n], text))
 
