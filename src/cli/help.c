@@ -101,9 +101,9 @@ print_storage_options(FILE *out)
 	const struct option *o;
 	char *text = xstrdup(""), *more;
 
-	(void)fprintf(out, "\nHow S3 and SFTP are reached (keys of "
-	    "[repository NAME], see man 5\ndapk-backup.conf; as options for "
-	    "--repository-url):\n");
+	(void)fprintf(out, "\nHow a repository is reached and "
+	    "opened (keys of [repository NAME], see man 5\ndapk-backup.conf; "
+	    "as options for --repository-url):\n");
 	for (o = option_table; o->name != NULL; o++) {
 		if (!option_is_storage(o) || o->commands == 0)
 			continue;

@@ -677,6 +677,17 @@ complete_conninfo(const struct config_sources *sources, struct config *cfg,
 	return ret;
 }
 
+/* What a repository's keys are remembered in. */
+static void
+lend_state_directory(struct config *cfg)
+{
+	unsigned i;
+
+	cfg->repo.state_directory = cfg->state_directory;
+	for (i = 0; i < cfg->n_others; i++)
+		cfg->others[i].state_directory = cfg->state_directory;
+}
+
 int
 config_load(struct config *cfg, const struct config_sources *sources,
     struct err *err)
@@ -712,6 +723,7 @@ config_load(struct config *cfg, const struct config_sources *sources,
 		    "quiet and verbose exclude each other");
 		goto out;
 	}
+	lend_state_directory(cfg);
 	ret = 0;
 out:
 	config_file_free(&f);
@@ -735,7 +747,8 @@ config_warn_environment(void)
 		    (int)strcspn(*e, "="), *e);
 		/* Where restore --start finds PostgreSQL: not an option. */
 		if (option_find_env(name) != NULL ||
-		    strcmp(name, "DAPK_BACKUP_PGBIN") == 0)
+		    strcmp(name, "DAPK_BACKUP_PGBIN") == 0 ||
+		    strcmp(name, CONFIG_PASSPHRASE_ENV) == 0)
 			continue;
 		for (n = 0, o = option_table; o->name != NULL; o++) {
 			if (o->env != NULL && n < 64)

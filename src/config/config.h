@@ -25,6 +25,8 @@
 #define CONFIG_FILE_DEFAULT "/etc/dapk-backup.conf"
 #define CONFIG_REPOSITORY_DEFAULT "file:///var/lib/dapk-backup"
 #define CONFIG_STATE_DEFAULT "/var/lib/dapk-backup-state"
+/* A passphrase that stands in no file; never an option: argv can be seen. */
+#define CONFIG_PASSPHRASE_ENV "DAPK_BACKUP_ENCRYPTION_PASSPHRASE"
 #define CONFIG_JOBS_MAX 64
 #define CONFIG_JOBS_AUTO_MAX 8
 
@@ -68,6 +70,9 @@ struct config_repository {
 	char *key_file, *key_passphrase_file, *password_file; /* SFTP */
 	char *known_hosts;
 	enum config_host_key host_key;
+	char *encryption_key_file, *encryption_passphrase_file;
+	char *encryption_public_key_file;
+	const char *state_directory; /* borrowed: of the configuration */
 	uint64_t retain_ms; /* 0: nothing is removed */
 	unsigned keep_daily, keep_weekly, keep_monthly, keep_yearly;
 };

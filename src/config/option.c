@@ -164,7 +164,8 @@ const struct option option_table[] = {
 		    "long (the bucket must have object lock); 0: off" },
 	STORAGE_PATH("key-file", "KEY_FILE", "FILE", key_file,
 	    "SFTP: the private key; without this the agent's keys, then "
-	    "those in ~/.ssh"),
+	    "those in ~/.ssh. A key file of an encrypted repository opens "
+	    "that, over any store"),
 	STORAGE_PATH("key-passphrase-file", "KEY_PASSPHRASE_FILE", "FILE",
 	    key_passphrase_file,
 	    "SFTP: a file of mode 0600 with the key's passphrase"),
@@ -182,6 +183,18 @@ const struct option option_table[] = {
 		    "accept-new: its key is added there when it is seen "
 		    "first. Another key than the known one is always "
 		    "refused" },
+	STORAGE_PATH("encryption-key-file", "ENCRYPTION_KEY_FILE", "FILE",
+	    encryption_key_file,
+	    "the key file that opens an encrypted repository, mode 0600; a "
+	    "host that has its state needs it only to read what others wrote"),
+	STORAGE_PATH("encryption-passphrase-file",
+	    "ENCRYPTION_PASSPHRASE_FILE", "FILE", encryption_passphrase_file,
+	    "a file of mode 0600 with the passphrase that opens an encrypted "
+	    "repository"),
+	STORAGE_PATH("encryption-public-key-file",
+	    "ENCRYPTION_PUBLIC_KEY_FILE", "FILE", encryption_public_key_file,
+	    "the public half of somebody else's key: this host writes and "
+	    "cannot read"),
 	{ .name = "state-directory", .type = OPTION_PATH,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,
 	    .env = "DAPK_BACKUP_STATE_DIRECTORY", .value = "DIR",

@@ -77,6 +77,23 @@ decode(const char *text, uint8_t key[CRYPT_KEY], struct err *err)
 	return rc;
 }
 
+bool
+keyfile_is(const char *path)
+{
+	char first[sizeof(FIRST_LINE) - 1];
+	struct err ignored = ERR_INIT;
+	size_t got = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		return false;
+	if (io_pread_upto(fd, first, sizeof(first), 0, &got, path,
+		&ignored) != 0)
+		got = 0;
+	(void)close(fd); /* only read */
+	return got == sizeof(first) && memcmp(first, FIRST_LINE, got) == 0;
+}
+
 int
 keyfile_read(const char *path, uint8_t key[CRYPT_KEY], struct err *err)
 {

@@ -11,6 +11,8 @@
  *
  * Thread safe.
  */
+#include <stdbool.h>
+
 #include "core/err.h"
 #include "repo/crypt.h"
 
@@ -20,6 +22,9 @@
  */
 int keyfile_read(const char *path, uint8_t key[CRYPT_KEY],
     struct err *err) ERR_USE;
+
+/* Is it one, by its first line? Not that it is whole, nor who may read it. */
+bool keyfile_is(const char *path);
 
 /* A new file, mode 0600, durable. ERR_EXISTS: it is there, and untouched. */
 int keyfile_write(const char *path, const uint8_t key[CRYPT_KEY],

@@ -35,14 +35,29 @@ keyring_new(struct keyring **out, const char *ring,
 	(void)pthread_mutex_init(&k->lock, NULL); /* cannot fail on Linux */
 	k->users = 1;
 	memcpy(k->name, ring, sizeof(k->name));
-	if (unlock != NULL) {
-		k->passphrase = copy_text(unlock->passphrase);
-		k->passphrase_file = copy_text(unlock->passphrase_file);
-		k->key_file = copy_text(unlock->key_file);
-		k->state_directory = copy_text(unlock->state_directory);
-	}
+	if (unlock != NULL)
+		keyring_give(k, unlock);
 	*out = k;
 	return 0;
+}
+
+static void
+forget_unlock(struct keyring *k)
+{
+	secret_text_free(k->passphrase);
+	free(k->passphrase_file);
+	free(k->key_file);
+	free(k->state_directory);
+}
+
+void
+keyring_give(struct keyring *k, const struct keyring_unlock *unlock)
+{
+	forget_unlock(k);
+	k->passphrase = copy_text(unlock->passphrase);
+	k->passphrase_file = copy_text(unlock->passphrase_file);
+	k->key_file = copy_text(unlock->key_file);
+	k->state_directory = copy_text(unlock->state_directory);
 }
 
 void
@@ -100,10 +115,7 @@ keyring_release(struct keyring *k)
 	if (left > 0)
 		return;
 	(void)pthread_mutex_destroy(&k->lock); /* nobody else has it */
-	secret_text_free(k->passphrase);
-	free(k->passphrase_file);
-	free(k->key_file);
-	free(k->state_directory);
+	forget_unlock(k);
 	keyring_forget(k);
 	explicit_bzero(k, sizeof(*k));
 	free(k);

@@ -105,6 +105,8 @@ int keyring_revoke(struct repo *repo, const char *id,
 /* ring: as the identity object has it; ERR_DAMAGED if it is no name of one. */
 int keyring_new(struct keyring **out, const char *ring,
     const struct keyring_unlock *unlock, struct err *err) ERR_USE;
+/* Before anything was read with it: what opens it, for one made without. */
+void keyring_give(struct keyring *k, const struct keyring_unlock *unlock);
 struct keyring *keyring_share(struct keyring *k);
 void keyring_release(struct keyring *k); /* wipes; NULL is fine */
 

@@ -14,6 +14,7 @@
 #include "core/time.h"
 #include "repo/each.h"
 #include "repo/json.h"
+#include "repo/keyfile.h"
 #include "repo/keyring.h"
 
 #define IDENTITY_KEY "dapk-repository"
@@ -206,27 +207,58 @@ repo_put_text(struct repo *repo, const char *key, const char *kind,
 	return ret;
 }
 
+#define CIPHER_NONE "none"
+#define CIPHER "aes-256-gcm"
+
+/*
+ * The one place that lets encrypted repositories be made and opened: not
+ * before all that is stored in them is encrypted.
+ */
+#ifndef REPO_CIPHER_SUPPORTED
+#define REPO_CIPHER_SUPPORTED false
+#endif
+
+bool
+repo_cipher_supported(void)
+{
+	return REPO_CIPHER_SUPPORTED;
+}
+
+/* Its ring, for one that is encrypted; what opens it is given later. */
+static int
+decode_cipher(struct repo *repo, struct json_reader *r, struct err *err)
+{
+	const char *cipher = json_get_text(r, r->root, "cipher");
+
+	if (cipher[0] == '\0' || strcmp(cipher, CIPHER_NONE) == 0)
+		return 0;
+	if (!repo_cipher_supported() || strcmp(cipher, CIPHER) != 0) {
+		(void)err_set(err, ERR_UNSUPPORTED,
+		    "the repository is encrypted (%s)", cipher);
+		return err_hint(err, "use a newer dapk-backup");
+	}
+	return keyring_new(&repo->ring, json_get_text(r, r->root, "ring"),
+	    NULL, err);
+}
+
 static int
 decode_identity(struct repo *repo, const char *json, size_t len,
     struct err *err)
 {
 	struct json_reader r;
-	uint8_t seed[8];
-	const char *cipher, *place;
+	uint8_t seed[8] = { 0 };
+	const char *place;
 	int ret = -1;
 
 	if (json_open(&r, json, len, err) != 0)
 		return -1;
 	json_get_hex(&r, r.root, "id", repo->id, sizeof(repo->id));
 	repo->created = json_get_time(&r, r.root, "created");
-	cipher = json_get_text(&r, r.root, "cipher");
-	if (cipher[0] != '\0' && strcmp(cipher, "none") != 0) {
-		err_set(err, ERR_UNSUPPORTED,
-		    "the repository is encrypted (%s)", cipher);
-		err_hint(err, "use a newer dapk-backup");
+	if (decode_cipher(repo, &r, err) != 0)
 		goto out;
-	}
-	json_get_hex(&r, r.root, "fingerprint_seed", seed, sizeof(seed));
+	if (repo->ring == NULL) /* in an encrypted one it is in the ring */
+		json_get_hex(&r, r.root, "fingerprint_seed", seed,
+		    sizeof(seed));
 	place = json_get_text_or_null(&r, r.root, "place");
 	(void)snprintf(repo->place_text, sizeof(repo->place_text), "%s",
 	    place);
@@ -324,6 +356,39 @@ repo_open(struct repo **out, const struct storage_settings *set,
 	return repo_open_storage(out, st, err);
 }
 
+/* Is key-file, which is SFTP's, a key file of ours? */
+static bool
+own_key_file(const struct config_repository *from)
+{
+	return from->key_file != NULL && keyfile_is(from->key_file);
+}
+
+void
+repo_unlock(const struct config_repository *from, struct keyring_unlock *to)
+{
+	const char *passphrase = getenv(CONFIG_PASSPHRASE_ENV);
+
+	*to = (struct keyring_unlock){
+		.passphrase_file = from->encryption_passphrase_file,
+		.key_file = from->encryption_key_file,
+		.state_directory = from->state_directory,
+	};
+	if (to->key_file == NULL && own_key_file(from))
+		to->key_file = from->key_file;
+	if (passphrase != NULL && passphrase[0] != '\0')
+		to->passphrase = passphrase;
+}
+
+bool
+repo_expects_keys(const struct config_repository *from)
+{
+	struct keyring_unlock u;
+
+	repo_unlock(from, &u);
+	return u.key_file != NULL || u.passphrase_file != NULL ||
+	    u.passphrase != NULL || from->encryption_public_key_file != NULL;
+}
+
 void
 repo_settings(const struct config_repository *from,
     struct storage_settings *to)
@@ -342,7 +407,7 @@ repo_settings(const struct config_repository *from,
 		.kms_key_id = from->kms_key_id,
 		.storage_class = from->storage_class,
 		.object_lock_days = from->object_lock_days,
-		.key_file = from->key_file,
+		.key_file = own_key_file(from) ? NULL : from->key_file,
 		.key_passphrase_file = from->key_passphrase_file,
 		.password_file = from->password_file,
 		.known_hosts = from->known_hosts,
@@ -350,23 +415,47 @@ repo_settings(const struct config_repository *from,
 	};
 }
 
+/* Is it the one that is meant, and as secret as it is meant to be? */
+static int
+check_expected(const struct repo *repo, const struct config_repository *from,
+    struct err *err)
+{
+	if (from->id != NULL && strcmp(from->id, repo->id_text) != 0) {
+		(void)err_set(err, ERR_CONFIG, "%s is repository %s, and "
+		    "repository %s is expected", from->url, repo->id_text,
+		    from->id);
+		return err_hint(err, "is another disk mounted there? The id "
+		    "is told by --repository-id or the key id");
+	}
+	if (repo->ring != NULL || !repo_expects_keys(from))
+		return 0;
+	(void)err_set(err, ERR_CONFIG, "%s is not encrypted, and a key is "
+	    "given for it", from->url);
+	return err_hint(err, "is it another repository, or did somebody put "
+	    "one into its place? If it is right, leave out encryption-*, "
+	    "key-file and " CONFIG_PASSPHRASE_ENV);
+}
+
 int
 repo_open_configured(struct repo **out, const struct config_repository *from,
     struct err *err)
 {
 	struct storage_settings set;
+	struct keyring_unlock unlock;
 
 	repo_settings(from, &set);
 	if (repo_open(out, &set, err) != 0)
 		return -1;
-	if (from->id == NULL || strcmp(from->id, (*out)->id_text) == 0)
-		return 0;
-	(void)err_set(err, ERR_CONFIG, "%s is repository %s, and repository "
-	    "%s is expected", from->url, (*out)->id_text, from->id);
-	repo_close(*out);
-	*out = NULL;
-	return err_hint(err, "is another disk mounted there? The id is told "
-	    "by --repository-id or the key id");
+	if (check_expected(*out, from, err) != 0) {
+		repo_close(*out);
+		*out = NULL;
+		return -1;
+	}
+	if ((*out)->ring != NULL) {
+		repo_unlock(from, &unlock);
+		keyring_give((*out)->ring, &unlock);
+	}
+	return 0;
 }
 
 int

@@ -28,6 +28,7 @@
 #define CLUSTER_NAME_MAX 64
 
 struct keyring;
+struct keyring_unlock;
 struct repo_hands;
 struct json_reader;
 
@@ -49,6 +50,9 @@ struct incarnation {
 	uint64_t system_id;
 };
 
+/* May an encrypted repository be made or opened by this program? */
+bool repo_cipher_supported(void);
+
 /*
  * Create the repository (place, README.recovery, identity object), or, when
  * it is one already, just open it: *created tells. A place with other files
@@ -69,7 +73,21 @@ int repo_open(struct repo **out, const struct storage_settings *set,
 void repo_settings(const struct config_repository *from,
     struct storage_settings *to);
 
-/* Open a configured one; ERR_CONFIG when its id is not the expected one. */
+/*
+ * What opens it, if it is encrypted. key-file is SFTP's; one that is a key
+ * file of ours (its first line tells) opens the repository instead.
+ */
+void repo_unlock(const struct config_repository *from,
+    struct keyring_unlock *to);
+
+/* Is anything there that only an encrypted repository needs? */
+bool repo_expects_keys(const struct config_repository *from);
+
+/*
+ * Open a configured one; ERR_CONFIG when its id is not the expected one, or
+ * when a key is configured and it is not encrypted: a store must not make a
+ * host write in clear.
+ */
 int repo_open_configured(struct repo **out,
     const struct config_repository *from, struct err *err) ERR_USE;
 

@@ -254,6 +254,13 @@ note_keys(struct restore_plan *plan)
 		     found == NULL; i++)
 			if (getenv(s3[i]) != NULL)
 				found = s3[i];
+	if (plan->params.repo->ring != NULL && from->encryption_key_file ==
+	    NULL && from->encryption_passphrase_file == NULL &&
+	    getenv(CONFIG_PASSPHRASE_ENV) != NULL)
+		plan_note(plan, "the passphrase comes from this shell's "
+		    "environment (" CONFIG_PASSPHRASE_ENV "): restore_command "
+		    "needs it too, so start the server from here, or name a "
+		    "file: --encryption-passphrase-file");
 	if (found != NULL)
 		plan_note(plan, "the keys of the repository come from this "
 		    "shell's environment (%s): restore_command needs them "

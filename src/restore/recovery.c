@@ -211,6 +211,9 @@ storage_options(const struct config_repository *from, struct buf *out)
 	    from->key_passphrase_file);
 	command_option(out, "--password-file", from->password_file);
 	command_option(out, "--known-hosts", from->known_hosts);
+	command_option(out, "--encryption-key-file", from->encryption_key_file);
+	command_option(out, "--encryption-passphrase-file",
+	    from->encryption_passphrase_file);
 	if (from->host_key == HOST_KEY_ACCEPT_NEW)
 		buf_add_str(out, " --host-key accept-new");
 }

@@ -59,6 +59,12 @@ check_files(struct check *c, const struct check_place *p)
 	check_file(c, p, "key-passphrase-file", from->key_passphrase_file,
 	    true);
 	check_file(c, p, "password-file", from->password_file, true);
+	check_file(c, p, "encryption-key-file", from->encryption_key_file,
+	    true);
+	check_file(c, p, "encryption-passphrase-file",
+	    from->encryption_passphrase_file, true);
+	check_file(c, p, "encryption-public-key-file",
+	    from->encryption_public_key_file, false);
 	if (credentials != NULL && strncmp(credentials, "file:", 5) == 0)
 		check_file(c, p, "credentials", credentials + 5, true);
 }
