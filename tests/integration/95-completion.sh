@@ -85,7 +85,7 @@ note "every option of every command is offered by both shells"
 for command in $("$BIN" --help | sed -n '/^Commands/,/^$/s/^  \([a-z-]*\) .*/\1/p'); do
 	[ "$command" != help ] || continue
 	"$BIN" "$command" --help |
-		sed -n '/^Options/,/^How S3/s/^  \(-., \)\?\(--[a-z0-9-]*\).*/\2/p' >"$T/wanted"
+		sed -n '/^Options/,/^How a repository/s/^  \(-., \)\?\(--[a-z0-9-]*\).*/\2/p' >"$T/wanted"
 	[ -s "$T/wanted" ] || fail "no options in $command --help"
 	_dapk_backup_options "$command" | tr ' ' '\n' >"$T/offered"
 	assert_eq "$(comm -13 <(sort "$T/offered") <(sort "$T/wanted") | paste -sd ' ')" '' \
