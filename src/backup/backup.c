@@ -133,7 +133,8 @@ static int
 take_lease(struct run *r, struct err *err)
 {
 	if (claim_take(&r->claim, r->params->repo, &r->commit->inc, REPO_BACKUP,
-	    r->params->lease_ms, err) != 0)
+	    r->params->lease_ms, err) != 0 ||
+	    repo_begin_attempt(r->params->repo, err) != 0)
 		return -1;
 	pg_on_wait(r->server.conn, on_wait, r);
 	return 0;

@@ -309,6 +309,7 @@ struct reading {
 	uint32_t last_path; /* the frame before was of it */
 	struct buf raw;
 	uint64_t *blocks; /* of a frame */
+	struct frame_codec *codec; /* NULL until one is encrypted */
 };
 
 static uint32_t
@@ -372,7 +373,7 @@ add_frame(struct reading *r, uint32_t pack, uint32_t frame,
 
 /* The header of a frame; points into r->raw. */
 static int
-read_header(struct reading *r, const struct object_reader *o, uint32_t frame,
+read_header(struct reading *r, struct object_reader *o, uint32_t frame,
     struct frame_header *h, struct err *err)
 {
 	const struct index_entry *e = &o->entries[frame];
@@ -381,6 +382,12 @@ read_header(struct reading *r, const struct object_reader *o, uint32_t frame,
 	size_t used;
 	int turn;
 
+	if (o->header.cipher != 0) { /* the path stands in the ciphertext */
+		if (r->codec == NULL)
+			r->codec = frame_codec_new(1);
+		return object_reader_frame(o, r->codec, frame, h, &r->raw,
+		    err);
+	}
 	for (turn = 0; turn < 2; turn++) {
 		buf_clear(&r->raw);
 		if (buf_reserve(&r->raw, want) == NULL)
@@ -427,7 +434,7 @@ add_pack(struct reading *r, const struct pack_id *id, uint64_t size,
     struct err *err)
 {
 	struct leftover *l = r->l;
-	struct object_reader o = { .st = NULL };
+	struct object_reader o = { .repo = NULL };
 	struct commit_pack *p;
 	char key[STORAGE_KEY_MAX];
 	int rc;
@@ -438,8 +445,7 @@ add_pack(struct reading *r, const struct pack_id *id, uint64_t size,
 	p->id = *id;
 	p->size = size;
 	repo_pack_key(r->inc, id, key);
-	rc = object_reader_open(&o, r->repo->st, key, size, OBJECT_PACK,
-	    r->repo->id, r->inc->system_id, err);
+	rc = object_reader_open(&o, r->repo, key, size, OBJECT_PACK, r->inc->system_id, err);
 	if (rc == 0)
 		rc = read_pack(r, &o, p, l->n_packs, err);
 	object_reader_close(&o);
@@ -590,7 +596,7 @@ leftover_read(struct leftover **out, struct repo *repo,
 	r.l = xcalloc(1, sizeof(*r.l));
 	r.blocks = xcalloc(FORMAT_FRAME_PLAIN_MAX / block_size + 1,
 	    sizeof(*r.blocks));
-	buf_init(&r.raw, FORMAT_FRAME_HEADER_MAX);
+	buf_init(&r.raw, FORMAT_FRAME_PLAIN_MAX);
 	folder_key(inc, label, "", key);
 	rc = storage_list(repo->st, key, true, note_pack, &names, err);
 	if (rc == 0 && names.n > 0) {
@@ -599,6 +605,7 @@ leftover_read(struct leftover **out, struct repo *repo,
 	}
 	free(names.list);
 	free(r.blocks);
+	frame_codec_free(r.codec);
 	buf_free(&r.raw);
 	if (rc != 0) {
 		leftover_free(r.l);

@@ -87,15 +87,15 @@ copy_check_pack(struct copy_worker *w, const struct buf *bytes,
 	uint32_t i;
 	int rc = 0;
 
-	if (object_reader_open_bytes(&r, bytes->data, bytes->len, name,
-		OBJECT_PACK, w->from->id, w->c->inc.system_id, err) != 0)
+	if (object_reader_open_bytes(&r, w->from, bytes->data, bytes->len, name,
+		OBJECT_PACK, w->c->inc.system_id, err) != 0)
 		return -1;
 	h = &r.header;
 	if (!h->has_pack || h->attempt != id->attempt ||
 	    h->number != id->number || strcmp(h->name, id->label) != 0)
 		rc = err_set(err, ERR_DAMAGED, "%s holds another pack", name);
 	for (i = 0; i < r.n && rc == 0; i++)
-		rc = object_reader_decode(&r, w->codec, i,
+		rc = object_reader_prove(&r, w->codec, i,
 		    bytes->data + r.entries[i].offset, &fh, w->plain,
 		    FORMAT_FRAME_PLAIN_MAX, err);
 	object_reader_close(&r);

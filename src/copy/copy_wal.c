@@ -416,7 +416,7 @@ holds(struct copy_worker *w, const struct wal_stored *ws,
 	there.generation = generation;
 	wal_store_key(&w->c->inc, &ws->file, ws->hash, generation, 0, key);
 	if (storage_stat(w->to->st, key, &there.size, NULL, err) == 0 &&
-	    wal_store_read(w->to, &w->c->inc, &there, w->codec, NULL, NULL,
+	    wal_store_prove(w->to, &w->c->inc, &there, w->codec, NULL, NULL,
 	    err) == 0)
 		return storage_settle(w->to->st, key, err) == 0 ? 1 : -1;
 	if (!copy_is_of_object(err))

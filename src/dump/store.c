@@ -44,8 +44,10 @@ begin(struct dump_store *st, const struct dump_store_params *p,
 
 	if (claim_take(&st->claim, p->repo, p->inc, REPO_DUMP, p->lease_ms,
 		err) != 0 ||
+	    repo_begin_attempt(p->repo, err) != 0 ||
 	    random_bytes(&random, sizeof(random), err) != 0)
 		return -1;
+	st->seed = p->repo->fingerprint_seed;
 	label_make(p->start_time, random, st->label);
 	if (choose_parent(st, p, err) != 0 ||
 	    claim_intend(&st->claim, st->label, 1, dump_store_parent(st),
@@ -70,7 +72,6 @@ dump_store_new(struct dump_store **out, const struct dump_store_params *p,
 
 	st->repo = p->repo;
 	st->inc = *p->inc;
-	st->seed = p->repo->fingerprint_seed;
 	st->level = p->compress_level;
 	/* Initialisers of default objects do not fail on Linux. */
 	(void)pthread_mutex_init(&st->lock, NULL);

@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "repo/json.h"
+#include "repo/keyring.h"
 
 #define KIND "commit"
 #define TABLESPACES_MAX 100000
@@ -623,6 +625,53 @@ lock_of(const struct repo *repo, const struct commit *c)
 	return until == 0 || took < 0 ? until : until - took;
 }
 
+/* In an encrypted repository: whose it is, so that nobody else makes one. */
+static int
+authenticate(struct repo *repo, const struct commit *c, struct buf *json,
+    struct err *err)
+{
+	char key[STORAGE_KEY_MAX], hex[KEYRING_ID_TEXT];
+	uint8_t set[KEYRING_ID];
+
+	if (repo->ring == NULL)
+		return 0;
+	if (keyring_writing_set(repo, set, err) != 0)
+		return -1;
+	text_hex(set, sizeof(set), hex);
+	json->len -= 2; /* line feed and brace */
+	buf_printf(json, ",\n\"set\": \"%s\"\n}", hex);
+	commit_key(&c->inc, c->kind, c->label, key);
+	return keyring_mac_add(repo, KIND, key, json, err);
+}
+
+/*
+ * Was it made by who knows the repository's secrets? Without a key a host can
+ * tell of its own set only, and list or remove, and read nothing.
+ */
+static int
+check_mac(struct repo *repo, const char *key, const struct buf *bytes,
+    struct json_reader *j, struct err *err)
+{
+	uint8_t set[KEYRING_ID];
+	const char *json;
+	size_t len;
+
+	if (repo->ring == NULL)
+		return 0;
+	json_get_hex(j, j->root, "set", set, sizeof(set));
+	if (json_check(j, err) != 0 ||
+	    text_object_decode(bytes->data, bytes->len, KIND, &json, &len,
+		err) != 0)
+		return -1;
+	if (keyring_mac_check(repo, set, KIND, key, json, len, err) == 0)
+		return 0;
+	if (err->code != ERR_CONFIG)
+		return -1;
+	log_debug("%s is not authenticated: %s", key, err->msg);
+	err_clear(err);
+	return 0;
+}
+
 int
 commit_object(struct repo *repo, const struct commit *c, struct buf *out,
     struct err *err)
@@ -634,6 +683,9 @@ commit_object(struct repo *repo, const struct commit *c, struct buf *out,
 	buf_init(&b, FORMAT_TEXT_MAX);
 	locked.lock_until = lock_of(repo, c);
 	commit_encode(&locked, repo, &b);
+	if (buf_check(&b, "the commit", err) != 0 ||
+	    authenticate(repo, c, &b, err) != 0)
+		goto out;
 	/*
 	 * What could not be read back must not become a backup: this is the
 	 * last moment at which it only costs the attempt.
@@ -723,6 +775,8 @@ commit_get_bytes(struct repo *repo, const struct incarnation *inc,
 	ret = decode(&j, out, err);
 	if (ret == 0)
 		ret = check_identity(repo, inc, label, kind, &j, out, err);
+	if (ret == 0)
+		ret = check_mac(repo, key, bytes, &j, err);
 	json_close(&j);
 	if (ret != 0) {
 		commit_free(out);

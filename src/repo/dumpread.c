@@ -453,8 +453,8 @@ dumpread_chunk(struct dumpread *r, const struct dump_item *item,
 		    item->path);
 	*plain = r->plain.data;
 	if (payload != NULL) {
-		*payload = object->frame + object->frame_len - h.payload_len;
-		*payload_len = h.payload_len;
+		*payload = h.zstd;
+		*payload_len = h.zstd_len;
 	}
 	return 0;
 }

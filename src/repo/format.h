@@ -32,6 +32,9 @@
 #define FORMAT_INDEX_ENTRY_SIZE 16
 #define FORMAT_INDEX_TAIL 16 /* offset, CRC, "DKINDEX1" */
 #define FORMAT_LABEL_MAX 40  /* with the 0 */
+#define FORMAT_NONCE 12
+#define FORMAT_SEALED_KEY 88 /* set id, data key sealed to the pair */
+#define FORMAT_MAC 32
 #define FORMAT_TEXT_MAX ((size_t)48 << 20) /* a text object's JSON */
 
 enum object_type {
@@ -77,6 +80,10 @@ struct object_header {
 	uint32_t attempt, number;
 	bool has_wal; /* tag 3 */
 	struct format_wal_tag wal;
+	bool has_data_key; /* tag 4 */
+	uint8_t data_key[FORMAT_SEALED_KEY];
+	bool has_mac; /* tag 6 */
+	uint8_t mac[FORMAT_MAC];
 };
 
 void object_header_encode(const struct object_header *h, struct buf *out);
@@ -84,6 +91,12 @@ void object_header_encode(const struct object_header *h, struct buf *out);
 /* *used: bytes the header takes. Too few bytes given: ERR_DAMAGED. */
 int object_header_decode(const uint8_t *data, size_t len,
     struct object_header *out, size_t *used, struct err *err) ERR_USE;
+
+/*
+ * The encoded header (len bytes) as its mac counts it, in place: generation,
+ * mac and CRC are zeros. The mac is the last tag: ERR_DAMAGED if it is not.
+ */
+int object_header_for_mac(uint8_t *data, size_t len, struct err *err) ERR_USE;
 
 struct frame_header {
 	enum frame_type type;
@@ -95,7 +108,9 @@ struct frame_header {
 	uint32_t payload_len;
 	uint32_t block_size;
 	uint64_t position;
-	uint64_t hash;
+	uint64_t hash; /* of the plain bytes; of the ciphertext with a cipher */
+	uint8_t nonce[FORMAT_NONCE];
+	uint32_t key_id;
 	/* FRAME_FILE, FRAME_DUMP; not 0-terminated after decode (in data) */
 	const char *path;
 	size_t path_len;
@@ -105,14 +120,23 @@ struct frame_header {
 	 */
 	const uint8_t *blocks; /* points into data after decode */
 	size_t blocks_len;
+	const uint8_t *zstd; /* of frame_decode(): the payload, in clear */
+	size_t zstd_len;
 };
 
-/* Bytes of the encoded header; written to p, which has room for them. */
+/*
+ * Bytes of the encoded header (an encrypted frame's has neither path nor block
+ * list); written to p, which has room for them.
+ */
 size_t frame_header_size(const struct frame_header *h);
 void frame_header_write(const struct frame_header *h, uint8_t *p);
 void frame_header_encode(const struct frame_header *h, struct buf *out);
 int frame_header_decode(const uint8_t *data, size_t len,
     struct frame_header *out, size_t *used, struct err *err) ERR_USE;
+
+/* Path and block list, which stand in the ciphertext of an encrypted one. */
+int frame_header_check_where(const struct frame_header *h,
+    struct err *err) ERR_USE;
 
 /*
  * The block list of a frame that holds these blocks of a file (ascending, at

@@ -12,6 +12,7 @@
 
 #define PREFIX 8 /* magic and length of the skippable frame */
 #define OBJECT_FIXED 68
+#define OBJECT_GENERATION 48
 #define FRAME_FIXED 68
 #define WAL_TAG_SIZE 56
 
@@ -19,6 +20,8 @@ enum tag {
 	TAG_NAME = 1,
 	TAG_PACK = 2,
 	TAG_WAL = 3,
+	TAG_DATA_KEY = 4,
+	TAG_MAC = 6,
 	TAG_MUST_KNOW = 0x8000
 };
 
@@ -77,6 +80,14 @@ object_header_encode(const struct object_header *h, struct buf *out)
 	}
 	if (h->has_wal)
 		add_wal_tag(out, &h->wal);
+	if (h->has_data_key) {
+		add_tag(out, TAG_DATA_KEY, FORMAT_SEALED_KEY);
+		buf_add(out, h->data_key, FORMAT_SEALED_KEY);
+	}
+	if (h->has_mac) {
+		add_tag(out, TAG_MAC, FORMAT_MAC);
+		buf_add(out, h->mac, FORMAT_MAC);
+	}
 	if (out->overflow)
 		return;
 	tags = (uint32_t)(out->len - start) - OBJECT_FIXED;
@@ -84,6 +95,22 @@ object_header_encode(const struct object_header *h, struct buf *out)
 	put_le32(out->data + start + 64, tags);
 	buf_add_le32(out, crc32c(out->data + start + PREFIX,
 	    OBJECT_FIXED - PREFIX + tags));
+}
+
+int
+object_header_for_mac(uint8_t *data, size_t len, struct err *err)
+{
+	const size_t tag = 8 + FORMAT_MAC;
+	uint8_t *end = data + len - 4; /* the CRC */
+
+	if (len < OBJECT_FIXED + tag + 4 || get_le16(end - tag) != TAG_MAC ||
+	    get_le32(end - tag + 4) != FORMAT_MAC)
+		return err_set(err, ERR_DAMAGED,
+		    "the object header does not end in its mac");
+	memset(data + OBJECT_GENERATION, 0, 4);
+	memset(end - FORMAT_MAC, 0, FORMAT_MAC);
+	memset(end, 0, 4);
+	return 0;
 }
 
 /*
@@ -162,6 +189,18 @@ bad:
 }
 
 static int
+decode_fixed(struct cursor *c, uint8_t *out, size_t len, struct err *err)
+{
+	const uint8_t *p = cursor_bytes(c, len);
+
+	if (c->bad || c->left != 0)
+		return err_set(err, ERR_DAMAGED,
+		    "a key in the object header has a wrong length");
+	memcpy(out, p, len);
+	return 0;
+}
+
+static int
 decode_tag(uint16_t tag, struct cursor *c, struct object_header *out,
     struct err *err)
 {
@@ -179,6 +218,12 @@ decode_tag(uint16_t tag, struct cursor *c, struct object_header *out,
 	case TAG_WAL:
 		out->has_wal = true;
 		return decode_wal_tag(c, &out->wal, err);
+	case TAG_DATA_KEY:
+		out->has_data_key = true;
+		return decode_fixed(c, out->data_key, FORMAT_SEALED_KEY, err);
+	case TAG_MAC:
+		out->has_mac = true;
+		return decode_fixed(c, out->mac, FORMAT_MAC, err);
 	default:
 		if (tag < TAG_MUST_KNOW)
 			return 0;
@@ -277,13 +322,14 @@ object_header_decode(const uint8_t *data, size_t len,
 size_t
 frame_header_size(const struct frame_header *h)
 {
-	return FORMAT_FRAME_HEADER_FIXED + h->path_len + h->blocks_len;
+	return FORMAT_FRAME_HEADER_FIXED +
+	    (h->cipher == 0 ? h->path_len + h->blocks_len : 0);
 }
 
 void
 frame_header_write(const struct frame_header *h, uint8_t *p)
 {
-	size_t tail = h->path_len + h->blocks_len;
+	size_t tail = frame_header_size(h) - FORMAT_FRAME_HEADER_FIXED;
 
 	memset(p, 0, FRAME_FIXED);
 	put_le32(p, FORMAT_MAGIC);
@@ -299,13 +345,17 @@ frame_header_write(const struct frame_header *h, uint8_t *p)
 	put_le32(p + 28, h->block_size);
 	put_le64(p + 32, h->position);
 	put_le64(p + 40, h->hash);
-	put_le16(p + 64, (uint16_t)h->path_len);
-	put_le16(p + 66, (uint16_t)h->blocks_len);
-	if (h->path_len > 0)
-		memcpy(p + FRAME_FIXED, h->path, h->path_len);
-	if (h->blocks_len > 0)
-		memcpy(p + FRAME_FIXED + h->path_len, h->blocks,
-		    h->blocks_len);
+	memcpy(p + 48, h->nonce, FORMAT_NONCE);
+	put_le32(p + 60, h->key_id);
+	if (tail > 0) {
+		put_le16(p + 64, (uint16_t)h->path_len);
+		put_le16(p + 66, (uint16_t)h->blocks_len);
+		if (h->path_len > 0)
+			memcpy(p + FRAME_FIXED, h->path, h->path_len);
+		if (h->blocks_len > 0)
+			memcpy(p + FRAME_FIXED + h->path_len, h->blocks,
+			    h->blocks_len);
+	}
 	put_le32(p + FRAME_FIXED + tail,
 	    crc32c(p + PREFIX, FRAME_FIXED - PREFIX + tail));
 }
@@ -323,12 +373,26 @@ frame_header_encode(const struct frame_header *h, struct buf *out)
 	out->data[out->len] = 0;
 }
 
+int
+frame_header_check_where(const struct frame_header *h, struct err *err)
+{
+	size_t n;
+
+	if ((h->type != FRAME_FILE && h->type != FRAME_DUMP &&
+		h->path_len != 0) ||
+	    (h->path_len > 0 && memchr(h->path, 0, h->path_len) != NULL))
+		return err_set(err, ERR_DAMAGED, "the frame's path is invalid");
+	if (h->blocks_len > 0)
+		return frame_blocks_decode(h, NULL, FORMAT_FRAME_PLAIN_MAX, &n,
+		    err);
+	return 0;
+}
+
 static int
 check_frame_header(const struct frame_header *h, struct err *err)
 {
 	size_t max = h->type == FRAME_WAL ? FORMAT_WAL_PIECE_MAX :
 					    FORMAT_FRAME_PLAIN_MAX;
-	size_t n;
 
 	if (h->type < FRAME_FILE || h->type > FRAME_CHUNK_LIST ||
 	    h->filter != 0 || h->compression != 1 || h->cipher > 1) {
@@ -341,14 +405,10 @@ check_frame_header(const struct frame_header *h, struct err *err)
 	if (h->plain_len > max)
 		return err_set(err, ERR_DAMAGED,
 		    "the frame claims %u bytes of content", h->plain_len);
-	if ((h->type != FRAME_FILE && h->type != FRAME_DUMP &&
-		h->path_len != 0) ||
-	    (h->path_len > 0 && memchr(h->path, 0, h->path_len) != NULL))
-		return err_set(err, ERR_DAMAGED, "the frame's path is invalid");
-	if (h->blocks_len > 0)
-		return frame_blocks_decode(h, NULL, FORMAT_FRAME_PLAIN_MAX, &n,
-		    err);
-	return 0;
+	if (h->cipher != 0 && h->path_len + h->blocks_len != 0)
+		return err_set(err, ERR_DAMAGED,
+		    "an encrypted frame says in clear where it belongs");
+	return frame_header_check_where(h, err);
 }
 
 int
@@ -369,6 +429,8 @@ frame_header_decode(const uint8_t *data, size_t len,
 	out->block_size = get_le32(data + 28);
 	out->position = get_le64(data + 32);
 	out->hash = get_le64(data + 40);
+	memcpy(out->nonce, data + 48, FORMAT_NONCE);
+	out->key_id = get_le32(data + 60);
 	out->path_len = get_le16(data + 64);
 	out->path = (const char *)data + FRAME_FIXED;
 	out->blocks_len = get_le16(data + 66);

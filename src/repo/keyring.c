@@ -279,6 +279,7 @@ new_data_key(struct repo *repo, struct data_key *out, struct err *err)
 		return -1;
 	out->pair = k->pair;
 	memcpy(out->auth, k->set.auth, sizeof(out->auth));
+	out->seed = k->set.seed;
 	memcpy(out->sealed, k->set.id, KEYRING_ID);
 	return crypt_seal(k->public_half, DATA_KEY, out->key,
 	    out->sealed + KEYRING_ID, err);
@@ -305,6 +306,7 @@ find_known(const struct keyring *k, uint32_t pair,
 		    memcmp(k->known[i].sealed, sealed, KEYRING_SEALED) == 0) {
 			memcpy(out->key, k->known[i].key, CRYPT_KEY);
 			memcpy(out->auth, k->set.auth, CRYPT_KEY);
+			out->seed = k->set.seed;
 			return true;
 		}
 	return false;
@@ -346,6 +348,7 @@ unlocked_open(struct repo *repo, const uint8_t sealed[KEYRING_SEALED],
 	if (set == NULL)
 		return no_set(repo, sealed, err);
 	memcpy(out->auth, set->auth, CRYPT_KEY);
+	out->seed = set->seed;
 	for (i = 0; i < k->n_halves; i++)
 		if (k->halves[i].pair == out->pair)
 			return crypt_open(k->halves[i].half, DATA_KEY,
@@ -448,21 +451,29 @@ keyring_mac_add(struct repo *repo, const char *kind, const char *key,
 	return keyring_unlock_with(repo->ring, rc);
 }
 
+/* Any set: this host's own, or of those that a key opens. */
+static int
+need_set(struct repo *repo, const uint8_t id[KEYRING_ID],
+    const struct keyring_set **out, struct err *err)
+{
+	keyring_state_read(repo);
+	*out = find_set(repo->ring, id);
+	if (*out != NULL)
+		return 0;
+	if (keyring_unlock(repo, err) != 0)
+		return -1;
+	*out = find_set(repo->ring, id);
+	return *out != NULL ? 0 : no_set(repo, id, err);
+}
+
 static int
 mac_check(struct repo *repo, const uint8_t id[KEYRING_ID], const char *kind,
     const char *key, const char *json, size_t len, struct err *err)
 {
 	const struct keyring_set *set;
 
-	keyring_state_read(repo);
-	set = find_set(repo->ring, id);
-	if (set == NULL) {
-		if (keyring_unlock(repo, err) != 0)
-			return -1;
-		set = find_set(repo->ring, id);
-	}
-	if (set == NULL)
-		return no_set(repo, id, err);
+	if (need_set(repo, id, &set, err) != 0)
+		return -1;
 	return keyring_mac_verify(set, kind, key, json, len, err);
 }
 
@@ -482,9 +493,24 @@ struct keyring_hash {
 	uint8_t outer_pad[64];
 };
 
-int
-keyring_hash_new(struct repo *repo, struct keyring_hash **out,
+static int
+name_key(struct repo *repo, const uint8_t *id, uint8_t key[CRYPT_KEY],
     struct err *err)
+{
+	const struct keyring_set *set = &repo->ring->set;
+
+	if (id == NULL) {
+		if (need_writing(repo, err) != 0)
+			return -1;
+	} else if (need_set(repo, id, &set, err) != 0)
+		return -1;
+	memcpy(key, set->name, CRYPT_KEY);
+	return 0;
+}
+
+int
+keyring_hash_new(struct repo *repo, const uint8_t *set,
+    struct keyring_hash **out, struct err *err)
 {
 	struct keyring_hash *h = xcalloc(1, sizeof(*h));
 	uint8_t pad[64] = { 0 };
@@ -492,10 +518,7 @@ keyring_hash_new(struct repo *repo, struct keyring_hash **out,
 	int rc;
 
 	keyring_lock(repo->ring);
-	rc = need_writing(repo, err);
-	if (rc == 0)
-		memcpy(pad, repo->ring->set.name, CRYPT_KEY);
-	rc = keyring_unlock_with(repo->ring, rc);
+	rc = keyring_unlock_with(repo->ring, name_key(repo, set, pad, err));
 	for (i = 0; i < sizeof(pad); i++) {
 		h->outer_pad[i] = pad[i] ^ 0x5c;
 		pad[i] ^= 0x36;

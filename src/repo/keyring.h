@@ -67,6 +67,7 @@ struct keyring_recipient {
 struct data_key {
 	uint8_t key[CRYPT_KEY];
 	uint8_t auth[CRYPT_KEY]; /* of the set: who lacks it cannot forge */
+	uint64_t seed;		 /* of the set: of fingerprints */
 	uint32_t pair;
 	uint8_t sealed[KEYRING_SEALED];
 };
@@ -127,10 +128,13 @@ int keyring_remember(struct repo *repo, const struct data_key *key,
 /* Of the set that this host writes with. */
 int keyring_seed(struct repo *repo, uint64_t *out, struct err *err) ERR_USE;
 
-/* HMAC-SHA-256 of bytes that come by and by, cut to 128 bits: a name. */
+/*
+ * HMAC-SHA-256 of bytes that come by and by, cut to 128 bits: a name. set:
+ * whose, NULL: the one that this host writes with.
+ */
 struct keyring_hash;
-int keyring_hash_new(struct repo *repo, struct keyring_hash **out,
-    struct err *err) ERR_USE;
+int keyring_hash_new(struct repo *repo, const uint8_t *set,
+    struct keyring_hash **out, struct err *err) ERR_USE;
 int keyring_hash_add(struct keyring_hash *h, const void *data, size_t len,
     struct err *err) ERR_USE;
 int keyring_hash_finish(struct keyring_hash *h, uint8_t out[KEYRING_HASH],

@@ -9,6 +9,7 @@ libdapk_a_SOURCES += \
 	%D%/each.c %D%/each.h \
 	%D%/commit.c %D%/commit.h \
 	%D%/commits.c %D%/commits.h \
+	%D%/contenthash.c %D%/contenthash.h \
 	%D%/crypt.c %D%/crypt.h \
 	%D%/cursor.h \
 	%D%/notes.c %D%/notes.h %D%/notes_judge.c \
@@ -35,7 +36,9 @@ libdapk_a_SOURCES += \
 	%D%/manifest_names.c %D%/manifest_names.h \
 	%D%/manifest_reader.c \
 	%D%/manifest_writer.c \
+	%D%/frame.c %D%/frame.h \
 	%D%/object.c %D%/object.h \
+	%D%/objectkey.c %D%/objectkey.h \
 	%D%/pack.c %D%/pack.h \
 	%D%/pgmanifest.c %D%/pgmanifest.h \
 	%D%/pack_cache.c \
@@ -76,6 +79,7 @@ unit_tests += \
 	tests/unit/test_filemap \
 	tests/unit/test_fileread \
 	tests/unit/test_format \
+	tests/unit/test_encrypted \
 	tests/unit/test_keyring \
 	tests/unit/test_manifest \
 	tests/unit/test_object \

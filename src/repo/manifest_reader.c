@@ -140,8 +140,8 @@ read_part(struct manifest_reader *r, const char *key, struct err *err)
 	if (memcmp(sum, part->sha256, sizeof(sum)) != 0)
 		return err_set(err, ERR_DAMAGED,
 		    "%s has another SHA-256 than the commit says", key);
-	if (object_reader_open_bytes(&r->object, r->bytes.data, r->bytes.len,
-		key, OBJECT_MANIFEST, r->repo->id, r->inc.system_id, err) != 0)
+	if (object_reader_open_bytes(&r->object, r->repo, r->bytes.data, r->bytes.len,
+		key, OBJECT_MANIFEST, r->inc.system_id, err) != 0)
 		return -1;
 	if (r->object.header.part != r->part ||
 	    strcmp(r->object.header.name, r->label) != 0)

@@ -43,13 +43,14 @@ struct manifest_writer {
 	uint32_t table_size;
 	/* order and totals */
 	int rank;
+	bool open; /* a part has begun */
 	struct buf last_path;
 	uint64_t files, bytes;
 	bool finished;
 };
 
-static void
-begin_part(struct manifest_writer *w)
+static int
+begin_part(struct manifest_writer *w, struct err *err)
 {
 	struct object_header h;
 
@@ -60,7 +61,8 @@ begin_part(struct manifest_writer *w)
 	h.part = (uint32_t)w->n_parts;
 	h.generation = w->generation;
 	(void)snprintf(h.name, sizeof(h.name), "%s", w->label);
-	object_writer_reset(&w->object, &h);
+	w->open = true;
+	return object_writer_begin(&w->object, &h, w->repo->attempt, err);
 }
 
 static int
@@ -87,7 +89,7 @@ end_part(struct manifest_writer *w, struct err *err)
 		return -1;
 	w->n_parts++;
 	w->stored += part->size;
-	begin_part(w);
+	w->open = false;
 	return 0;
 }
 
@@ -98,6 +100,8 @@ end_frame(struct manifest_writer *w, struct err *err)
 
 	if (w->text.len == 0)
 		return 0;
+	if (!w->open && begin_part(w, err) != 0)
+		return -1;
 	if (object_writer_add(&w->object, w->codec, &h, w->text.data,
 		w->text.len, err) != 0)
 		return -1;
@@ -137,7 +141,6 @@ writer_new(struct repo *repo, const struct incarnation *inc,
 	buf_init(&w->text, FORMAT_FRAME_PLAIN_MAX);
 	buf_init(&w->line, MANIFEST_LINE_MAX);
 	buf_init(&w->last_path, FORMAT_PATH_MAX);
-	begin_part(w);
 	return w;
 }
 
@@ -181,8 +184,7 @@ manifest_writer_new_dump(struct manifest_writer **out, struct repo *repo,
 void
 manifest_writer_generation(struct manifest_writer *w, uint32_t generation)
 {
-	w->generation = generation;
-	begin_part(w); /* the header says it */
+	w->generation = generation; /* no part has begun: the header says it */
 }
 
 static uint32_t
@@ -470,7 +472,7 @@ manifest_writer_finish(struct manifest_writer *w,
 	    ",\"bytes\":%" PRIu64 "}", w->files, w->bytes);
 	if (tell_packs(w, err) != 0 || end_line(w, err) != 0 ||
 	    end_frame(w, err) != 0 ||
-	    (w->object.n > 0 && end_part(w, err) != 0))
+	    (w->open && end_part(w, err) != 0))
 		return -1;
 	w->finished = true;
 	*parts = w->parts;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* Frames and the objects made of them (FORMAT.md section 4). */
+/* Objects made of frames (FORMAT.md section 4). */
 #include "config.h"
 
 #include "repo/object.h"
@@ -7,13 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 #include "core/bytes.h"
 #include "core/mem.h"
-#include "repo/hash.h"
+#include "repo/keyring.h"
 
-#define HIDDEN_HEADER 8
 #define INDEX_FIXED 32
 #define HEAD_READ ((size_t)4 << 10)
 #define TAIL_READ ((size_t)16 << 10)
@@ -25,207 +23,6 @@
 #define REMOTE_TAIL_READ ((size_t)96 << 10) /* a pack's page sums are in it */
 #define AHEAD_MIN ((size_t)256 << 10)
 #define AHEAD_MAX ((size_t)4 << 20)
-
-struct frame_codec {
-	int level;
-	ZSTD_CCtx *cctx; /* NULL until first needed */
-	ZSTD_DCtx *dctx;
-};
-
-struct frame_codec *
-frame_codec_new(int level)
-{
-	struct frame_codec *c = xcalloc(1, sizeof(*c));
-
-	c->level = level;
-	return c;
-}
-
-void
-frame_codec_free(struct frame_codec *c)
-{
-	if (c == NULL)
-		return;
-	(void)ZSTD_freeCCtx(c->cctx); /* these give 0 always */
-	(void)ZSTD_freeDCtx(c->dctx);
-	free(c);
-}
-
-/*
- * zstd's own level 3 takes tables of 768 KiB. Frames are short, so nothing
- * far back can be found in them anyway, and what matters is that the tables
- * stay in a core's second cache: with half a MiB, and matches of 6 bytes up,
- * pages compress 15 % faster and are 0.6 % larger (bench/RESULTS.md).
- */
-static size_t
-tune_level_3(ZSTD_CCtx *cctx)
-{
-	static const struct {
-		ZSTD_cParameter name;
-		int value;
-	} tuned[] = { { ZSTD_c_strategy, ZSTD_dfast }, { ZSTD_c_hashLog, 16 },
-		{ ZSTD_c_chainLog, 16 }, { ZSTD_c_minMatch, 6 } };
-	size_t i, rc = 0;
-
-	for (i = 0; i < sizeof(tuned) / sizeof(tuned[0]) &&
-	     !ZSTD_isError(rc); i++)
-		rc = ZSTD_CCtx_setParameter(cctx, tuned[i].name,
-		    tuned[i].value);
-	return rc;
-}
-
-static ZSTD_CCtx *
-compressor(struct frame_codec *c)
-{
-	size_t rc;
-
-	if (c->cctx != NULL)
-		return c->cctx;
-	c->cctx = ZSTD_createCCtx();
-	if (c->cctx == NULL)
-		return NULL;
-	/* One-shot calls store the content's size by themselves. */
-	rc = ZSTD_CCtx_setParameter(c->cctx, ZSTD_c_compressionLevel,
-	    c->level);
-	if (!ZSTD_isError(rc))
-		rc = ZSTD_CCtx_setParameter(c->cctx, ZSTD_c_checksumFlag, 1);
-	if (!ZSTD_isError(rc) && c->level == 3)
-		rc = tune_level_3(c->cctx);
-	if (ZSTD_isError(rc)) {
-		(void)ZSTD_freeCCtx(c->cctx);
-		c->cctx = NULL;
-	}
-	return c->cctx;
-}
-
-/* Is the payload wrapped, so that `zstd -dc` does not show it? */
-static bool
-hidden(enum frame_type type)
-{
-	return type == FRAME_SUMS || type == FRAME_MAP ||
-	    type == FRAME_WAL_SUMMARY || type == FRAME_CHUNK_LIST;
-}
-
-static size_t
-plain_limit(enum frame_type type)
-{
-	return type == FRAME_WAL ? FORMAT_WAL_PIECE_MAX :
-				   FORMAT_FRAME_PLAIN_MAX;
-}
-
-int
-frame_encode(struct frame_codec *c, struct frame_header *h, const void *plain,
-    size_t len, struct buf *out, struct err *err)
-{
-	size_t head = frame_header_size(h), bound, n;
-	size_t wrap = hidden(h->type) ? HIDDEN_HEADER : 0;
-	ZSTD_CCtx *cctx = compressor(c);
-	uint8_t *p;
-
-	if (cctx == NULL)
-		return err_set(err, ERR_BUG, "zstd: no compression at level %d",
-		    c->level);
-	if (len > plain_limit(h->type) || h->path_len > FORMAT_PATH_MAX ||
-	    h->blocks_len > FORMAT_BLOCKS_MAX)
-		return err_set(err, ERR_BUG,
-		    "a frame of %zu bytes, path of %zu bytes", len,
-		    h->path_len);
-	bound = ZSTD_compressBound(len);
-	p = buf_reserve(out, head + wrap + bound);
-	if (p == NULL)
-		return buf_check(out, "the object", err);
-	n = ZSTD_compress2(cctx, p + head + wrap, bound, plain, len);
-	if (ZSTD_isError(n))
-		return err_set(err, ERR_BUG, "zstd: %s", ZSTD_getErrorName(n));
-	if (wrap > 0) {
-		put_le32(p + head, FORMAT_MAGIC_HIDDEN);
-		put_le32(p + head + 4, (uint32_t)n);
-	}
-	h->filter = 0;
-	h->compression = 1;
-	h->cipher = 0;
-	h->plain_len = (uint32_t)len;
-	h->payload_len = (uint32_t)(wrap + n);
-	h->hash = hash_64(plain, len, 0);
-	frame_header_write(h, p);
-	out->len += head + wrap + n;
-	out->data[out->len] = 0;
-	return 0;
-}
-
-/* Exactly one zstd frame that says its content's size, nothing behind it. */
-static int
-decompress(struct frame_codec *c, const uint8_t *data, size_t len,
-    const struct frame_header *h, void *plain, struct err *err)
-{
-	size_t n;
-
-	if (c->dctx == NULL)
-		c->dctx = ZSTD_createDCtx();
-	if (c->dctx == NULL)
-		return err_set(err, ERR_BUG, "zstd: no decompressor");
-	n = ZSTD_findFrameCompressedSize(data, len);
-	if (ZSTD_isError(n) || n != len ||
-	    ZSTD_getFrameContentSize(data, len) != h->plain_len)
-		return err_set(err, ERR_DAMAGED,
-		    "is not one zstd frame of %u bytes content", h->plain_len);
-	n = ZSTD_decompressDCtx(c->dctx, plain, h->plain_len, data, len);
-	if (ZSTD_isError(n))
-		return err_set(err, ERR_DAMAGED, "zstd: %s",
-		    ZSTD_getErrorName(n));
-	if (n != h->plain_len)
-		return err_set(err, ERR_DAMAGED,
-		    "has %zu bytes of content instead of %u", n,
-		    h->plain_len);
-	if (hash_64(plain, n, 0) != h->hash)
-		return err_set(err, ERR_DAMAGED, "its content's hash is wrong");
-	return 0;
-}
-
-static int
-decode(struct frame_codec *c, const uint8_t *data, size_t len,
-    struct frame_header *h, void *plain, size_t plain_max, struct err *err)
-{
-	uint8_t none[1];
-	size_t used;
-
-	if (frame_header_decode(data, len, h, &used, err) != 0)
-		return -1;
-	data += used;
-	len -= used;
-	if (h->payload_len != len)
-		return err_set(err, ERR_DAMAGED,
-		    "has %zu bytes of payload instead of %u", len,
-		    h->payload_len);
-	if (h->cipher != 0) {
-		err_set(err, ERR_UNSUPPORTED, "is encrypted");
-		return err_hint(err, "use a newer dapk-backup");
-	}
-	if (h->plain_len > plain_max)
-		return err_set(err, ERR_DAMAGED,
-		    "claims %u bytes of content, more than %zu", h->plain_len,
-		    plain_max);
-	if (hidden(h->type)) {
-		if (len < HIDDEN_HEADER ||
-		    get_le32(data) != FORMAT_MAGIC_HIDDEN ||
-		    get_le32(data + 4) != len - HIDDEN_HEADER)
-			return err_set(err, ERR_DAMAGED,
-			    "its payload is not wrapped as it should be");
-		data += HIDDEN_HEADER;
-		len -= HIDDEN_HEADER;
-	}
-	return decompress(c, data, len, h, plain == NULL ? none : plain, err);
-}
-
-int
-frame_decode(struct frame_codec *c, const uint8_t *data, size_t len,
-    struct frame_header *h, void *plain, size_t plain_max, const char *where,
-    struct err *err)
-{
-	if (decode(c, data, len, h, plain, plain_max, err) != 0)
-		return err_wrap(err, "%s", where);
-	return 0;
-}
 
 void
 object_writer_init(struct object_writer *w, size_t max,
@@ -241,8 +38,24 @@ void
 object_writer_reset(struct object_writer *w, const struct object_header *h)
 {
 	w->n = 0;
+	w->key.id = 0;
 	buf_clear(&w->bytes);
 	object_header_encode(h, &w->bytes);
+}
+
+int
+object_writer_begin(struct object_writer *w, struct object_header *h,
+    const struct data_key *key, struct err *err)
+{
+	struct object_key own = { .id = 0 };
+
+	if (key != NULL && (object_key_derive(&own, key, h, err) != 0 ||
+	    object_key_seal(&own, key, h, err) != 0))
+		return -1;
+	object_writer_reset(w, h);
+	w->key = own;
+	explicit_bzero(&own, sizeof(own));
+	return 0;
 }
 
 void
@@ -252,6 +65,7 @@ object_writer_free(struct object_writer *w)
 	free(w->entries);
 	w->entries = NULL;
 	w->n = w->cap = 0;
+	explicit_bzero(&w->key, sizeof(w->key));
 }
 
 size_t
@@ -285,7 +99,7 @@ object_writer_add(struct object_writer *w, struct frame_codec *c,
 	size_t start = w->bytes.len;
 
 	h->number = w->n;
-	if (frame_encode(c, h, plain, len, &w->bytes, err) != 0)
+	if (frame_encode(c, h, &w->key, plain, len, &w->bytes, err) != 0)
 		return -1;
 	add_entry(w, start, h);
 	return 0;
@@ -336,7 +150,7 @@ fetch(const struct object_reader *r, uint64_t off, size_t len, struct buf *b,
 	p = buf_reserve(b, len);
 	if (p == NULL)
 		return buf_check(b, r->key, err);
-	if (storage_get(r->st, r->key, off, len, p, err) != 0)
+	if (storage_get(r->repo->st, r->key, off, len, p, err) != 0)
 		return -1;
 	b->len = len;
 	return 0;
@@ -438,7 +252,9 @@ read_header(struct object_reader *r, struct buf *b, size_t *used,
 		if (read_range(r, 0, len, b, &p, err) != 0)
 			return -1;
 	}
-	if (object_header_decode(p, len, &r->header, used, err) != 0)
+	if (object_header_decode(p, len, &r->header, used, err) != 0 ||
+	    (r->header.cipher != 0 &&
+		object_key_sum(p, *used, r->header_sum, err) != 0))
 		return err_wrap(err, "%s", r->key);
 	return 0;
 }
@@ -473,7 +289,7 @@ read_index(struct object_reader *r, struct buf *b, struct err *err)
 
 static int
 check_identity(const struct object_reader *r, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id, struct err *err)
+    uint64_t system_id, struct err *err)
 {
 	const struct object_header *h = &r->header;
 
@@ -481,7 +297,7 @@ check_identity(const struct object_reader *r, enum object_type type,
 		return err_set(err, ERR_DAMAGED,
 		    "%s is an object of type %u instead of %u", r->key,
 		    (unsigned)h->type, (unsigned)type);
-	if (memcmp(h->repository_id, repository_id, 16) != 0)
+	if (memcmp(h->repository_id, r->repo->id, 16) != 0)
 		return err_set(err, ERR_DAMAGED,
 		    "%s belongs to another repository", r->key);
 	if (system_id != 0 && h->system_id != system_id)
@@ -489,16 +305,20 @@ check_identity(const struct object_reader *r, enum object_type type,
 		    "%s belongs to the cluster with system identifier %llu, "
 		    "not %llu", r->key, (unsigned long long)h->system_id,
 		    (unsigned long long)system_id);
-	if (h->cipher != 0) {
-		err_set(err, ERR_UNSUPPORTED, "%s is encrypted", r->key);
-		return err_hint(err, "use a newer dapk-backup");
-	}
+	if (h->cipher != 0 && r->repo->ring == NULL)
+		return err_set(err, ERR_DAMAGED,
+		    "%s is encrypted, and its repository is not", r->key);
+	if (h->cipher == 0 && r->repo->ring != NULL)
+		return err_set(err, ERR_DAMAGED,
+		    "%s is not encrypted, and its repository is", r->key);
+	if (h->cipher != 0 && (!h->has_data_key || h->key_id == 0))
+		return err_set(err, ERR_DAMAGED, "%s names no key", r->key);
 	return 0;
 }
 
 static int
 open_reader(struct object_reader *r, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id, struct err *err)
+    uint64_t system_id, struct err *err)
 {
 	struct buf b;
 	size_t used;
@@ -517,7 +337,7 @@ open_reader(struct object_reader *r, enum object_type type,
 		goto out;
 	}
 	if (read_ends(r, err) != 0 || read_header(r, &b, &used, err) != 0 ||
-	    check_identity(r, type, repository_id, system_id, err) != 0 ||
+	    check_identity(r, type, system_id, err) != 0 ||
 	    read_index(r, &b, err) != 0)
 		goto out;
 	first = r->n > 0 ? r->entries[0].offset :
@@ -537,14 +357,14 @@ out:
 }
 
 static int
-open_stored(struct object_reader *r, struct storage *st, const char *key,
+open_stored(struct object_reader *r, struct repo *repo, const char *key,
     uint64_t size, size_t whole, struct err *err)
 {
 	memset(r, 0, sizeof(*r));
-	if (size == 0 && storage_stat(st, key, &size, NULL, err) != 0)
+	if (size == 0 && storage_stat(repo->st, key, &size, NULL, err) != 0)
 		return -1;
-	r->st = st;
-	r->remote = !storage_is_local(storage_url(st));
+	r->repo = repo;
+	r->remote = !storage_is_local(storage_url(repo->st));
 	r->key = xstrdup(key);
 	r->size = size;
 	r->whole = whole;
@@ -552,23 +372,23 @@ open_stored(struct object_reader *r, struct storage *st, const char *key,
 }
 
 int
-object_reader_open(struct object_reader *r, struct storage *st,
+object_reader_open(struct object_reader *r, struct repo *repo,
     const char *key, uint64_t size, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id, struct err *err)
+    uint64_t system_id, struct err *err)
 {
-	if (open_stored(r, st, key, size, WHOLE_READ, err) != 0)
+	if (open_stored(r, repo, key, size, WHOLE_READ, err) != 0)
 		return -1;
-	return open_reader(r, type, repository_id, system_id, err);
+	return open_reader(r, type, system_id, err);
 }
 
 int
-object_reader_open_eager(struct object_reader *r, struct storage *st,
+object_reader_open_eager(struct object_reader *r, struct repo *repo,
     const char *key, uint64_t size, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id, struct err *err)
+    uint64_t system_id, struct err *err)
 {
-	if (open_stored(r, st, key, size, WHOLE_EAGER, err) != 0)
+	if (open_stored(r, repo, key, size, WHOLE_EAGER, err) != 0)
 		return -1;
-	return open_reader(r, type, repository_id, system_id, err);
+	return open_reader(r, type, system_id, err);
 }
 
 bool
@@ -578,15 +398,16 @@ object_reader_streams(const struct object_reader *r)
 }
 
 int
-object_reader_open_bytes(struct object_reader *r, const uint8_t *bytes,
-    size_t size, const char *name, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id, struct err *err)
+object_reader_open_bytes(struct object_reader *r, struct repo *repo,
+    const uint8_t *bytes, size_t size, const char *name,
+    enum object_type type, uint64_t system_id, struct err *err)
 {
 	memset(r, 0, sizeof(*r));
+	r->repo = repo;
 	r->bytes = bytes;
 	r->key = xstrdup(name);
 	r->size = size;
-	return open_reader(r, type, repository_id, system_id, err);
+	return open_reader(r, type, system_id, err);
 }
 
 void
@@ -598,7 +419,7 @@ object_reader_close(struct object_reader *r)
 	buf_free(&r->head.bytes);
 	buf_free(&r->tail.bytes);
 	buf_free(&r->ahead.bytes);
-	memset(r, 0, sizeof(*r));
+	explicit_bzero(r, sizeof(*r));
 }
 
 void
@@ -648,23 +469,124 @@ object_reader_fetch(struct object_reader *r, uint32_t first, uint32_t n,
 	return buf_check(raw, r->key, err);
 }
 
-int
-object_reader_decode(const struct object_reader *r, struct frame_codec *c,
-    uint32_t number, const uint8_t *data, struct frame_header *h, void *plain,
-    size_t plain_max, struct err *err)
+static int
+open_key(struct repo *repo, const struct object_header *h,
+    const uint8_t sum[OBJECT_KEY_SUM], struct data_key *data,
+    struct object_key *out, struct err *err)
 {
-	const struct index_entry *e;
+	int rc;
 
-	if (check_number(r, number, 1, err) != 0)
+	rc = keyring_open_data_key(repo, h->key_id, h->data_key, data, err);
+	if (rc == 0)
+		rc = object_key_derive(out, data, h, err);
+	if (rc == 0)
+		rc = object_key_check(out, sum, h, err);
+	if (rc != 0)
+		out->id = 0;
+	return rc;
+}
+
+int
+object_key_open(struct repo *repo, const uint8_t *bytes, size_t len,
+    struct data_key *data, struct object_key *out, struct err *err)
+{
+	uint8_t sum[OBJECT_KEY_SUM];
+	struct object_header h;
+	size_t used;
+
+	memset(out, 0, sizeof(*out));
+	if (object_header_decode(bytes, len, &h, &used, err) != 0)
 		return -1;
-	e = &r->entries[number];
-	if (decode(c, data, e->length, h, plain, plain_max, err) != 0)
-		return err_wrap(err, "%s: frame %u", r->key, number);
+	if (repo->ring == NULL || h.cipher == 0 || !h.has_data_key)
+		return err_set(err, ERR_DAMAGED, "it names no key");
+	if (object_key_sum(bytes, used, sum, err) != 0)
+		return -1;
+	return open_key(repo, &h, sum, data, out, err);
+}
+
+int
+object_reader_unlock(struct object_reader *r, struct err *err)
+{
+	struct data_key data;
+	int rc;
+
+	if (r->header.cipher == 0)
+		r->seed = r->repo->fingerprint_seed;
+	if (r->header.cipher == 0 || r->object_key.id != 0)
+		return 0;
+	rc = open_key(r->repo, &r->header, r->header_sum, &data,
+	    &r->object_key, err);
+	r->seed = data.seed;
+	explicit_bzero(&data, sizeof(data));
+	return rc == 0 ? 0 : err_wrap(err, "%s", r->key);
+}
+
+static int
+is_the_one(const struct object_reader *r, uint32_t number,
+    const struct frame_header *h, struct err *err)
+{
+	const struct index_entry *e = &r->entries[number];
+
 	if (h->number != number || h->plain_len != e->plain_len ||
 	    h->type != e->type)
 		return err_set(err, ERR_DAMAGED,
 		    "%s: frame %u is not the one of the index", r->key,
 		    number);
+	return 0;
+}
+
+int
+object_reader_decode(struct object_reader *r, struct frame_codec *c,
+    uint32_t number, const uint8_t *data, struct frame_header *h, void *plain,
+    size_t plain_max, struct err *err)
+{
+	char where[64];
+
+	if (check_number(r, number, 1, err) != 0 ||
+	    object_reader_unlock(r, err) != 0)
+		return -1;
+	(void)snprintf(where, sizeof(where), "frame %u", number);
+	if (frame_decode(c, data, r->entries[number].length, &r->object_key,
+		h, plain, plain_max, where, err) != 0)
+		return err_wrap(err, "%s", r->key);
+	return is_the_one(r, number, h, err);
+}
+
+int
+object_reader_prove(struct object_reader *r, struct frame_codec *c,
+    uint32_t number, const uint8_t *data, struct frame_header *h, void *plain,
+    size_t plain_max, struct err *err)
+{
+	struct err none = ERR_INIT;
+	char where[64];
+
+	if (object_reader_unlock(r, &none) == 0 || none.code != ERR_CONFIG)
+		return object_reader_decode(r, c, number, data, h, plain,
+		    plain_max, err);
+	if (check_number(r, number, 1, err) != 0)
+		return -1;
+	(void)snprintf(where, sizeof(where), "frame %u", number);
+	if (frame_prove(data, r->entries[number].length, h, where, err) != 0)
+		return err_wrap(err, "%s", r->key);
+	if (h->cipher == 0)
+		return err_set(err, ERR_DAMAGED, "%s: frame %u is not "
+		    "encrypted, in an object that is", r->key, number);
+	return is_the_one(r, number, h, err);
+}
+
+/* Fetch one frame; out gets room for its plain bytes. */
+static int
+fetch_frame(struct object_reader *r, uint32_t number, struct buf *out,
+    const uint8_t **data, uint8_t **plain, struct err *err)
+{
+	buf_clear(out);
+	if (check_number(r, number, 1, err) != 0 ||
+	    read_range(r, r->entries[number].offset, r->entries[number].length,
+		&r->scratch, data, err) != 0)
+		return -1;
+	*plain = buf_reserve(out, r->entries[number].plain_len);
+	if (*plain == NULL)
+		return buf_check(out, r->key, err);
 	return 0;
 }
 
@@ -675,21 +597,29 @@ object_reader_frame(struct object_reader *r, struct frame_codec *c,
 	const uint8_t *data;
 	uint8_t *plain;
 
-	buf_clear(out);
-	r->frame_len = 0;
-	if (check_number(r, number, 1, err) != 0 ||
-	    read_range(r, r->entries[number].offset, r->entries[number].length,
-		&r->scratch, &data, err) != 0)
-		return -1;
-	r->frame = data;
-	r->frame_len = r->entries[number].length;
-	plain = buf_reserve(out, r->entries[number].plain_len);
-	if (plain == NULL)
-		return buf_check(out, r->key, err);
-	if (object_reader_decode(r, c, number, data, h, plain,
+	if (fetch_frame(r, number, out, &data, &plain, err) != 0 ||
+	    object_reader_decode(r, c, number, data, h, plain,
 		r->entries[number].plain_len, err) != 0)
 		return -1;
 	out->len = h->plain_len;
 	out->data[out->len] = 0;
+	return 0;
+}
+
+int
+object_reader_prove_frame(struct object_reader *r, struct frame_codec *c,
+    uint32_t number, struct frame_header *h, struct buf *out, struct err *err)
+{
+	const uint8_t *data;
+	uint8_t *plain;
+
+	if (fetch_frame(r, number, out, &data, &plain, err) != 0 ||
+	    object_reader_prove(r, c, number, data, h, plain,
+		r->entries[number].plain_len, err) != 0)
+		return -1;
+	if (r->header.cipher == 0 || r->object_key.id != 0) {
+		out->len = h->plain_len;
+		out->data[out->len] = 0;
+	}
 	return 0;
 }

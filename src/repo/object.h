@@ -3,43 +3,26 @@
 #define REPO_OBJECT_H
 
 /*
- * Binary objects (FORMAT.md section 4): making frames, and reading them back
- * with everything checked. A struct frame_codec holds the zstd contexts of
- * one thread and is reused for every frame.
+ * Binary objects (FORMAT.md section 4): made of frames, and read back with
+ * everything checked. In an encrypted repository a writer is given the key of
+ * its object, a reader opens it when a frame is first wanted: header and
+ * index are in clear, so that who has no key can tell what an object is, and
+ * that its bytes hold.
  */
 #include "core/buf.h"
 #include "core/err.h"
 #include "repo/format.h"
+#include "repo/frame.h"
+#include "repo/objectkey.h"
+#include "repo/repo.h"
 #include "storage/storage.h"
-
-struct frame_codec;
-
-/* level: zstd's, 1..19 (3 is tuned for pages). About 1 MiB at level 3. */
-struct frame_codec *frame_codec_new(int level);
-void frame_codec_free(struct frame_codec *c);
-
-/*
- * Append a frame (header and payload) of these plain bytes to out. Of h the
- * caller sets type, number, block_size, position and path; the rest is
- * filled in. On -1 out is as before.
- */
-int frame_encode(struct frame_codec *c, struct frame_header *h,
-    const void *plain, size_t len, struct buf *out, struct err *err) ERR_USE;
-
-/*
- * Decode the frame at data (len bytes: header and payload, as the index says)
- * into plain, which has room for plain_max bytes. Header CRC, lengths, zstd
- * and hash are checked. where ("PACK-KEY frame 7") is for errors.
- */
-int frame_decode(struct frame_codec *c, const uint8_t *data, size_t len,
-    struct frame_header *h, void *plain, size_t plain_max, const char *where,
-    struct err *err) ERR_USE;
 
 /* An object being made in memory. */
 struct object_writer {
 	struct buf bytes;
 	struct index_entry *entries;
 	uint32_t n, cap;
+	struct object_key key; /* its id 0: not encrypted */
 };
 
 /* max: ceiling of the object. The header is written at once. */
@@ -50,6 +33,13 @@ void object_writer_free(struct object_writer *w);
 /* Begin another object; bytes may have been swapped for an empty buffer. */
 void object_writer_reset(struct object_writer *w,
     const struct object_header *h);
+
+/*
+ * The same of an object that is encrypted when there is a key (of the
+ * attempt; NULL: it is not): the header's other members are all set.
+ */
+int object_writer_begin(struct object_writer *w, struct object_header *h,
+    const struct data_key *key, struct err *err) ERR_USE;
 
 /* Bytes the finished object would have if it were finished now. */
 size_t object_writer_size(const struct object_writer *w);
@@ -78,16 +68,17 @@ struct object_window {
  * another are fetched several at a time, up to 4 MiB.
  */
 struct object_reader {
-	struct storage *st; /* not owned */
+	struct repo *repo;  /* not owned */
 	char *key;
 	uint64_t size;
 	struct object_header header;
+	struct object_key object_key; /* once a frame was wanted */
+	uint64_t seed;		      /* of fingerprints, known by then */
+	uint8_t header_sum[OBJECT_KEY_SUM];
 	struct index_entry *entries;
 	uint32_t n;
 	const uint8_t *bytes; /* of object_reader_open_bytes(), else NULL */
 	struct buf scratch;
-	const uint8_t *frame; /* the one read last, as it is stored */
-	size_t frame_len;
 	bool remote;
 	struct object_window head, tail, ahead;
 	uint64_t next; /* the byte after what was asked for last */
@@ -97,30 +88,28 @@ struct object_reader {
 
 /*
  * Reads header and index and checks them: type, repository id and (unless 0)
- * system id must be these. size 0: asks the storage.
+ * system id must be these, and it must be encrypted if the repository is.
+ * size 0: asks the storage.
  */
-int object_reader_open(struct object_reader *r, struct storage *st,
+int object_reader_open(struct object_reader *r, struct repo *repo,
     const char *key, uint64_t size, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id,
-    struct err *err) ERR_USE;
+    uint64_t system_id, struct err *err) ERR_USE;
 
 /*
  * The same of an object that will be read from one end to the other: over a
  * network it comes by one request, when it has at most 10 MiB.
  */
-int object_reader_open_eager(struct object_reader *r, struct storage *st,
+int object_reader_open_eager(struct object_reader *r, struct repo *repo,
     const char *key, uint64_t size, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id,
-    struct err *err) ERR_USE;
+    uint64_t system_id, struct err *err) ERR_USE;
 
 /* Are its frames being read one after another, a MiB and more by now? */
 bool object_reader_streams(const struct object_reader *r);
 
 /* The same over a whole object in memory, which stays the caller's. */
-int object_reader_open_bytes(struct object_reader *r, const uint8_t *bytes,
-    size_t size, const char *name, enum object_type type,
-    const uint8_t repository_id[16], uint64_t system_id,
-    struct err *err) ERR_USE;
+int object_reader_open_bytes(struct object_reader *r, struct repo *repo,
+    const uint8_t *bytes, size_t size, const char *name,
+    enum object_type type, uint64_t system_id, struct err *err) ERR_USE;
 void object_reader_close(struct object_reader *r); /* also a zeroed one */
 
 /*
@@ -133,9 +122,36 @@ void object_reader_rest(struct object_reader *r);
  * frame_decode() for bytes that object_reader_fetch() gave: also checks that
  * they are the frame that the index means.
  */
-int object_reader_decode(const struct object_reader *r, struct frame_codec *c,
+int object_reader_decode(struct object_reader *r, struct frame_codec *c,
     uint32_t number, const uint8_t *data, struct frame_header *h, void *plain,
     size_t plain_max, struct err *err) ERR_USE;
+
+/*
+ * The key of an encrypted object, which decoding a frame asks for itself:
+ * ERR_CONFIG when none is given, ERR_DAMAGED when the header is not its
+ * writer's. r->seed is that of the page sums and chunk lists in it.
+ */
+int object_reader_unlock(struct object_reader *r, struct err *err) ERR_USE;
+
+/*
+ * The same by an object's first bytes alone, of one that is put together
+ * again. The caller wipes data.
+ */
+int object_key_open(struct repo *repo, const uint8_t *bytes, size_t len,
+    struct data_key *data, struct object_key *out, struct err *err) ERR_USE;
+
+/*
+ * Do these bytes hold? Who has a key, or needs none, decodes them; else they
+ * are compared with the hash of the ciphertext, and h is the header in clear.
+ */
+int object_reader_prove(struct object_reader *r, struct frame_codec *c,
+    uint32_t number, const uint8_t *data, struct frame_header *h, void *plain,
+    size_t plain_max, struct err *err) ERR_USE;
+
+/* object_reader_frame() that proves; out stays empty without a key. */
+int object_reader_prove_frame(struct object_reader *r, struct frame_codec *c,
+    uint32_t number, struct frame_header *h, struct buf *out,
+    struct err *err) ERR_USE;
 
 /*
  * Read frames first .. first+n-1 in one range into raw (cleared before), at

@@ -114,14 +114,14 @@ pack_writer_free(struct pack_writer *w)
 	free(w);
 }
 
-static void
-open_pack(struct pack_writer *w)
+static int
+open_pack(struct pack_writer *w, struct err *err)
 {
 	const struct pack_shared *s = w->shared;
 	struct object_header h;
 
 	if (w->open)
-		return;
+		return 0;
 	w->number = atomic_fetch_add(&w->shared->next_number, 1);
 	memset(&h, 0, sizeof(h));
 	h.type = OBJECT_PACK;
@@ -131,9 +131,11 @@ open_pack(struct pack_writer *w)
 	h.has_pack = true;
 	h.attempt = s->attempt;
 	h.number = w->number;
-	object_writer_reset(&w->object, &h);
+	if (object_writer_begin(&w->object, &h, s->repo->attempt, err) != 0)
+		return -1;
 	buf_clear(&w->sums);
 	w->open = true;
+	return 0;
 }
 
 int
@@ -178,8 +180,8 @@ static int
 add_frame(struct pack_writer *w, struct frame_header *h, const void *plain,
     size_t len, struct frame_ref *ref, struct err *err)
 {
-	open_pack(w);
-	if (object_writer_add(&w->object, w->codec, h, plain, len, err) != 0)
+	if (open_pack(w, err) != 0 ||
+	    object_writer_add(&w->object, w->codec, h, plain, len, err) != 0)
 		return -1;
 	ref->pack = w->number;
 	ref->frame = h->number;

@@ -123,8 +123,7 @@ open_slot(struct pack_cache *c, struct slot *slot, const struct pack_id *id,
 	if (choose_generation(c, id, &size, key, err) != 0)
 		return -1;
 	if ((eager ? object_reader_open_eager : object_reader_open)(
-		&slot->reader, c->repo->st, key, size, OBJECT_PACK,
-		c->repo->id, c->inc.system_id, err) != 0)
+		&slot->reader, c->repo, key, size, OBJECT_PACK, c->inc.system_id, err) != 0)
 		return -1;
 	if (!h->has_pack || h->attempt != id->attempt ||
 	    h->number != id->number || strcmp(h->name, id->label) != 0) {

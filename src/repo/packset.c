@@ -306,11 +306,11 @@ packset_forget(struct packset *ps, const char *label)
 }
 
 int
-packset_prove(const struct repo *repo, const struct incarnation *inc,
+packset_prove(struct repo *repo, const struct incarnation *inc,
     const struct pack_id *id, uint32_t generation, uint64_t size,
     struct err *err)
 {
-	struct object_reader r = { .st = NULL };
+	struct object_reader r = { .repo = NULL };
 	const struct object_header *h = &r.header;
 	char key[STORAGE_KEY_MAX];
 	int rc;
@@ -318,8 +318,7 @@ packset_prove(const struct repo *repo, const struct incarnation *inc,
 	repo_pack_key_generation(inc, id, generation, key);
 	if (size == 0)
 		return err_set(err, ERR_DAMAGED, "%s is empty", key);
-	rc = object_reader_open(&r, repo->st, key, size, OBJECT_PACK,
-	    repo->id, inc->system_id, err);
+	rc = object_reader_open(&r, repo, key, size, OBJECT_PACK, inc->system_id, err);
 	if (rc == 0 && (!h->has_pack || h->attempt != id->attempt ||
 	    h->number != id->number || strcmp(h->name, id->label) != 0))
 		rc = err_set(err, ERR_DAMAGED, "%s holds another pack", key);

@@ -78,7 +78,7 @@ int packset_check(struct packset *ps, const struct commit_pack *pack,
  * Can header and index of this generation be read? Then nothing is cut off.
  * Any thread that repo is of.
  */
-int packset_prove(const struct repo *repo, const struct incarnation *inc,
+int packset_prove(struct repo *repo, const struct incarnation *inc,
     const struct pack_id *id, uint32_t generation, uint64_t size,
     struct err *err) ERR_USE;
 

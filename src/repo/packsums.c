@@ -97,10 +97,12 @@ pack_sums_read(struct pack_cache *packs, const struct pack_id *id,
 	int ret = -1;
 
 	buf_init(&b, FORMAT_FRAME_PLAIN_MAX);
-	if (pack_cache_open(packs, id, size, &r, err) != 0)
+	if (pack_cache_open(packs, id, size, &r, err) != 0 ||
+	    object_reader_unlock(r, err) != 0)
 		goto out;
 	s = xcalloc(1, sizeof(*s));
 	s->n_frames = r->n;
+	s->seed = r->seed;
 	s->first = xcalloc((size_t)r->n + 1, sizeof(*s->first));
 	for (i = 0; i < r->n; i++) {
 		if (r->entries[i].type != FRAME_SUMS)

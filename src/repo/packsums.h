@@ -24,6 +24,7 @@ struct pack_sums {
 	uint32_t n_frames;     /* of the pack */
 	uint32_t *first;       /* n_frames + 1: where each begins in list */
 	struct page_sum *list; /* of all blocks */
+	uint64_t seed;	       /* of their fingerprints */
 	void *entry;	       /* the cache's own */
 };
 

@@ -49,7 +49,7 @@ ignore(void *arg, const uint8_t *data, size_t len, struct err *err)
 static int
 read_stored(struct proving *p, const struct wal_stored *ws, struct err *err)
 {
-	return wal_store_read(p->repo, &p->commit->inc, ws, p->codec, ignore,
+	return wal_store_prove(p->repo, &p->commit->inc, ws, p->codec, ignore,
 	    p, err);
 }
 

@@ -476,6 +476,31 @@ repo_open_within(struct repo **out, const struct config_repository *from,
 }
 
 int
+repo_begin_attempt(struct repo *repo, struct err *err)
+{
+	if (repo->ring == NULL)
+		return 0;
+	if (repo->attempt == NULL)
+		repo->attempt = xcalloc(1, sizeof(*repo->attempt));
+	if (keyring_new_data_key(repo, repo->attempt, err) != 0 ||
+	    keyring_remember(repo, repo->attempt, err) != 0) {
+		repo_end_attempt(repo);
+		return -1;
+	}
+	repo->fingerprint_seed = repo->attempt->seed;
+	return 0;
+}
+
+void
+repo_end_attempt(struct repo *repo)
+{
+	if (repo->attempt != NULL)
+		explicit_bzero(repo->attempt, sizeof(*repo->attempt));
+	free(repo->attempt);
+	repo->attempt = NULL;
+}
+
+int
 repo_clone(const struct repo *repo, struct repo **out, struct err *err)
 {
 	struct storage *st;
@@ -488,6 +513,10 @@ repo_clone(const struct repo *repo, struct repo **out, struct err *err)
 	(*out)->hands = NULL;
 	if (repo->ring != NULL)
 		(*out)->ring = keyring_share(repo->ring);
+	if (repo->attempt != NULL) {
+		(*out)->attempt = xmalloc(sizeof(*repo->attempt));
+		*(*out)->attempt = *repo->attempt;
+	}
 	return 0;
 }
 
@@ -498,6 +527,7 @@ repo_close(struct repo *repo)
 		return;
 	repo_hands_free(repo->hands);
 	keyring_release(repo->ring);
+	repo_end_attempt(repo);
 	storage_close(repo->st);
 	free(repo);
 }

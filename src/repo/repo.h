@@ -27,6 +27,7 @@
 #define REPO_ID_TEXT 33 /* 32 digits and the 0 */
 #define CLUSTER_NAME_MAX 64
 
+struct data_key;
 struct keyring;
 struct keyring_unlock;
 struct repo_hands;
@@ -39,8 +40,10 @@ struct repo {
 	char id_text[REPO_ID_TEXT];
 	char place_text[REPO_ID_TEXT];
 	int64_t created;
-	uint64_t fingerprint_seed;
+	uint64_t fingerprint_seed; /* encrypted: of the attempt */
 	struct keyring *ring; /* repo/keyring.h; NULL: not encrypted */
+	/* Of the backup or dump that is being stored; clones have their own. */
+	struct data_key *attempt;
 };
 
 /* Where a cluster's data is: one folder an incarnation. */
@@ -103,6 +106,15 @@ int repo_init_storage(struct repo **out, struct storage *st,
     const struct repo *of, bool *created, struct err *err) ERR_USE;
 int repo_open_storage(struct repo **out, struct storage *st,
     struct err *err) ERR_USE;
+
+/*
+ * Before the first pack of a backup or dump: in an encrypted repository its
+ * data key, which is durably remembered first, so that what this attempt
+ * stores can be read again by its next one. Makes fingerprint_seed known.
+ */
+int repo_begin_attempt(struct repo *repo, struct err *err) ERR_USE;
+void repo_end_attempt(struct repo *repo); /* also when none began */
+
 int repo_clone(const struct repo *repo, struct repo **out,
     struct err *err) ERR_USE;
 void repo_close(struct repo *repo); /* NULL is fine */

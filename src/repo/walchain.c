@@ -445,8 +445,8 @@ scan_link(struct scan *s, struct wal_link *l, uint64_t from, struct err *err)
 	for (; part < tag.parts && ret == 0 && !s->enough; part++) {
 		wal_store_key(c->inc, &ws.file, ws.hash, ws.generation, part,
 		    key);
-		if (object_reader_open(&r, c->repo->st, key,
-		    part == 0 ? ws.size : 0, part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, c->repo->id,
+		if (object_reader_open(&r, c->repo, key,
+		    part == 0 ? ws.size : 0, part == 0 ? OBJECT_WAL : OBJECT_WAL_PART,
 		    c->inc->system_id, err) != 0)
 			/* It was listed, or part 0 names it: damage. */
 			return err->code == ERR_NOT_FOUND ?
@@ -516,8 +516,7 @@ read_block_size(struct wal_chain *c, const struct wal_link *l, uint32_t *out,
 	if (c->codec == NULL)
 		c->codec = frame_codec_new(1);
 	wal_store_key(c->inc, &ws.file, ws.hash, ws.generation, 0, key);
-	if (object_reader_open(&r, c->repo->st, key, ws.size, OBJECT_WAL,
-	    c->repo->id, c->inc->system_id, err) != 0)
+	if (object_reader_open(&r, c->repo, key, ws.size, OBJECT_WAL, c->inc->system_id, err) != 0)
 		return -1;
 	buf_init(&plain, FORMAT_WAL_PIECE_MAX);
 	ret = object_reader_frame(&r, c->codec, 0, &fh, &plain, err);

@@ -89,6 +89,14 @@ typedef int (*wal_store_sink)(void *arg, const uint8_t *data, size_t len,
  * damaged. When a generation is damaged, a lower one that holds is not
  * looked for: that is the caller's.
  */
+/*
+ * Does it hold? As wal_store_read(); in an encrypted repository, and without
+ * a key, only the bytes are proved, and the sink (or NULL) is called with
+ * none of them.
+ */
+int wal_store_prove(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct frame_codec *codec,
+    wal_store_sink sink, void *arg, struct err *err) ERR_USE;
 int wal_store_read(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, struct frame_codec *codec,
     wal_store_sink sink, void *arg, struct err *err) ERR_USE;

@@ -8,7 +8,7 @@
 
 #include "core/mem.h"
 #include "core/text.h"
-#include "repo/hash.h"
+#include "repo/contenthash.h"
 #include "repo/walstore.h"
 
 /* A file being read: its parts come one after another. */
@@ -20,7 +20,8 @@ struct reading {
 	wal_store_sink sink;
 	void *arg;
 	struct format_wal_tag tag; /* of part 0 */
-	struct hash_128_stream *hash;
+	struct content_hash *hash; /* from part 0 on; NULL: no key */
+	bool prove; /* without a key, look only whether its bytes hold */
 	struct buf bytes; /* the part's object */
 	struct buf plain;
 	uint64_t position; /* within the file */
@@ -49,7 +50,7 @@ check_header(const struct object_reader *r, const struct wal_stored *ws,
 	const struct object_header *h = &r->header;
 
 	if (!h->has_wal || strcmp(h->name, ws->file.name) != 0 ||
-	    h->part != part || h->hash_algorithm != 1 ||
+	    h->part != part || h->hash_algorithm != content_hash_algorithm(r->repo) ||
 	    memcmp(h->wal.hash, ws->hash, WAL_HASH_SIZE) != 0)
 		return err_set(err, ERR_DAMAGED,
 		    "%s holds part %u of WAL file '%s', or another content",
@@ -71,19 +72,22 @@ read_pieces(struct reading *rd, struct object_reader *r, uint32_t part,
 	for (i = 0; i < r->n; i++) {
 		if (r->entries[i].type != FRAME_WAL)
 			continue;
-		if (object_reader_frame(r, rd->codec, i, &h, &rd->plain,
+		if ((rd->prove ? object_reader_prove_frame :
+			object_reader_frame)(r, rd->codec, i, &h, &rd->plain,
 			err) != 0)
 			return -1;
-		if (h.position != rd->position || rd->plain.len == 0 ||
-		    rd->plain.len > end - rd->position)
+		if (h.position != rd->position || h.plain_len == 0 ||
+		    h.plain_len > end - rd->position)
 			return err_set(err, ERR_DAMAGED,
-			    "%s: frame %u has %zu bytes for position %llu, "
+			    "%s: frame %u has %u bytes for position %llu, "
 			    "but %llu is next of %llu", r->key, i,
-			    rd->plain.len, (unsigned long long)h.position,
+			    h.plain_len, (unsigned long long)h.position,
 			    (unsigned long long)rd->position,
 			    (unsigned long long)end);
-		rd->position += rd->plain.len;
-		hash_128_stream_add(rd->hash, rd->plain.data, rd->plain.len);
+		rd->position += h.plain_len;
+		if (rd->hash != NULL)
+			content_hash_add(rd->hash, rd->plain.data,
+			    rd->plain.len);
 		if (rd->sink != NULL &&
 		    rd->sink(rd->arg, rd->plain.data, rd->plain.len, err) != 0)
 			return -1;
@@ -115,6 +119,21 @@ get_part(struct reading *rd, const char *key, uint32_t part, struct err *err)
 	return 0;
 }
 
+/* What part 0 says of all, and the hash by its set's key. */
+static int
+begin(struct reading *rd, struct object_reader *r, struct err *err)
+{
+	rd->tag = r->header.wal;
+	if (object_reader_unlock(r, err) == 0)
+		return content_hash_new(&rd->hash, rd->repo,
+		    r->header.data_key, err);
+	if (!rd->prove || err->code != ERR_CONFIG)
+		return -1;
+	err_clear(err);
+	rd->summary = NULL; /* nobody can read it */
+	return 0;
+}
+
 static int
 read_part(struct reading *rd, uint32_t part, struct err *err)
 {
@@ -130,15 +149,15 @@ read_part(struct reading *rd, uint32_t part, struct err *err)
 			err->code = ERR_DAMAGED;
 		return -1;
 	}
-	if (object_reader_open_bytes(&r, rd->bytes.data, rd->bytes.len, key,
-		part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, rd->repo->id,
+	if (object_reader_open_bytes(&r, rd->repo, rd->bytes.data, rd->bytes.len, key,
+		part == 0 ? OBJECT_WAL : OBJECT_WAL_PART,
 		rd->inc->system_id, err) != 0)
 		return -1;
 	if (check_header(&r, rd->ws, part, err) != 0)
 		goto out;
-	if (part == 0)
-		rd->tag = r.header.wal;
-	else if (!same_tag(&rd->tag, &r.header.wal)) {
+	if (part == 0 && begin(rd, &r, err) != 0)
+		goto out;
+	if (part > 0 && !same_tag(&rd->tag, &r.header.wal)) {
 		err_set(err, ERR_DAMAGED, "%s is not a part of the same file",
 		    key);
 		goto out;
@@ -163,12 +182,14 @@ read_file(struct reading *rd, struct err *err)
 
 	buf_init(&rd->bytes, STORAGE_OBJECT_MAX);
 	buf_init(&rd->plain, FORMAT_WAL_PIECE_MAX);
-	rd->hash = hash_128_stream_new();
 	rc = read_part(rd, 0, err);
 	for (part = 1; rc == 0 && part < rd->tag.parts; part++)
 		rc = read_part(rd, part, err);
-	hash_128_stream_finish(rd->hash, hash);
-	if (rc == 0 && memcmp(hash, rd->ws->hash, sizeof(hash)) != 0)
+	if (rd->hash != NULL && rc == 0)
+		rc = content_hash_finish(rd->hash, hash, NULL, err);
+	else
+		content_hash_free(rd->hash);
+	if (rc == 0 && rd->hash != NULL && memcmp(hash, rd->ws->hash, sizeof(hash)) != 0)
 		rc = err_set(err, ERR_DAMAGED,
 		    "WAL file %s: its content's hash is not the one of its "
 		    "object's name", rd->ws->file.name);
@@ -185,7 +206,20 @@ wal_store_read_parts(struct repo *repo, const struct incarnation *inc,
 	struct wal_summary checked;
 	struct reading rd = { .repo = repo, .inc = inc, .ws = ws,
 		.codec = codec, .summary = &checked, .part_sink = part,
-		.part_arg = arg };
+		.part_arg = arg, .prove = true };
+
+	return read_file(&rd, err);
+}
+
+int
+wal_store_prove(struct repo *repo, const struct incarnation *inc,
+    const struct wal_stored *ws, struct frame_codec *codec,
+    wal_store_sink sink, void *arg, struct err *err)
+{
+	struct wal_summary checked;
+	struct reading rd = { .repo = repo, .inc = inc, .ws = ws,
+		.codec = codec, .sink = sink, .arg = arg,
+		.summary = &checked, .prove = true };
 
 	return read_file(&rd, err);
 }
@@ -251,15 +285,18 @@ wal_store_describe(struct repo *repo, const struct incarnation *inc,
 	int ret = -1;
 
 	wal_store_key(inc, &ws->file, ws->hash, ws->generation, 0, key);
-	if (object_reader_open(&r, repo->st, key, ws->size, OBJECT_WAL,
-		repo->id, inc->system_id, err) != 0)
+	if (object_reader_open(&r, repo, key, ws->size, OBJECT_WAL, inc->system_id, err) != 0)
 		return -1;
 	if (check_header(&r, ws, 0, err) != 0)
 		goto out;
 	*tag = r.header.wal;
-	if (summary != NULL && read_summary(&r, summary, err) != 0)
-		goto out;
-	ret = 0;
+	ret = summary == NULL ? 0 : read_summary(&r, summary, err);
+	if (ret != 0 && err->code == ERR_CONFIG) {
+		/* Without a key nobody knows what is in it. */
+		err_clear(err);
+		memset(summary, 0, sizeof(*summary));
+		ret = 0;
+	}
 out:
 	object_reader_close(&r);
 	return ret;

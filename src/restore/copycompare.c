@@ -103,7 +103,6 @@ copycompare_run(struct copyworker *w, struct copyfile *f, uint64_t block,
     const struct map_run *run, uint64_t skip, size_t n, bool *differs,
     uint32_t *crcs, struct err *err)
 {
-	const uint64_t seed = w->cb->p.repo->fingerprint_seed;
 	const struct page_sum *sums = NULL, *s;
 	const uint8_t *old;
 	uint32_t n_sums = 0, len;
@@ -124,7 +123,8 @@ copycompare_run(struct copyworker *w, struct copyfile *f, uint64_t block,
 		len = copy_block_len(w->cb, f, block + i);
 		old = old_block(w, f, block + i, len);
 		s = &sums[run->block + skip + i];
-		if (old == NULL || hash_64(old, len, seed) != s->fingerprint)
+		if (old == NULL || hash_64(old, len, w->sums->seed) !=
+		    s->fingerprint)
 			continue;
 		crcs[i] = crc32c(old, len);
 		differs[i] = crcs[i] != s->crc;

@@ -329,7 +329,7 @@ check_piece(const struct copyworker *w, const struct piece *p,
 
 /* Decode a frame and write the n pieces that come out of it. */
 static int
-copy_frame(struct copyworker *w, const struct object_reader *r,
+copy_frame(struct copyworker *w, struct object_reader *r,
     const uint8_t *raw, const struct piece *p, size_t n, struct err *err)
 {
 	struct frame_header h = { 0 };
@@ -338,8 +338,8 @@ copy_frame(struct copyworker *w, const struct object_reader *r,
 
 	(void)snprintf(where, sizeof(where), "%s frame %u", r->key,
 	    (unsigned)p->frame);
-	if (frame_decode(w->codec, raw, r->entries[p->frame].length, &h,
-		w->plain, FORMAT_FRAME_PLAIN_MAX, where, err) != 0 ||
+	if (object_reader_decode(r, w->codec, p->frame, raw, &h, w->plain,
+		FORMAT_FRAME_PLAIN_MAX, err) != 0 ||
 	    check_frame(w, p, &h, where, err) != 0)
 		return lose(w, p, n, err);
 	for (i = 0; i < n; i++)

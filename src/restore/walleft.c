@@ -29,7 +29,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "pg/walread.h"
-#include "repo/hash.h"
+#include "repo/contenthash.h"
 #include "repo/walstore.h"
 
 #define STEP ((size_t)1 << 20)
@@ -78,7 +78,7 @@ hash_file(struct finder *fi, const struct wal_file *f, bool *empty,
     uint8_t hash[WAL_HASH_SIZE], struct err *err)
 {
 	char *path = xasprintf("%s/%s", fi->dir, f->name);
-	struct hash_128_stream *s = hash_128_stream_new();
+	struct content_hash *s = NULL;
 	uint64_t at = 0;
 	size_t got = 1;
 	int fd, rc = 0;
@@ -87,6 +87,8 @@ hash_file(struct finder *fi, const struct wal_file *f, bool *empty,
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		rc = err_sys(err, errno, "open %s", path);
+	else
+		rc = content_hash_new(&s, fi->plan->params.repo, NULL, err);
 	while (rc == 0 && got > 0 && !*empty) {
 		rc = io_pread_upto(fd, fi->bytes, STEP, at, &got, path, err);
 		if (rc != 0)
@@ -94,13 +96,13 @@ hash_file(struct finder *fi, const struct wal_file *f, bool *empty,
 		if (at == 0 && (f->type == WAL_FILE_SEGMENT ||
 		    f->type == WAL_FILE_PARTIAL))
 			*empty = !holds_wal(f, fi->bytes, got);
-		hash_128_stream_add(s, fi->bytes, got);
+		content_hash_add(s, fi->bytes, got);
 		at += got;
 	}
 	if (rc == 0)
-		hash_128_stream_finish(s, hash);
+		rc = content_hash_finish(s, hash, NULL, err);
 	else
-		hash_128_stream_free(s);
+		content_hash_free(s);
 	if (fd >= 0)
 		(void)close(fd); /* only read from */
 	free(path);

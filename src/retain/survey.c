@@ -155,7 +155,7 @@ has(const struct range *r, enum survey_kind kind, uint32_t generation)
 
 /* Whom to ask about objects. */
 struct place {
-	const struct repo *repo;
+	struct repo *repo;
 	const struct incarnation *inc;
 };
 

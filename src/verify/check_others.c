@@ -26,7 +26,7 @@
 
 #include "core/mem.h"
 #include "core/time.h"
-#include "repo/hash.h"
+#include "repo/contenthash.h"
 #include "repo/hold.h"
 #include "repo/walstore.h"
 #include "repo/walview.h"
@@ -231,26 +231,30 @@ check_others(struct check *c)
 
 /* The hash of a segment in pg_wal, as long as it is there. */
 static bool
-hash_segment(const struct check *c, const char *segment,
-    uint8_t hash[HASH_128_SIZE])
+hash_segment(const struct check *c, struct repo *repo, const char *segment,
+    uint8_t hash[CONTENT_HASH_SIZE])
 {
 	char *path = xasprintf("%s/pg_wal/%s", c->pgdata, segment);
-	struct hash_128_stream *s = hash_128_stream_new();
+	struct err ignored = ERR_INIT;
+	struct content_hash *s = NULL;
 	uint8_t *bytes = xmalloc(READ_SIZE);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = content_hash_new(&s, repo, NULL, &ignored) != 0 ? -1 :
+	    open(path, O_RDONLY | O_CLOEXEC);
 	uint64_t left = c->control.wal_segment_size;
 	ssize_t n = 0;
 
 	while (fd >= 0 && left > 0 && (n = read(fd, bytes, READ_SIZE)) > 0) {
-		hash_128_stream_add(s, bytes, (size_t)n);
+		content_hash_add(s, bytes, (size_t)n);
 		left -= (uint64_t)n;
 	}
 	if (fd >= 0)
 		(void)close(fd); /* was read only */
-	hash_128_stream_finish(s, hash);
 	free(bytes);
 	free(path);
-	return left == 0;
+	if (left == 0)
+		return content_hash_finish(s, hash, NULL, &ignored) == 0;
+	content_hash_free(s);
+	return false;
 }
 
 void
@@ -258,12 +262,12 @@ check_content(struct check *c, struct repo *repo, const char *segment)
 {
 	struct err ignored = ERR_INIT;
 	struct wal_stored *found = NULL;
-	uint8_t hash[HASH_128_SIZE];
+	uint8_t hash[CONTENT_HASH_SIZE];
 	struct wal_file file;
 	size_t i, n = 0;
 	bool ours = true;
 
-	if (!c->same_server || !hash_segment(c, segment, hash) ||
+	if (!c->same_server || !hash_segment(c, repo, segment, hash) ||
 	    wal_file_parse(segment, &file, &ignored) != 0 ||
 	    wal_store_find(repo, &c->inc, &file, &found, &n, &ignored) != 0)
 		return;

@@ -17,7 +17,8 @@
 #define ZSTD_UNUSED_BIT 0x10 /* RFC 8878, 3.1.1.1.1: written as 0 */
 
 struct pack_checker {
-	const struct repo *repo;
+	struct repo *repo;
+	uint64_t seed; /* of the pack's fingerprints */
 	struct frame_codec *codec;
 	uint8_t *plain;
 	struct page_sum *page; /* of a frame's blocks */
@@ -33,7 +34,7 @@ struct pack_checker {
 };
 
 struct pack_checker *
-pack_checker_new(const struct repo *repo)
+pack_checker_new(struct repo *repo)
 {
 	struct pack_checker *c = xcalloc(1, sizeof(*c));
 
@@ -137,7 +138,7 @@ check_file_frame(struct pack_checker *c, const struct frame_header *h,
 	if (n != max)
 		return err_set(err, ERR_DAMAGED,
 		    "%zu blocks are listed and %zu are there", n, max);
-	(void)page_sums(c->plain, h->plain_len, bs, c->repo->fingerprint_seed,
+	(void)page_sums(c->plain, h->plain_len, bs, c->seed,
 	    c->page);
 	f->path_hash = hash_64(h->path, h->path_len, 0);
 	f->first = h->position;
@@ -195,7 +196,7 @@ check_chunk_frame(struct pack_checker *c, const struct frame_header *h,
 		return err_set(err, ERR_DAMAGED, "a chunk of %u bytes of "
 		    "\"%.*s\" makes no sense", h->plain_len,
 		    (int)(h->path_len > 200 ? 200 : h->path_len), h->path);
-	dump_chunk_hash(c->plain, h->plain_len, c->repo->fingerprint_seed,
+	dump_chunk_hash(c->plain, h->plain_len, c->seed,
 	    hash);
 	f->path_hash = hash_64(h->path, h->path_len, 0);
 	f->first = pack_half_hash(hash);
@@ -273,8 +274,8 @@ check_content(struct pack_checker *c, const struct frame_header *h,
 }
 
 static int
-check_one(struct pack_checker *c, const struct object_reader *r,
-    uint32_t number, struct err *err)
+check_one(struct pack_checker *c, struct object_reader *r, uint32_t number,
+    struct err *err)
 {
 	const uint8_t *data = r->bytes + r->entries[number].offset;
 	struct pack_frame *f = add_frame(c);
@@ -286,7 +287,7 @@ check_one(struct pack_checker *c, const struct object_reader *r,
 	if (object_reader_decode(r, c->codec, number, data, &h, c->plain,
 		FORMAT_FRAME_PLAIN_MAX, err) != 0)
 		return -1;
-	if (check_descriptor(data, &h, err) != 0 ||
+	if ((h.cipher == 0 && check_descriptor(data, &h, err) != 0) ||
 	    check_content(c, &h, f, err) != 0)
 		return err_wrap(err, "%s: frame %u", r->key, number);
 	f->bad = false;
@@ -345,11 +346,12 @@ pack_check(struct pack_checker *c, const uint8_t *bytes, size_t len,
 		    block_size);
 	reset(c, block_size);
 	c->facts.paths = true;
-	if (object_reader_open_bytes(&r, bytes, len, name, OBJECT_PACK,
-		c->repo->id, inc->system_id, err) != 0)
+	if (object_reader_open_bytes(&r, c->repo, bytes, len, name, OBJECT_PACK, inc->system_id, err) != 0)
 		return -1;
-	if (check_identity(&r, id, err) != 0)
+	if (check_identity(&r, id, err) != 0 ||
+	    object_reader_unlock(&r, err) != 0)
 		goto out;
+	c->seed = r.seed;
 	for (i = 0; i < r.n; i++) {
 		if (check_one(c, &r, i, bad == 0 ? err : &why) == 0)
 			continue;

@@ -17,7 +17,7 @@
 #include "verify/verify_facts.h"
 
 struct pack_checker;
-struct pack_checker *pack_checker_new(const struct repo *repo);
+struct pack_checker *pack_checker_new(struct repo *repo);
 void pack_checker_free(struct pack_checker *c);
 
 /*

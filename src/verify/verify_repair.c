@@ -19,6 +19,7 @@
 #include "core/cancel.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "repo/keyring.h"
 #include "repo/manifest_names.h"
 #include "core/sha256.h"
 #include "verify/verify_work.h"
@@ -50,6 +51,8 @@ struct assembly {
 	uint32_t wanted; /* how many there must be; 0: not known */
 	bool last_is_sums; /* says the index */
 	uint8_t *plain;
+	struct data_key data; /* of an encrypted one */
+	struct object_key key;
 };
 
 static void
@@ -59,6 +62,8 @@ assembly_free(struct assembly *a)
 		free(a->blobs[--a->n_blobs].data);
 	free(a->frames);
 	free(a->plain);
+	explicit_bzero(&a->data, sizeof(a->data));
+	explicit_bzero(&a->key, sizeof(a->key));
 }
 
 /* One generation from one place; that it is not there is fine. */
@@ -139,7 +144,7 @@ scan_blob(struct assembly *a, const struct blob *b)
 			p = hit + len;
 			continue;
 		}
-		if (frame_decode(a->w->codec, hit, len, &h, a->plain,
+		if (frame_decode(a->w->codec, hit, len, &a->key, &h, a->plain,
 			FORMAT_FRAME_PLAIN_MAX, "", &why) != 0)
 			continue;
 		if (h.number >= a->n) {
@@ -154,6 +159,22 @@ scan_blob(struct assembly *a, const struct blob *b)
 	}
 }
 
+/* Its key, from any header that can be read: without it none is found. */
+static void
+find_key(struct assembly *a)
+{
+	struct err why = ERR_INIT;
+	size_t i;
+
+	for (i = 0; a->w->repo->ring != NULL && i < a->n_blobs &&
+	     a->key.id == 0; i++) {
+		err_clear(&why);
+		if (object_key_open(a->w->repo, a->blobs[i].data,
+			a->blobs[i].len, &a->data, &a->key, &why) != 0)
+			log_debug("repair: %s", why.msg);
+	}
+}
+
 /* How many frames the pack has, from any index that can be read. */
 static void
 find_wanted(struct assembly *a)
@@ -164,8 +185,8 @@ find_wanted(struct assembly *a)
 	size_t i;
 
 	for (i = 0; i < a->n_blobs && a->wanted == 0; i++) {
-		if (object_reader_open_bytes(&r, a->blobs[i].data,
-			a->blobs[i].len, "", OBJECT_PACK, v->p->repo->id,
+		if (object_reader_open_bytes(&r, v->p->repo, a->blobs[i].data,
+			a->blobs[i].len, "", OBJECT_PACK,
 			v->inc.system_id, &why) == 0) {
 			a->wanted = r.n;
 			a->last_is_sums = r.n > 0 &&
@@ -216,6 +237,8 @@ add_sums(const struct assembly *a, struct object_writer *w, struct err *err)
 	struct frame_header h = { .type = FRAME_SUMS };
 	const uint32_t bs = a->vp->block_size;
 	const size_t max = FORMAT_FRAME_PLAIN_MAX / bs + 1;
+	const uint64_t seed = a->key.id != 0 ? a->data.seed :
+	    a->w->run->p->repo->fingerprint_seed;
 	struct page_sum *sums = xcalloc(max, sizeof(*sums));
 	const struct found_frame *f;
 	struct buf text;
@@ -228,12 +251,12 @@ add_sums(const struct assembly *a, struct object_writer *w, struct err *err)
 		f = &a->frames[i];
 		if (f->h.type != FRAME_FILE)
 			continue;
-		rc = frame_decode(a->w->codec, f->data, f->len, &h, a->plain,
-		    FORMAT_FRAME_PLAIN_MAX, "", err);
+		rc = frame_decode(a->w->codec, f->data, f->len, &a->key, &h,
+		    a->plain, FORMAT_FRAME_PLAIN_MAX, "", err);
 		if (rc != 0)
 			break;
 		n = page_sums(a->plain, f->h.plain_len, bs,
-		    a->w->run->p->repo->fingerprint_seed, sums);
+		    seed, sums);
 		buf_add_le32(&text, i);
 		buf_add_le32(&text, (uint32_t)n);
 		for (k = 0; k < n; k++) {
@@ -270,6 +293,9 @@ write_pack(const struct assembly *a, struct object_writer *w,
 	h.attempt = a->vp->id.attempt;
 	h.number = a->vp->id.number;
 	object_writer_init(w, STORAGE_OBJECT_MAX, &h);
+	if (object_writer_begin(w, &h, a->key.id != 0 ? &a->data : NULL,
+		err) != 0)
+		return -1;
 	for (i = 0; i < a->n; i++)
 		if (object_writer_add_encoded(w, a->frames[i].data,
 			a->frames[i].len, &a->frames[i].h, err) != 0)
@@ -371,6 +397,7 @@ repair_pack(struct vworker *w, struct vpack *vp, struct err *err)
 	a.plain = xmalloc(FORMAT_FRAME_PLAIN_MAX);
 	if (gather_blobs(&a, err) != 0)
 		goto out;
+	find_key(&a);
 	for (i = 0; i < a.n_blobs; i++)
 		scan_blob(&a, &a.blobs[i]);
 	find_wanted(&a);
@@ -445,12 +472,12 @@ fetch_wal(struct vworker *w, const struct wal_stored *wanted,
 
 			if (memcmp(list[k].hash, wanted->hash,
 				WAL_HASH_SIZE) != 0 ||
-			    wal_store_read(v->p->sources[i], &v->inc,
+			    wal_store_prove(v->p->sources[i], &v->inc,
 				&list[k], w->codec, NULL, NULL, &why) != 0)
 				continue;
 			if (copy_wal(w, v->p->sources[i], &list[k],
 				generation, err) != 0 ||
-			    wal_store_read(w->repo, &v->inc, &made, w->codec,
+			    wal_store_prove(w->repo, &v->inc, &made, w->codec,
 				NULL, NULL, err) != 0) {
 				free(list);
 				return -1;

@@ -182,6 +182,8 @@ check_others(const struct wal_push_file *f, int fd, uint64_t size,
     const struct wal_stored **covered, struct err *err)
 {
 	struct wal_partial_judgement j = { WAL_PARTIAL_DIVERGES, NULL };
+	struct err ignored = ERR_INIT;
+	bool same = false;
 	size_t i;
 
 	*covered = NULL;
@@ -190,6 +192,12 @@ check_others(const struct wal_push_file *f, int fd, uint64_t size,
 			j.which = &ws[i];
 	if (j.which == NULL)
 		return 0;
+	/* Keyed by another host's secret, the same content has another hash. */
+	if (f->repo->ring != NULL && wal_push_same_content(f, fd, size,
+	    j.which, &same, &ignored) == 0 && same) {
+		*covered = j.which;
+		return 0;
+	}
 	if (f->name.type == WAL_FILE_PARTIAL &&
 	    wal_push_partial_judge(f, fd, size, hash, ws, n, &j, err) != 0)
 		return -1;
@@ -218,6 +226,7 @@ read_file(struct wal_push_try *t, struct wal_pushstore *ps, struct err *err)
 	if (t->compressing != NULL)
 		(void)sem_wait(t->compressing); /* signals are blocked */
 	ret = wal_pushstore_begin(ps, t->n == 0, t->hash, err);
+	wal_pushstore_content(ps, t->content);
 	if (t->compressing != NULL)
 		(void)sem_post(t->compressing);
 	return ret;

@@ -35,7 +35,7 @@ struct item {
 	const struct wal_stored *ws; /* in the listing before */
 	size_t n_ws;
 	struct wal_push_result result;
-	uint8_t hash[WAL_HASH_SIZE];
+	uint8_t hash[WAL_HASH_SIZE], content[WAL_HASH_SIZE];
 	uint32_t generation;
 	enum state state;
 	struct err err;
@@ -244,6 +244,7 @@ try_item(struct item *it, struct err *err)
 	if (ret == 0)
 		it->state = it->result.already ? THERE : PUT;
 	memcpy(it->hash, t.hash, sizeof(it->hash));
+	memcpy(it->content, t.content, sizeof(it->content));
 	it->generation = t.generation;
 	return ret == 0 || !t.again ? ret : 1;
 }
@@ -375,7 +376,7 @@ record(struct item *it)
 		.generation = it->generation };
 
 	memcpy(ws.hash, it->hash, sizeof(ws.hash));
-	wal_pushed_add(&it->a->pushed, it->f.inc, &ws,
+	wal_pushed_add(&it->a->pushed, it->f.inc, &ws, it->content,
 	    it->result.original_bytes);
 }
 

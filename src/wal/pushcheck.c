@@ -44,7 +44,7 @@ check_frames(struct object_reader *r, struct err *err)
 
 	buf_init(&plain, FORMAT_FRAME_PLAIN_MAX);
 	for (i = 0; i < r->n && ret == 0; i++)
-		ret = object_reader_frame(r, codec, i, &h, &plain, err);
+		ret = object_reader_prove_frame(r, codec, i, &h, &plain, err);
 	buf_free(&plain);
 	frame_codec_free(codec);
 	return ret;
@@ -73,8 +73,8 @@ wal_push_part_sound(struct repo *repo, const struct incarnation *inc,
 
 	*sound = false;
 	wal_store_key(inc, &ws->file, ws->hash, ws->generation, part, key);
-	if (object_reader_open(&r, repo->st, key, 0,
-	    part == 0 ? OBJECT_WAL : OBJECT_WAL_PART, repo->id,
+	if (object_reader_open(&r, repo, key, 0,
+	    part == 0 ? OBJECT_WAL : OBJECT_WAL_PART,
 	    inc->system_id, err) != 0)
 		return is_damage(err);
 	for (i = 0; i < r.n; i++)
@@ -98,13 +98,12 @@ wal_push_sound(struct repo *repo, const struct incarnation *inc,
 {
 	struct frame_codec *codec = frame_codec_new(1);
 	struct format_wal_tag tag;
-	struct wal_summary sum;
 	int ret = 0;
 
 	err_clear(err);
-	*sound = wal_store_describe(repo, inc, ws, &tag, &sum, err) == 0 &&
+	*sound = wal_store_describe(repo, inc, ws, &tag, NULL, err) == 0 &&
 	    tag.length == length &&
-	    wal_store_read(repo, inc, ws, codec, NULL, NULL, err) == 0;
+	    wal_store_prove(repo, inc, ws, codec, NULL, NULL, err) == 0;
 	if (!*sound && err->code != ERR_NONE)
 		ret = is_damage(err);
 	frame_codec_free(codec);
@@ -204,6 +203,22 @@ compare(void *arg, const uint8_t *data, size_t len, struct err *err)
 	}
 	c->off += len;
 	return 0;
+}
+
+int
+wal_push_same_content(const struct wal_push_file *f, int fd, uint64_t size,
+    const struct wal_stored *stored, bool *same, struct err *err)
+{
+	struct comparison c = { .fd = fd, .path = f->path, .size = size,
+		.first = UINT64_MAX };
+	struct frame_codec *codec = frame_codec_new(1);
+	int ret;
+
+	ret = wal_store_read(f->repo, f->inc, stored, codec, compare, &c, err);
+	*same = ret == 0 && c.first == UINT64_MAX && c.off == size;
+	frame_codec_free(codec);
+	free(c.bytes);
+	return ret;
 }
 
 /* One side of the conflict, for people. */

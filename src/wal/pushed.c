@@ -15,19 +15,22 @@
 
 #include "core/io.h"
 #include "core/mem.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "repo/hash.h"
 #include "repo/state.h"
 
 #define STEP ((size_t)256 << 10)
 #define RECORD_MAX ((size_t)1024)
-#define RECORD_VERSION "1"
+#define RECORD_VERSION "2"
+#define HASH_TEXT (2 * WAL_HASH_SIZE + 1)
 
 struct record {
 	char boot[64];
 	int64_t since_boot, wall; /* when it was written, by two clocks */
 	uint64_t length;
 	uint32_t generation;
+	char content[HASH_TEXT];
 	char key[STORAGE_KEY_MAX];
 };
 
@@ -55,7 +58,7 @@ wal_pushed_free(struct wal_pushed *p)
 	p->dir = p->boot = NULL;
 }
 
-/* "1 BOOT SINCE-BOOT WALL LENGTH GENERATION KEY\n", all of it or nothing. */
+/* "2 BOOT SINCE-BOOT WALL LENGTH GENERATION CONTENT KEY\n", all of it or nothing. */
 static bool
 decode(const char *text, struct record *out)
 {
@@ -64,8 +67,8 @@ decode(const char *text, struct record *out)
 	_Static_assert(STORAGE_KEY_MAX == 512, "the width below");
 	return strlen(text) < RECORD_MAX && sscanf(text,
 	    "%7s %63s %" SCNd64 " %" SCNd64 " %" SCNu64 " %" SCNu32
-	    " %511s%1[\n]", version, out->boot, &out->since_boot, &out->wall,
-	    &out->length, &out->generation, out->key, end) == 8 &&
+	    " %32s %511s%1[\n]", version, out->boot, &out->since_boot, &out->wall,
+	    &out->length, &out->generation, out->content, out->key, end) == 9 &&
 	    strcmp(version, RECORD_VERSION) == 0;
 }
 
@@ -103,18 +106,20 @@ wal_pushed_has(const struct wal_pushed *p, const char *name)
 
 void
 wal_pushed_add(const struct wal_pushed *p, const struct incarnation *inc,
-    const struct wal_stored *ws, uint64_t length)
+    const struct wal_stored *ws, const uint8_t content[WAL_HASH_SIZE],
+    uint64_t length)
 {
 	char *path = xasprintf("%s/%s", p->dir, ws->file.name);
 	struct err ignored = ERR_INIT;
-	char key[STORAGE_KEY_MAX];
+	char key[STORAGE_KEY_MAX], hex[HASH_TEXT];
 	char *text;
 	int fd;
 
 	wal_store_key(inc, &ws->file, ws->hash, ws->generation, 0, key);
+	text_hex(content, WAL_HASH_SIZE, hex);
 	text = xasprintf(RECORD_VERSION " %s %" PRId64 " %" PRId64 " %" PRIu64
-	    " %" PRIu32 " %s\n", p->boot, time_boottime(), time_now(), length,
-	    ws->generation, key);
+	    " %" PRIu32 " %s %s\n", p->boot, time_boottime(), time_now(), length,
+	    ws->generation, hex, key);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 	    0600);
 	if (fd >= 0) {
@@ -126,19 +131,34 @@ wal_pushed_add(const struct wal_pushed *p, const struct incarnation *inc,
 	free(path);
 }
 
+/* A key without the hash in it: all of what it is but the content. */
+static void
+cut_hash(char key[STORAGE_KEY_MAX], const struct wal_file *file)
+{
+	char *name = strrchr(key, '/');
+	size_t len = strlen(file->name) + 1;
+
+	if (name != NULL && strlen(name + 1) > len)
+		name[1 + len] = '\0';
+}
+
 bool
 wal_pushed_take(const struct wal_pushed *p, const struct incarnation *inc,
-    const struct wal_file *file, const uint8_t hash[WAL_HASH_SIZE],
+    const struct wal_file *file, const uint8_t content[WAL_HASH_SIZE],
     uint64_t length)
 {
 	char *path = xasprintf("%s/%s", p->dir, file->name);
-	char key[STORAGE_KEY_MAX];
+	char key[STORAGE_KEY_MAX], hex[HASH_TEXT];
 	struct record r;
 	bool ok;
 
-	ok = read_record(p, file->name, &r) && r.length == length;
+	text_hex(content, WAL_HASH_SIZE, hex);
+	ok = read_record(p, file->name, &r) && r.length == length &&
+	    strcmp(r.content, hex) == 0;
 	if (ok) {
-		wal_store_key(inc, file, hash, r.generation, 0, key);
+		wal_store_key(inc, file, content, r.generation, 0, key);
+		cut_hash(key, file);
+		cut_hash(r.key, file);
 		ok = strcmp(key, r.key) == 0;
 	}
 	(void)unlink(path); /* or another has taken it */

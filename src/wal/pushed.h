@@ -13,7 +13,7 @@
  * once: it is removed when it is used. So that it does not outlive the object
  * it counts for WAL_PUSHED_MAX_US only, in the boot that wrote it (another
  * host has another). The key has cluster, major, system, name and the hash of
- * the content, which is read again before the answer. One thread.
+ * the content, which is read again before the answer (by a hash without key). One thread.
  */
 #include "wal/pushfile.h"
 
@@ -35,7 +35,8 @@ bool wal_pushed_has(const struct wal_pushed *p, const char *name);
 
 /* A record that cannot be written is one that is missing. */
 void wal_pushed_add(const struct wal_pushed *p, const struct incarnation *inc,
-    const struct wal_stored *ws, uint64_t length);
+    const struct wal_stored *ws, const uint8_t content[WAL_HASH_SIZE],
+    uint64_t length);
 
 /*
  * The record of the name, if it is of this key's content and length and
@@ -43,7 +44,7 @@ void wal_pushed_add(const struct wal_pushed *p, const struct incarnation *inc,
  */
 bool wal_pushed_take(const struct wal_pushed *p,
     const struct incarnation *inc, const struct wal_file *file,
-    const uint8_t hash[WAL_HASH_SIZE], uint64_t length);
+    const uint8_t content[WAL_HASH_SIZE], uint64_t length);
 
 /* Remove what is too old to count. */
 void wal_pushed_sweep(const struct wal_pushed *p);

@@ -54,7 +54,8 @@ struct wal_push_try {
 	uint32_t min_generation;
 	sem_t *compressing; /* held while compressing; NULL: none */
 	/* Out: */
-	uint8_t hash[WAL_HASH_SIZE];
+	uint8_t hash[WAL_HASH_SIZE];	/* as its name has it */
+	uint8_t content[WAL_HASH_SIZE]; /* XXH3-128 */
 	uint32_t generation;
 	/*
 	 * With ERR_EXISTS: the name was taken in between, or by a damaged
@@ -88,6 +89,11 @@ int wal_push_sound(struct repo *repo, const struct incarnation *inc,
 int wal_push_part_sound(struct repo *repo, const struct incarnation *inc,
     const struct wal_stored *ws, uint32_t part, uint64_t length,
     uint64_t *size, bool *sound, struct err *err) ERR_USE;
+
+/* Is the file's content the stored one's, byte by byte? */
+int wal_push_same_content(const struct wal_push_file *f, int fd,
+    uint64_t size, const struct wal_stored *stored, bool *same,
+    struct err *err) ERR_USE;
 
 /*
  * ERR_EXISTS: how the file (fd, size bytes) and what is stored under its name

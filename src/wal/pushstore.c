@@ -19,7 +19,8 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "pipe/pool.h"
-#include "repo/hash.h"
+#include "repo/contenthash.h"
+#include "repo/keyring.h"
 #include "repo/object.h"
 
 #define PIECE_LENGTH ((size_t)1 << 20)
@@ -57,9 +58,12 @@ struct wal_pushstore {
 	bool submitted;	 /* the only part, while it was read first */
 	int64_t archived;
 	uint8_t hash[WAL_HASH_SIZE];
+	uint8_t content[WAL_HASH_SIZE]; /* without the repository's key */
+	struct data_key *data_key;	/* NULL: not encrypted */
+	struct object_key key;		/* of the part at hand */
 	uint8_t (*part_hash)[WAL_HASH_SIZE];
 	struct wal_summary summary;
-	struct hash_128_stream *whole;	   /* hash over parts, the same */
+	struct content_hash *whole;	   /* hash over parts, the same */
 	struct wal_summariser *summariser; /* while the file is read first */
 	uint8_t *slots[PIECES_MAX + SLOTS_EXTRA]; /* a piece's content each */
 	size_t n_slots;
@@ -103,8 +107,8 @@ static int
 encode_piece(struct worker *w, struct piece *piece, struct err *err)
 {
 	buf_clear(&w->scratch);
-	if (frame_encode(w->codec, &piece->header, piece->data, piece->len,
-	    &w->scratch, err) != 0)
+	if (frame_encode(w->codec, &piece->header, &piece->ps->key,
+	    piece->data, piece->len, &w->scratch, err) != 0)
 		return -1;
 	buf_add(&piece->frame, w->scratch.data, w->scratch.len);
 	return buf_check(&piece->frame, "a piece", err);
@@ -189,6 +193,10 @@ wal_pushstore_free(struct wal_pushstore *ps)
 	for (i = 0; i < ps->n_slots; i++)
 		free(ps->slots[i]);
 	free(ps->part_hash);
+	if (ps->data_key != NULL)
+		explicit_bzero(ps->data_key, sizeof(*ps->data_key));
+	free(ps->data_key);
+	explicit_bzero(&ps->key, sizeof(ps->key));
 	free(ps);
 }
 
@@ -236,14 +244,14 @@ submit_piece(struct wal_pushstore *ps, const uint8_t *data, size_t len,
 	if (ps->pool != NULL)
 		return pool_submit(ps->pool, run_piece, piece, err);
 	piece->state = PIECE_DONE;
-	return frame_encode(own_codec(ps), &piece->header, data, len,
-	    &piece->frame, err);
+	return frame_encode(own_codec(ps), &piece->header, &ps->key, data,
+	    len, &piece->frame, err);
 }
 
 /* One piece: read it, hand it to the threads, hash it meanwhile. */
 static int
 read_piece(struct wal_pushstore *ps, uint64_t position, size_t len,
-    bool submit, struct hash_128_stream *hash, struct err *err)
+    bool submit, struct content_hash *hash, struct err *err)
 {
 	size_t n = ps->n_pieces;
 	uint8_t *data = ps->slots[n % ps->n_slots];
@@ -256,50 +264,87 @@ read_piece(struct wal_pushstore *ps, uint64_t position, size_t len,
 		return -1;
 	if (submit && submit_piece(ps, data, len, position, err) != 0)
 		return -1;
-	hash_128_stream_add(hash, data, len);
+	content_hash_add(hash, data, len);
 	if (ps->whole != NULL)
-		hash_128_stream_add(ps->whole, data, len);
+		content_hash_add(ps->whole, data, len);
 	if (ps->summariser != NULL)
 		wal_summariser_feed(ps->summariser, data, len);
 	return 0;
 }
 
+/*
+ * The key of the part whose pieces are encrypted from now on: no thread is at
+ * work on another's by then.
+ */
+static int
+make_key(struct wal_pushstore *ps, uint32_t part, struct err *err)
+{
+	const struct wal_push_file *f = ps->f;
+	struct object_header h = {
+		.type = part == 0 ? OBJECT_WAL : OBJECT_WAL_PART,
+		.system_id = f->inc->system_id,
+		.part = part,
+	};
+
+	if (f->repo->ring == NULL)
+		return 0;
+	if (ps->data_key == NULL) {
+		ps->data_key = xcalloc(1, sizeof(*ps->data_key));
+		if (keyring_new_data_key(f->repo, ps->data_key, err) != 0)
+			return -1;
+	}
+	memcpy(h.repository_id, f->repo->id, sizeof(h.repository_id));
+	memcpy(h.name, f->name.name, sizeof(h.name));
+	return object_key_derive(&ps->key, ps->data_key, &h, err);
+}
+
 /* Read a part's content; `submit` its pieces on the way. */
 static int
 read_part(struct wal_pushstore *ps, uint32_t part, bool submit,
-    uint8_t hash[WAL_HASH_SIZE], struct err *err)
+    uint8_t hash[WAL_HASH_SIZE], uint8_t *content, struct err *err)
 {
 	uint64_t position = (uint64_t)part * WAL_PART_LENGTH;
 	uint64_t end = position + WAL_PART_LENGTH;
-	struct hash_128_stream *h = hash_128_stream_new();
+	struct content_hash *h;
 	size_t len;
 
 	if (end > ps->size)
 		end = ps->size;
+	if (content_hash_new(&h, ps->f->repo, NULL, err) != 0)
+		return -1;
+	if (submit && make_key(ps, part, err) != 0) {
+		content_hash_free(h);
+		return -1;
+	}
 	for (ps->n_pieces = 0; position < end; position += len) {
 		len = end - position < PIECE_LENGTH ?
 		    (size_t)(end - position) : PIECE_LENGTH;
 		if (read_piece(ps, position, len, submit, h, err) != 0) {
-			hash_128_stream_free(h);
+			content_hash_free(h);
 			return -1;
 		}
 	}
-	hash_128_stream_finish(h, hash);
-	return 0;
+	return content_hash_finish(h, hash, content, err);
 }
 
 /* Reading that comes before another: hashes and summary. */
 static int
 read_long(struct wal_pushstore *ps, struct err *err)
 {
+	struct content_hash *whole;
 	uint32_t part;
 	int ret = 0;
 
-	ps->whole = hash_128_stream_new();
+	if (content_hash_new(&whole, ps->f->repo, NULL, err) != 0)
+		return -1;
+	ps->whole = whole;
 	for (part = 0; part < ps->parts && ret == 0; part++)
-		ret = read_part(ps, part, false, ps->part_hash[part], err);
-	hash_128_stream_finish(ps->whole, ps->hash);
+		ret = read_part(ps, part, false, ps->part_hash[part], NULL,
+		    err);
 	ps->whole = NULL;
+	if (ret == 0)
+		return content_hash_finish(whole, ps->hash, ps->content, err);
+	content_hash_free(whole);
 	return ret;
 }
 
@@ -311,7 +356,7 @@ wal_pushstore_begin(struct wal_pushstore *ps, bool compress,
 
 	ps->submitted = compress && ps->parts == 1;
 	if (ps->submitted)
-		ret = read_part(ps, 0, true, ps->hash, err);
+		ret = read_part(ps, 0, true, ps->hash, ps->content, err);
 	else
 		ret = read_long(ps, err);
 	end_summary(ps);
@@ -319,9 +364,16 @@ wal_pushstore_begin(struct wal_pushstore *ps, bool compress,
 	return ret;
 }
 
-static void
+void
+wal_pushstore_content(const struct wal_pushstore *ps,
+    uint8_t out[WAL_HASH_SIZE])
+{
+	memcpy(out, ps->content, WAL_HASH_SIZE);
+}
+
+static int
 object_header(const struct wal_pushstore *ps, uint32_t generation,
-    uint32_t part, struct buf *out)
+    uint32_t part, struct buf *out, struct err *err)
 {
 	const struct wal_push_file *f = ps->f;
 	struct object_header h = {
@@ -329,7 +381,7 @@ object_header(const struct wal_pushstore *ps, uint32_t generation,
 		.system_id = f->inc->system_id,
 		.generation = generation,
 		.part = part,
-		.hash_algorithm = 1,
+		.hash_algorithm = content_hash_algorithm(f->repo),
 		.has_wal = true,
 		.wal = {
 			.length = ps->size,
@@ -346,7 +398,11 @@ object_header(const struct wal_pushstore *ps, uint32_t generation,
 	memcpy(h.repository_id, f->repo->id, sizeof(h.repository_id));
 	memcpy(h.name, f->name.name, sizeof(h.name));
 	memcpy(h.wal.hash, ps->hash, sizeof(h.wal.hash));
+	if (ps->data_key != NULL &&
+	    object_key_seal(&ps->key, ps->data_key, &h, err) != 0)
+		return -1;
 	object_header_encode(&h, out);
+	return buf_check(out, "an object's header", err);
 }
 
 /* An object on its way into the storage. */
@@ -390,8 +446,8 @@ append_summary(struct wal_pushstore *ps, struct output *o, struct err *err)
 	buf_init(&frame, FRAME_MAX);
 	wal_summary_encode(&ps->summary, &plain);
 	if (buf_check(&plain, "WAL summary", err) == 0 &&
-	    frame_encode(own_codec(ps), &h, plain.data, plain.len, &frame,
-		err) == 0)
+	    frame_encode(own_codec(ps), &h, &ps->key, plain.data, plain.len,
+		&frame, err) == 0)
 		ret = append_frame(o, &h, &frame, err);
 	buf_free(&frame);
 	buf_free(&plain);
@@ -436,7 +492,8 @@ put_part(struct wal_pushstore *ps, uint32_t generation, uint32_t part,
 	buf_init(&header, HEADER_MAX);
 	wal_store_key(ps->f->inc, &ps->f->name, ps->hash, generation, part,
 	    key);
-	object_header(ps, generation, part, &header);
+	if (object_header(ps, generation, part, &header, err) != 0)
+		goto out;
 	if (storage_put_begin(ps->f->repo->st, key, &o.put, err) != 0)
 		goto out;
 	if (append(&o, &header, err) != 0 ||
@@ -500,7 +557,7 @@ put_further(struct wal_pushstore *ps, uint32_t generation, uint32_t part,
 		return -1;
 	if (there)
 		return 0;
-	if (read_part(ps, part, true, hash, err) != 0)
+	if (read_part(ps, part, true, hash, NULL, err) != 0)
 		return -1;
 	if (memcmp(hash, ps->part_hash[part], sizeof(hash)) != 0)
 		return err_set(err, ERR_DAMAGED,
@@ -528,7 +585,7 @@ wal_pushstore_put(struct wal_pushstore *ps, uint32_t generation,
 		if (put_further(ps, generation, part, stored_bytes, err) != 0)
 			return -1;
 	if (!ps->submitted) {
-		if (read_part(ps, 0, true, hash, err) != 0)
+		if (read_part(ps, 0, true, hash, NULL, err) != 0)
 			return -1;
 		if (memcmp(hash, ps->part_hash[0], sizeof(hash)) != 0)
 			return err_set(err, ERR_DAMAGED,

@@ -36,6 +36,10 @@ int wal_pushstore_fd(const struct wal_pushstore *ps);
 int wal_pushstore_begin(struct wal_pushstore *ps, bool compress,
     uint8_t hash[WAL_HASH_SIZE], struct err *err) ERR_USE;
 
+/* After begin: the content's XXH3-128, for what stays on this host. */
+void wal_pushstore_content(const struct wal_pushstore *ps,
+    uint8_t out[WAL_HASH_SIZE]);
+
 /*
  * Once, after begin. ERR_EXISTS: an object of that generation has come into
  * being meanwhile. ERR_DAMAGED: the file changed while it was read.

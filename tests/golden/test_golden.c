@@ -275,8 +275,8 @@ the_gathered_frame_holds_what_it_held(void **state)
 	pattern(plain, sizeof(plain));
 	load("gathered", &old);
 	buf_init(&out, 1 << 20);
-	OK(object_reader_open_bytes(&r, old.data, old.len, "gathered",
-	    OBJECT_PACK, g->repo->id, g->inc.system_id, &err));
+	OK(object_reader_open_bytes(&r, g->repo, old.data, old.len,
+	    "gathered", OBJECT_PACK, g->inc.system_id, &err));
 	OK(object_reader_frame(&r, codec, 0, &h, &out, &err));
 	assert_int_equal(h.type, FRAME_FILE);
 	assert_int_equal(h.path_len, 11);
@@ -636,8 +636,8 @@ headers_and_indexes_are_still_written_the_same(void **state)
 
 	for (i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
 		load(objects[i].name, &old);
-		OK(object_reader_open_bytes(&r, old.data, old.len,
-		    objects[i].name, objects[i].type, g->repo->id,
+		OK(object_reader_open_bytes(&r, g->repo, old.data, old.len,
+		    objects[i].name, objects[i].type,
 		    g->inc.system_id, &err));
 		buf_init(&again, 1 << 20);
 		object_header_encode(&r.header, &again);

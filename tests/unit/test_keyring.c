@@ -471,7 +471,7 @@ names_are_an_hmac_in_whatever_pieces_it_comes(void **state)
 
 	come_with_key(p);
 	for (cut = 0; cut < sizeof(text); cut++) {
-		OK(keyring_hash_new(p->repo, &h, &err));
+		OK(keyring_hash_new(p->repo, NULL, &h, &err));
 		OK(keyring_hash_add(h, text, cut, &err));
 		OK(keyring_hash_add(h, text + cut, sizeof(text) - cut, &err));
 		OK(keyring_hash_finish(h, out, &err));

@@ -16,6 +16,16 @@
 
 static const uint8_t repository_id[16] = { 1, 2, 3 };
 
+/* As much of a repository as a reader looks at. */
+static struct repo
+repository(struct storage *st, const uint8_t id[16])
+{
+	struct repo repo = { .st = st };
+
+	memcpy(repo.id, id, sizeof(repo.id));
+	return repo;
+}
+
 static struct object_header
 header(void)
 {
@@ -64,6 +74,7 @@ static int
 read_all(const uint8_t *data, size_t len, struct frame_codec *c,
     unsigned n_file, size_t plain_len)
 {
+	struct repo repo = repository(NULL, repository_id);
 	struct object_reader r;
 	struct frame_header h;
 	uint8_t *plain = xmalloc(plain_len);
@@ -72,8 +83,8 @@ read_all(const uint8_t *data, size_t len, struct frame_codec *c,
 	int ret = -1;
 
 	buf_init(&out, 1 << 20);
-	if (object_reader_open_bytes(&r, data, len, "object", OBJECT_PACK,
-		repository_id, SYSTEM_ID, &err) != 0) {
+	if (object_reader_open_bytes(&r, &repo, data, len, "object",
+		OBJECT_PACK, SYSTEM_ID, &err) != 0) {
 		free(plain);
 		return -1;
 	}
@@ -119,8 +130,8 @@ frames_come_back_whatever_their_content(void **state)
 			memset(&h, 0, sizeof(h));
 			h.type = kind == 0 ? FRAME_FILE : FRAME_SUMS;
 			buf_clear(&b);
-			OK(frame_encode(c, &h, plain, lens[i], &b, &err));
-			OK(frame_decode(c, b.data, b.len, &h, back, lens[i],
+			OK(frame_encode(c, &h, NULL, plain, lens[i], &b, &err));
+			OK(frame_decode(c, b.data, b.len, NULL, &h, back, lens[i],
 			    "here", &err));
 			assert_int_equal(h.plain_len, lens[i]);
 			assert_memory_equal(back, plain, lens[i]);
@@ -140,11 +151,11 @@ a_frame_larger_than_allowed_is_not_made(void **state)
 	struct buf b;
 
 	buf_init(&b, 8 << 20);
-	FAILS(frame_encode(c, &h, plain, (1 << 20) + 1, &b, &err), ERR_BUG);
+	FAILS(frame_encode(c, &h, NULL, plain, (1 << 20) + 1, &b, &err), ERR_BUG);
 	assert_int_equal(b.len, 0);
 	buf_free(&b);
 	buf_init(&b, 1000);
-	FAILS(frame_encode(c, &h, plain, 1 << 20, &b, &err), ERR_REFUSED);
+	FAILS(frame_encode(c, &h, NULL, plain, 1 << 20, &b, &err), ERR_REFUSED);
 	assert_int_equal(b.len, 0);
 	buf_free(&b);
 	free(plain);
@@ -160,8 +171,8 @@ more_content_than_there_is_room_for_is_refused(void **state)
 	struct buf b;
 
 	buf_init(&b, 1 << 20);
-	OK(frame_encode(c, &h, plain, 100000, &b, &err));
-	FAILS(frame_decode(c, b.data, b.len, &h, small, 99999, "here", &err),
+	OK(frame_encode(c, &h, NULL, plain, 100000, &b, &err));
+	FAILS(frame_decode(c, b.data, b.len, NULL, &h, small, 99999, "here", &err),
 	    ERR_DAMAGED);
 	assert_non_null(strstr(err.msg, "here"));
 	buf_free(&b);
@@ -204,10 +215,10 @@ a_payload_that_is_not_what_the_header_says_is_refused(void **state)
 		frame_header_encode(&h, &b);
 		buf_add(&b, payload, n);
 		if (kind == 0)
-			OK(frame_decode(c, b.data, b.len, &got, plain, 100,
+			OK(frame_decode(c, b.data, b.len, NULL, &got, plain, 100,
 			    "here", &err));
 		else
-			FAILS(frame_decode(c, b.data, b.len, &got, plain, 100,
+			FAILS(frame_decode(c, b.data, b.len, NULL, &got, plain, 100,
 			    "here", &err), ERR_DAMAGED);
 		buf_free(&b);
 	}
@@ -221,6 +232,7 @@ an_object_comes_back_through_a_storage(void **state)
 	struct storage *st = storage_mem_new();
 	struct frame_codec *c = frame_codec_new(3);
 	struct object_writer w;
+	struct repo repo = repository(st, repository_id);
 	struct object_reader r;
 	struct frame_header h;
 	struct buf raw, out;
@@ -229,8 +241,8 @@ an_object_comes_back_through_a_storage(void **state)
 
 	make_object(&w, c, 40, 8192);
 	OK(storage_put(st, KEY, w.bytes.data, w.bytes.len, &err));
-	OK(object_reader_open(&r, st, KEY, 0, OBJECT_PACK, repository_id,
-	    SYSTEM_ID, &err));
+	OK(object_reader_open(&r, &repo, KEY, 0, OBJECT_PACK, SYSTEM_ID,
+	    &err));
 	assert_int_equal(r.n, 41);
 	buf_init(&raw, 8 << 20);
 	buf_init(&out, 1 << 20);
@@ -267,18 +279,20 @@ an_object_of_another_type_repository_or_cluster_is_refused(void **state)
 	static const uint8_t other_id[16] = { 9 };
 	struct frame_codec *c = frame_codec_new(3);
 	struct object_writer w;
+	struct repo repo = repository(NULL, repository_id);
+	struct repo other = repository(NULL, other_id);
 	struct object_reader r;
 
 	make_object(&w, c, 1, 100);
-	FAILS(object_reader_open_bytes(&r, w.bytes.data, w.bytes.len, "o",
-	    OBJECT_WAL, repository_id, SYSTEM_ID, &err), ERR_DAMAGED);
-	FAILS(object_reader_open_bytes(&r, w.bytes.data, w.bytes.len, "o",
-	    OBJECT_PACK, other_id, SYSTEM_ID, &err), ERR_DAMAGED);
+	FAILS(object_reader_open_bytes(&r, &repo, w.bytes.data, w.bytes.len, "o",
+	    OBJECT_WAL, SYSTEM_ID, &err), ERR_DAMAGED);
+	FAILS(object_reader_open_bytes(&r, &other, w.bytes.data, w.bytes.len,
+	    "o", OBJECT_PACK, SYSTEM_ID, &err), ERR_DAMAGED);
 	assert_non_null(strstr(err.msg, "another repository"));
-	FAILS(object_reader_open_bytes(&r, w.bytes.data, w.bytes.len, "o",
-	    OBJECT_PACK, repository_id, SYSTEM_ID + 1, &err), ERR_DAMAGED);
-	OK(object_reader_open_bytes(&r, w.bytes.data, w.bytes.len, "o",
-	    OBJECT_PACK, repository_id, 0, &err));
+	FAILS(object_reader_open_bytes(&r, &repo, w.bytes.data, w.bytes.len, "o",
+	    OBJECT_PACK, SYSTEM_ID + 1, &err), ERR_DAMAGED);
+	OK(object_reader_open_bytes(&r, &repo, w.bytes.data, w.bytes.len, "o",
+	    OBJECT_PACK, 0, &err));
 	object_reader_close(&r);
 	object_writer_free(&w);
 	frame_codec_free(c);
@@ -326,7 +340,7 @@ frames_encoded_elsewhere_fit_only_in_order(void **state)
 
 	object_writer_init(&w, 1 << 20, &oh);
 	buf_init(&frame, 1 << 20);
-	OK(frame_encode(c, &h, "abc", 3, &frame, &err));
+	OK(frame_encode(c, &h, NULL, "abc", 3, &frame, &err));
 	OK(object_writer_add_encoded(&w, frame.data, frame.len, &h, &err));
 	FAILS(object_writer_add_encoded(&w, frame.data, frame.len, &h, &err),
 	    ERR_BUG);
@@ -366,6 +380,7 @@ a_long_header_and_a_long_index_are_read_whole(void **state)
 	struct object_header oh = header();
 	struct frame_header h = { .type = FRAME_FILE };
 	struct object_writer w;
+	struct repo repo = repository(st, repository_id);
 	struct object_reader r;
 	uint32_t i, tags;
 
@@ -387,8 +402,8 @@ a_long_header_and_a_long_index_are_read_whole(void **state)
 	}
 	OK(object_writer_finish(&w, &err));
 	OK(storage_put(st, KEY, w.bytes.data, w.bytes.len, &err));
-	OK(object_reader_open(&r, st, KEY, w.bytes.len, OBJECT_PACK,
-	    repository_id, SYSTEM_ID, &err));
+	OK(object_reader_open(&r, &repo, KEY, w.bytes.len, OBJECT_PACK,
+	    SYSTEM_ID, &err));
 	assert_int_equal(r.n, 3000);
 	object_reader_close(&r);
 	object_writer_free(&w);

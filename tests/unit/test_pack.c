@@ -219,8 +219,8 @@ a_buffer_may_be_kept_and_small_files_stay_within_its_ceiling(void **state)
 	pack_writer_free(w);
 	for (k = 0; k < swap.n; k++) {
 		assert_true(swap.kept[k].len < (1 << 20) + (64 << 10));
-		OK(object_reader_open_bytes(&r, swap.kept[k].data,
-		    swap.kept[k].len, "kept", OBJECT_PACK, f->repo->id,
+		OK(object_reader_open_bytes(&r, f->repo, swap.kept[k].data,
+		    swap.kept[k].len, "kept", OBJECT_PACK,
 		    f->inc.system_id, &err));
 		assert_int_equal(r.header.number, swap.ids[k].number);
 		frames += r.n - 1;

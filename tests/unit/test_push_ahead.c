@@ -351,7 +351,7 @@ a_record_of_another_boot_cluster_time_or_format_is_not_answered(void **state)
 	    (unsigned long long)SYSTEM);
 	rewrite_record(b, b->name[3], system, "-7312345678901234568/");
 	assert_false(was_ahead(b, b->name[3]));
-	rewrite_record(b, b->name[4], "1 ", "2 ");
+	rewrite_record(b, b->name[4], "2 ", "3 ");
 	assert_false(was_ahead(b, b->name[4]));
 	rewrite_record(b, b->name[5], "\n", "");
 	assert_false(was_ahead(b, b->name[5]));
@@ -365,7 +365,7 @@ static void
 a_record_counts_for_five_minutes_by_both_clocks(void **state)
 {
 	struct backlog *b = *state;
-	char path[512], boot[64], key[300], text[1024];
+	char path[512], boot[64], content[33], key[300], text[1024];
 	long long since, wall, length;
 	unsigned generation;
 	unsigned i;
@@ -376,15 +376,16 @@ a_record_counts_for_five_minutes_by_both_clocks(void **state)
 		record_path(b, b->name[i], path);
 		f = fopen(path, "r");
 		assert_non_null(f);
-		assert_int_equal(fscanf(f, "1 %63s %lld %lld %lld %u %299s",
-		    boot, &since, &wall, &length, &generation, key), 6);
+		assert_int_equal(fscanf(f,
+		    "2 %63s %lld %lld %lld %u %32s %299s", boot, &since,
+		    &wall, &length, &generation, content, key), 7);
 		(void)fclose(f);
 		since -= i == 1 ? 301000000 : 0;
 		wall -= i == 2 ? 301000000 : 0;
 		wall += i == 3 ? 100000000 : 0; /* the clock was set back */
 		(void)snprintf(text, sizeof(text),
-		    "1 %s %lld %lld %lld %u %s\n", boot, since, wall, length,
-		    generation, key);
+		    "2 %s %lld %lld %lld %u %s %s\n", boot, since, wall,
+		    length, generation, content, key);
 		place_write(path, text, strlen(text));
 		assert_int_equal(was_ahead(b, b->name[i]), i == 4);
 	}

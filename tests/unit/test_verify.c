@@ -266,8 +266,8 @@ a_damaged_frame_names_file_and_block_of_each_backup(void **state)
 	make_whole(f, &m);
 	repo_pack_key(&f->inc, &last_pack, key);
 	load(f, key, &b);
-	OK(object_reader_open_bytes(&r, b.data, b.len, key, OBJECT_PACK,
-	    f->repo->id, 0, &err));
+	OK(object_reader_open_bytes(&r, f->repo, b.data, b.len, key,
+	    OBJECT_PACK, 0, &err));
 	b.data[r.entries[m.ref[2].frame].offset +
 	    r.entries[m.ref[2].frame].length - 6] ^= 1;
 	object_reader_close(&r);
@@ -332,8 +332,8 @@ page_sums_are_computed_again(void **state)
 	make_whole(f, &m);
 	repo_pack_key(&f->inc, &last_pack, key);
 	load(f, key, &b);
-	OK(object_reader_open_bytes(&r, b.data, b.len, key, OBJECT_PACK,
-	    f->repo->id, 0, &err));
+	OK(object_reader_open_bytes(&r, f->repo, b.data, b.len, key,
+	    OBJECT_PACK, 0, &err));
 	b.data[r.entries[FILES].offset + r.entries[FILES].length - 6] ^= 1;
 	object_reader_close(&r);
 	fixture_replace(f, key, b.data, b.len);

@@ -139,8 +139,8 @@ open_pack(struct fixture *f, struct pack_id id, struct buf *b,
 	repo_pack_key(&f->inc, &id, key);
 	buf_init(b, STORAGE_OBJECT_MAX);
 	OK(storage_get_all(f->st, key, b, &err));
-	OK(object_reader_open_bytes(r, b->data, b->len, key, OBJECT_PACK,
-	    f->repo->id, 0, &err));
+	OK(object_reader_open_bytes(r, f->repo, b->data, b->len, key,
+	    OBJECT_PACK, 0, &err));
 }
 
 /* A byte near the end of the first frame of this type and length is flipped. */
