@@ -269,6 +269,15 @@ need_writing(struct repo *repo, struct err *err)
 	return repo->ring->writing ? 0 : keyring_use_newest(repo, err);
 }
 
+int
+keyring_need(struct repo *repo, struct err *err)
+{
+	if (repo->ring == NULL)
+		return 0;
+	keyring_lock(repo->ring);
+	return keyring_unlock_with(repo->ring, keyring_unlock(repo, err));
+}
+
 static int
 new_data_key(struct repo *repo, struct data_key *out, struct err *err)
 {

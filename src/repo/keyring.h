@@ -111,6 +111,12 @@ void keyring_give(struct keyring *k, const struct keyring_unlock *unlock);
 struct keyring *keyring_share(struct keyring *k);
 void keyring_release(struct keyring *k); /* wipes; NULL is fine */
 
+/*
+ * For what cannot be done with a host's own state alone: ERR_CONFIG says at
+ * once that no key is given. Nothing in a repository without a ring.
+ */
+int keyring_need(struct repo *repo, struct err *err) ERR_USE;
+
 int keyring_new_data_key(struct repo *repo, struct data_key *out,
     struct err *err) ERR_USE;
 int keyring_open_data_key(struct repo *repo, uint32_t pair,

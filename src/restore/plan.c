@@ -22,6 +22,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/time.h"
+#include "repo/keyring.h"
 #include "repo/gap.h"
 #include "repo/commits.h"
 #include "repo/walview.h"
@@ -686,7 +687,8 @@ restore_plan(struct restore_plan **out, const struct restore_params *params,
 	if (plan_check_user(params->config, err) != 0)
 		return -1;
 	plan = plan_new(params);
-	if (plan_choose(plan, err) != 0 || plan_destination(plan, err) != 0) {
+	if (keyring_need(params->repo, err) != 0 ||
+	    plan_choose(plan, err) != 0 || plan_destination(plan, err) != 0) {
 		restore_plan_free(plan);
 		return -1;
 	}

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "repo/hash.h"
+#include "repo/keyring.h"
 #include "verify/verify_work.h"
 
 #define POLL_MS 100
@@ -683,6 +684,10 @@ verify_run(const struct verify_params *params, struct verify_result *out,
 	int rc = 0;
 
 	memset(out, 0, sizeof(*out));
+	if (!params->quick && keyring_need(params->repo, err) != 0)
+		return err->code != ERR_CONFIG ? -1 : err_hint(err,
+		    "verify reads everything, so do it where the key is; "
+		    "--quick needs none");
 	if (repo_incarnations(params->repo, params->cluster, &list, &n,
 		err) != 0)
 		return -1;
