@@ -58,6 +58,7 @@ keyring_give(struct keyring *k, const struct keyring_unlock *unlock)
 	k->passphrase_file = copy_text(unlock->passphrase_file);
 	k->key_file = copy_text(unlock->key_file);
 	k->state_directory = copy_text(unlock->state_directory);
+	k->public_only = unlock->public_only;
 }
 
 void
@@ -224,51 +225,6 @@ out:
 	return rc;
 }
 
-/* The newest pair, for writing: unlocked, the root set vouches for it. */
-static int
-find_newest(struct repo *repo, struct err *err)
-{
-	struct keyring *k = repo->ring;
-	struct keyring_list l;
-	uint32_t newest = 0;
-	size_t i;
-	int rc;
-
-	if (keyring_items(repo, k->name, &l, err) != 0)
-		return -1;
-	for (i = 0; i < l.n; i++)
-		if (l.items[i].type == ITEM_PAIR && l.items[i].pair > newest)
-			newest = l.items[i].pair;
-	free(l.items);
-	if (newest == 0)
-		return err_set(err, ERR_DAMAGED, "%s has no pair of keys in "
-		    "keys/%s", storage_url(repo->st), k->name);
-	rc = keyring_get_pair(repo, k->name, newest, &k->sets[0],
-	    k->public_half, err);
-	k->pair = newest;
-	return rc;
-}
-
-int
-keyring_use_newest(struct repo *repo, struct err *err)
-{
-	struct keyring *k = repo->ring;
-
-	if (keyring_unlock(repo, err) != 0 || find_newest(repo, err) != 0)
-		return -1;
-	k->set = k->sets[0];
-	k->writing = true;
-	return keyring_state_write(repo, err);
-}
-
-/* Set and pair to write with: the state's, or what the key opens. */
-static int
-need_writing(struct repo *repo, struct err *err)
-{
-	keyring_state_read(repo);
-	return repo->ring->writing ? 0 : keyring_use_newest(repo, err);
-}
-
 int
 keyring_need(struct repo *repo, struct err *err)
 {
@@ -283,7 +239,7 @@ new_data_key(struct repo *repo, struct data_key *out, struct err *err)
 {
 	struct keyring *k = repo->ring;
 
-	if (need_writing(repo, err) != 0 ||
+	if (keyring_need_writing(repo, err) != 0 ||
 	    random_bytes(out->key, sizeof(out->key), err) != 0)
 		return -1;
 	out->pair = k->pair;
@@ -346,6 +302,27 @@ no_set(const struct repo *repo, const uint8_t id[KEYRING_ID],
 	    "%s/keys/%s", text, storage_url(repo->st), repo->ring->name);
 }
 
+/*
+ * The store could have made such a set as well: whoever has the public half
+ * can.
+ */
+static int
+check_vouched(struct repo *repo, const struct keyring_set *set,
+    struct err *err)
+{
+	char id[KEYRING_ID_TEXT];
+
+	if (!set->unvouched)
+		return 0;
+	text_hex(set->id, KEYRING_ID, id);
+	(void)err_set(err, ERR_REFUSED, "it was stored in %s by the secrets "
+	    "%s, for which nobody vouches: by a host that has the public key "
+	    "alone and had lost its state, or by somebody else who has it",
+	    storage_url(repo->st), id);
+	return err_hint(err, "if that host is yours (it has said so in its log): "
+	    "dapk-backup keys rotate --accept %s", id);
+}
+
 static int
 unlocked_open(struct repo *repo, const uint8_t sealed[KEYRING_SEALED],
     struct data_key *out, struct err *err)
@@ -356,6 +333,8 @@ unlocked_open(struct repo *repo, const uint8_t sealed[KEYRING_SEALED],
 
 	if (set == NULL)
 		return no_set(repo, sealed, err);
+	if (check_vouched(repo, set, err) != 0)
+		return -1;
 	memcpy(out->auth, set->auth, CRYPT_KEY);
 	out->seed = set->seed;
 	for (i = 0; i < k->n_halves; i++)
@@ -407,6 +386,43 @@ know(struct keyring *k, const struct data_key *key)
 }
 
 int
+keyring_accept(struct repo *repo, const char *set, struct err *err)
+{
+	struct keyring *k = repo->ring;
+	uint8_t id[KEYRING_ID];
+	bool found = false;
+	size_t i;
+	int rc;
+
+	if (!text_unhex(set, id, sizeof(id)))
+		return err_set(err, ERR_USAGE, "'%s' is no set of secrets: "
+		    "they have 16 hexadecimal digits", set);
+	keyring_lock(k);
+	rc = keyring_unlock(repo, err);
+	for (i = 0; rc == 0 && i < k->n_sets; i++)
+		found = found || (k->sets[i].unvouched &&
+		    memcmp(k->sets[i].id, id, sizeof(id)) == 0);
+	if (rc == 0 && !found)
+		rc = err_set(err, ERR_NOT_FOUND, "%s has no secrets %s that "
+		    "nobody vouches for", storage_url(repo->st), set);
+	if (rc == 0)
+		memcpy(k->accepted, id, sizeof(id));
+	return keyring_unlock_with(k, rc);
+}
+
+int
+keyring_look(struct repo *repo, struct err *err)
+{
+	int rc;
+
+	keyring_lock(repo->ring);
+	rc = keyring_need_writing(repo, err);
+	if (rc == 0)
+		rc = keyring_look_again(repo, err);
+	return keyring_unlock_with(repo->ring, rc);
+}
+
+int
 keyring_remember(struct repo *repo, const struct data_key *key,
     struct err *err)
 {
@@ -414,7 +430,7 @@ keyring_remember(struct repo *repo, const struct data_key *key,
 	int rc;
 
 	keyring_lock(k);
-	rc = need_writing(repo, err);
+	rc = keyring_need_writing(repo, err);
 	if (rc == 0) {
 		know(k, key);
 		rc = keyring_state_write(repo, err);
@@ -428,7 +444,7 @@ keyring_seed(struct repo *repo, uint64_t *out, struct err *err)
 	int rc;
 
 	keyring_lock(repo->ring);
-	rc = need_writing(repo, err);
+	rc = keyring_need_writing(repo, err);
 	if (rc == 0)
 		*out = repo->ring->set.seed;
 	return keyring_unlock_with(repo->ring, rc);
@@ -441,7 +457,7 @@ keyring_writing_set(struct repo *repo, uint8_t set[KEYRING_ID],
 	int rc;
 
 	keyring_lock(repo->ring);
-	rc = need_writing(repo, err);
+	rc = keyring_need_writing(repo, err);
 	if (rc == 0)
 		memcpy(set, repo->ring->set.id, KEYRING_ID);
 	return keyring_unlock_with(repo->ring, rc);
@@ -454,7 +470,7 @@ keyring_mac_add(struct repo *repo, const char *kind, const char *key,
 	int rc;
 
 	keyring_lock(repo->ring);
-	rc = need_writing(repo, err);
+	rc = keyring_need_writing(repo, err);
 	if (rc == 0)
 		rc = keyring_mac_text(&repo->ring->set, kind, key, json, err);
 	return keyring_unlock_with(repo->ring, rc);
@@ -483,6 +499,8 @@ mac_check(struct repo *repo, const uint8_t id[KEYRING_ID], const char *kind,
 
 	if (need_set(repo, id, &set, err) != 0)
 		return -1;
+	if (set != &repo->ring->set && check_vouched(repo, set, err) != 0)
+		return -1;
 	return keyring_mac_verify(set, kind, key, json, len, err);
 }
 
@@ -509,7 +527,7 @@ name_key(struct repo *repo, const uint8_t *id, uint8_t key[CRYPT_KEY],
 	const struct keyring_set *set = &repo->ring->set;
 
 	if (id == NULL) {
-		if (need_writing(repo, err) != 0)
+		if (keyring_need_writing(repo, err) != 0)
 			return -1;
 	} else if (need_set(repo, id, &set, err) != 0)
 		return -1;

@@ -51,6 +51,11 @@ struct keyring_unlock {
 	const char *passphrase_file;
 	const char *key_file;
 	const char *state_directory; /* NULL: nothing is remembered */
+	/*
+	 * Without any of the three: this host is to write all the same, by a
+	 * set of its own, when its state does not have one.
+	 */
+	bool public_only;
 };
 
 /* Who is let in when a ring is made or by `keys add`. */
@@ -103,6 +108,13 @@ int keyring_rotate(struct repo *repo, uint32_t *pair,
 int keyring_revoke(struct repo *repo, const char *id,
     struct err *err) ERR_USE;
 
+/*
+ * Before keyring_rotate(): vouch for a set that a host of the public half
+ * made for itself, whose data nobody reads before. 16 digits; ERR_NOT_FOUND.
+ */
+int keyring_accept(struct repo *repo, const char *set,
+    struct err *err) ERR_USE;
+
 /* ring: as the identity object has it; ERR_DAMAGED if it is no name of one. */
 int keyring_new(struct keyring **out, const char *ring,
     const struct keyring_unlock *unlock, struct err *err) ERR_USE;
@@ -127,7 +139,9 @@ int keyring_open_data_key(struct repo *repo, uint32_t pair,
  * Keep the key of a backup or dump that this host makes, so that it can read
  * it as the next one's parent. Only the newest KEYRING_REMEMBERED are kept.
  */
-#define KEYRING_REMEMBERED 32
+#define KEYRING_REMEMBERED 128
+/* First: was there a rotation? (keyring_new_data_key() asks once an hour.) */
+int keyring_look(struct repo *repo, struct err *err) ERR_USE;
 int keyring_remember(struct repo *repo, const struct data_key *key,
     struct err *err) ERR_USE;
 

@@ -137,9 +137,13 @@ seal_sets(struct repo *repo, uint32_t pair,
 	size_t i;
 
 	for (i = 0; i < k->n_sets; i++) {
-		text_hex(k->sets[i].id, KEYRING_ID, item.id);
+		const struct keyring_set *set = &k->sets[i];
+		const bool own = set->unvouched &&
+		    memcmp(set->id, k->accepted, KEYRING_ID) != 0;
+
+		text_hex(set->id, KEYRING_ID, item.id);
 		if (keyring_put_sealed(repo, k->name, &item, public_half,
-			k->sets[i].master, &k->sets[0], err) != 0)
+			set->master, own ? set : &k->sets[0], err) != 0)
 			return -1;
 	}
 	return 0;

@@ -17,6 +17,7 @@ struct keyring_set {
 	uint8_t master[CRYPT_KEY];
 	uint8_t auth[CRYPT_KEY], name[CRYPT_KEY];
 	uint64_t seed;
+	bool unvouched; /* its host made it for itself; the root set's did not */
 };
 
 struct keyring_private_half {
@@ -36,10 +37,13 @@ struct keyring {
 	unsigned users;
 	char name[KEYRING_ID_TEXT];
 	char *passphrase, *passphrase_file, *key_file, *state_directory;
+	bool public_only; /* to write, when there is no key and no state */
+	uint8_t accepted[KEYRING_ID]; /* a set to vouch for by rotating */
 
 	bool state_read;
 	bool writing; /* set, pair and public_half are there */
 	struct keyring_set set;
+	int64_t looked; /* when keys/ was last looked at for a newer pair */
 	uint32_t pair;
 	uint8_t public_half[CRYPT_KEY];
 	struct keyring_known known[KEYRING_REMEMBERED];
@@ -132,6 +136,11 @@ int keyring_make_person(struct repo *repo, struct keyring_recipient *r,
     const struct keyring_set *root, struct keyring_person *who,
     struct err *err) ERR_USE;
 
+/* keyring_write.c: set and pair to write with are there afterwards */
+int keyring_need_writing(struct repo *repo, struct err *err) ERR_USE;
+/* Is the pair still the newest? ERR_* only where that is damage. */
+int keyring_look_again(struct repo *repo, struct err *err) ERR_USE;
+
 /* keyring_unlock.c */
 int keyring_hand_of_key(struct keyring_hand *out,
     const uint8_t key[CRYPT_KEY], struct err *err) ERR_USE;
@@ -141,6 +150,7 @@ int keyring_hand_of_passphrase(struct keyring_hand *out,
 int keyring_unlock(struct repo *repo, struct err *err) ERR_USE;
 
 /* keyring_state.c: that there is none, or a damaged one, is no error */
+bool keyring_state_kept(struct repo *repo);
 void keyring_state_read(struct repo *repo);
 int keyring_state_write(struct repo *repo, struct err *err) ERR_USE;
 

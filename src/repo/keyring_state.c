@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "core/secret.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "repo/json.h"
 #include "repo/keyring_private.h"
 #include "repo/state.h"
@@ -38,6 +39,15 @@ state_path(struct repo *repo)
 	path = xasprintf("%s/ring", folder);
 	free(folder);
 	return path;
+}
+
+bool
+keyring_state_kept(struct repo *repo)
+{
+	char *path = state_path(repo);
+
+	free(path);
+	return path != NULL;
 }
 
 static void
@@ -73,6 +83,9 @@ take(struct repo *repo, const char *json, size_t len, struct err *err)
 	json_get_hex(&r, r.root, "master", k->set.master, CRYPT_KEY);
 	k->pair = (uint32_t)json_get_u64(&r, r.root, "pair", UINT32_MAX);
 	json_get_hex(&r, r.root, "public", k->public_half, CRYPT_KEY);
+	if (json_object_get(r.root, "looked") != NULL)
+		k->looked = json_get_time(&r, r.root, "looked");
+	k->set.unvouched = json_is_true(json_object_get(r.root, "own"));
 	take_known(&r, k);
 	rc = json_check(&r, err);
 	json_close(&r);
@@ -121,7 +134,7 @@ keyring_state_read(struct repo *repo)
 static void
 encode(const struct keyring *k, struct buf *b)
 {
-	char hex[2 * KEYRING_SEALED + 1];
+	char hex[2 * KEYRING_SEALED + 1], when[TIME_TEXT_MAX];
 	size_t i;
 
 	buf_printf(b, "{\n\"ring\": \"%s\"", k->name);
@@ -130,7 +143,9 @@ encode(const struct keyring *k, struct buf *b)
 	text_hex(k->set.master, CRYPT_KEY, hex);
 	buf_printf(b, ",\n\"master\": \"%s\",\n\"pair\": %u", hex, k->pair);
 	text_hex(k->public_half, CRYPT_KEY, hex);
-	buf_printf(b, ",\n\"public\": \"%s\",\n\"known\": [", hex);
+	buf_printf(b, ",\n\"public\": \"%s\",\n\"looked\": \"%s\",\n"
+	    "\"own\": %s,\n\"known\": [", hex,
+	    time_format(k->looked, when), k->set.unvouched ? "true" : "false");
 	for (i = 0; i < k->n_known; i++) {
 		text_hex(k->known[i].key, CRYPT_KEY, hex);
 		buf_printf(b, "%s\n{\"pair\": %u, \"key\": \"%s\", ",

@@ -273,6 +273,39 @@ find_root(struct repo *repo, struct opening *o, struct err *err)
 	    "has none", storage_url(repo->st));
 }
 
+/*
+ * A set's secrets: by the root set, or by itself, when a host that had only
+ * the public half made it (keyring_write.c).
+ */
+static int
+check_secrets(struct repo *repo, const struct keyring_item *s,
+    const uint8_t half[CRYPT_KEY], const struct opening *o, struct err *err)
+{
+	struct keyring_set *set = NULL;
+	uint8_t own[CRYPT_KEY], id[KEYRING_ID];
+	struct err why = ERR_INIT;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < o->n_sets && text_unhex(s->id, id, sizeof(id)); i++)
+		if (memcmp(o->sets[i].id, id, sizeof(id)) == 0)
+			set = &o->sets[i];
+	rc = keyring_get_sealed(repo, repo->ring->name, s, half, &o->sets[0],
+	    own, err);
+	/* The newest item comes last, and is the one that was opened. */
+	if (rc == 0 && set != NULL)
+		set->unvouched = false;
+	else if (rc != 0 && err->code == ERR_DAMAGED && set != NULL &&
+	    set != &o->sets[0] && keyring_get_sealed(repo,
+		repo->ring->name, s, half, set, own, &why) == 0) {
+		err_clear(err);
+		set->unvouched = true;
+		rc = 0;
+	}
+	explicit_bzero(own, sizeof(own));
+	return rc;
+}
+
 /* Now that it is known who may speak: is all that was read theirs? */
 static int
 check_all(struct repo *repo, const struct keyring_list *l,
@@ -302,10 +335,8 @@ check_all(struct repo *repo, const struct keyring_list *l,
 
 		if (s->type != ITEM_SECRETS || half == NULL)
 			continue;
-		if (keyring_get_sealed(repo, repo->ring->name, s, half, root,
-			own, err) != 0)
+		if (check_secrets(repo, s, half, o, err) != 0)
 			return -1;
-		explicit_bzero(own, sizeof(own));
 	}
 	/* One that this key cannot open was let in without it: rotated to. */
 	for (i = 0; i < l->n; i++)

@@ -29,6 +29,7 @@ libdapk_a_SOURCES += \
 	%D%/keyring_change.c \
 	%D%/keyring_objects.c %D%/keyring_private.h \
 	%D%/keyring_state.c %D%/keyring_unlock.c \
+	%D%/keyring_write.c \
 	%D%/lease.c %D%/lease.h %D%/lease_process.c \
 	%D%/leaselist.c %D%/leaselist.h \
 	%D%/manifest.h \

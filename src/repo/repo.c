@@ -372,6 +372,7 @@ repo_unlock(const struct config_repository *from, struct keyring_unlock *to)
 		.passphrase_file = from->encryption_passphrase_file,
 		.key_file = from->encryption_key_file,
 		.state_directory = from->state_directory,
+		.public_only = from->encryption_public_key_file != NULL,
 	};
 	if (to->key_file == NULL && own_key_file(from))
 		to->key_file = from->key_file;
@@ -482,7 +483,8 @@ repo_begin_attempt(struct repo *repo, struct err *err)
 		return 0;
 	if (repo->attempt == NULL)
 		repo->attempt = xcalloc(1, sizeof(*repo->attempt));
-	if (keyring_new_data_key(repo, repo->attempt, err) != 0 ||
+	if (keyring_look(repo, err) != 0 ||
+	    keyring_new_data_key(repo, repo->attempt, err) != 0 ||
 	    keyring_remember(repo, repo->attempt, err) != 0) {
 		repo_end_attempt(repo);
 		return -1;

@@ -366,14 +366,22 @@ a_set_or_a_wrap_that_the_store_made_itself_is_refused(void **state)
 	struct keyring_person who;
 	struct data_key key;
 	uint8_t half[CRYPT_KEY] = { 9 }, public_half[CRYPT_KEY];
+	uint8_t forged[KEYRING_SEALED];
 	char name[STORAGE_KEY_MAX];
 
 	OK(keyring_set_derive(&root, p->repo->id, &err));
 	OK(keyring_get_pair(p->repo, p->ring, 1, NULL, public_half, &err));
 	OK(keyring_put_sealed(p->repo, p->ring, &set, public_half,
 	    root.master, &root, &err));
+	/* It is there, and opens nothing. */
+	memset(forged, 9, KEYRING_ID);
+	OK(crypt_seal(public_half, "data key", half, forged + KEYRING_ID,
+	    &err));
 	come_with_key(p);
-	FAILS(keyring_new_data_key(p->repo, &key, &err), ERR_DAMAGED);
+	OK(keyring_new_data_key(p->repo, &key, &err));
+	assert_memory_not_equal(key.sealed, forged, KEYRING_ID);
+	FAILS(keyring_open_data_key(p->repo, 1, forged, &key, &err),
+	    ERR_REFUSED);
 	keyring_key(p->ring, &set, name);
 	OK(storage_remove(p->f->st, name, &err));
 	come_with_key(p);
@@ -690,6 +698,56 @@ any_call_may_fail_while_a_ring_is_changed(void **state)
 
 #define RING(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* A host of the public half alone, whose state is gone. */
+static void
+a_lost_state_makes_a_set_that_nobody_vouches_for(void **state)
+{
+	struct place *p = *state;
+	struct keyring_unlock only = { .public_only = true,
+		.state_directory = p->state };
+	struct keyring_unlock none = { .public_only = true };
+	struct data_key first, second, opened;
+	char id[KEYRING_ID_TEXT];
+	uint32_t pair;
+
+	come(p, &none);
+	FAILS(keyring_new_data_key(p->repo, &first, &err), ERR_CONFIG);
+	assert_non_null(strstr(err.hint, "--state-directory"));
+	come(p, &only);
+	OK(keyring_new_data_key(p->repo, &first, &err));
+	come(p, &only); /* the state has it now: no other set */
+	OK(keyring_new_data_key(p->repo, &second, &err));
+	assert_memory_equal(first.sealed, second.sealed, KEYRING_ID);
+	FAILS(keyring_open_data_key(p->repo, first.pair, first.sealed,
+	    &opened, &err), ERR_CONFIG);
+	/* Not by being rotated along with the others. */
+	come_with_key(p);
+	FAILS(keyring_open_data_key(p->repo, first.pair, first.sealed,
+	    &opened, &err), ERR_REFUSED);
+	assert_non_null(strstr(err.hint, "keys rotate --accept"));
+	OK(keyring_rotate(p->repo, &pair, &err));
+	come_with_key(p);
+	FAILS(keyring_open_data_key(p->repo, first.pair, first.sealed,
+	    &opened, &err), ERR_REFUSED);
+	text_hex(first.sealed, KEYRING_ID, id);
+	FAILS(keyring_accept(p->repo, "0123456789abcdef", &err),
+	    ERR_NOT_FOUND);
+	OK(keyring_accept(p->repo, id, &err));
+	OK(keyring_rotate(p->repo, &pair, &err));
+	come_with_key(p);
+	OK(keyring_open_data_key(p->repo, first.pair, first.sealed, &opened,
+	    &err));
+	assert_memory_equal(opened.key, first.key, CRYPT_KEY);
+	/* The host notices the new pair. */
+	come(p, &only);
+	OK(keyring_look(p->repo, &err));
+	OK(keyring_new_data_key(p->repo, &second, &err));
+	assert_int_equal(second.pair, pair);
+	come_with_key(p);
+	OK(keyring_open_data_key(p->repo, second.pair, second.sealed, &opened,
+	    &err));
+}
+
 int
 main(void)
 {
@@ -697,6 +755,7 @@ main(void)
 		RING(what_is_written_opens_with_the_key_alone),
 		RING(another_key_or_passphrase_opens_nothing),
 		RING(a_clone_has_the_same_ring),
+		RING(a_lost_state_makes_a_set_that_nobody_vouches_for),
 		RING(a_host_without_a_key_writes_and_reads_its_own_alone),
 		RING(the_state_is_for_its_owner_and_its_newest_backups),
 		RING(an_object_that_was_changed_or_taken_is_found),
