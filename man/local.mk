@@ -6,7 +6,7 @@ dist_man_MANS += %D%/dapk-backup.1 %D%/dapk-backup.conf.5 \
 	%D%/dapk-backup-dump.1 %D%/dapk-backup-expire.1 \
 	%D%/dapk-backup-export.1 %D%/dapk-backup-hold.1 \
 	%D%/dapk-backup-info.1 %D%/dapk-backup-init.1 \
-	%D%/dapk-backup-load.1 %D%/dapk-backup-pin.1 \
+	%D%/dapk-backup-keys.1 %D%/dapk-backup-load.1 %D%/dapk-backup-pin.1 \
 	%D%/dapk-backup-release.1 %D%/dapk-backup-report.1 \
 	%D%/dapk-backup-restore.1 %D%/dapk-backup-status.1 \
 	%D%/dapk-backup-unpin.1 %D%/dapk-backup-verify.1

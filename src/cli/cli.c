@@ -109,6 +109,13 @@ static const char *const examples_report[] = {
 	"dapk-backup report --cluster main > main.html", NULL
 };
 
+static const char *const examples_keys[] = {
+	"dapk-backup keys list",
+	"dapk-backup keys add --new-key-file /root/dapk.key --name vault",
+	"dapk-backup keys revoke 0123456789abcdef && dapk-backup keys rotate",
+	"dapk-backup keys sheet --with-secret --output - | lpr", NULL
+};
+
 static const char *const examples_completion[] = {
 	"source <(dapk-backup completion bash)    (~/.bashrc)",
 	"dapk-backup completion zsh > ~/.zfunc/_dapk-backup", NULL
@@ -225,6 +232,16 @@ const struct command command_table[] = {
 	    "Removes the hold from all repositories of the cluster, whoever "
 	    "put it.",
 	    examples_release, cmd_release },
+	{ "keys", COMMAND_KEYS,
+	    "list|add|rotate|revoke|generate|sheet|from-sheet [ID|FILE]", 1,
+	    2, "show and change who can open an encrypted repository",
+	    "Lists who is let in to an encrypted repository, lets in others "
+	    "(add), shuts one out\n(revoke ID), makes a new pair of keys to "
+	    "write to (rotate), makes a key file and its\npublic half "
+	    "(generate FILE), prints a sheet for a safe (sheet), and makes "
+	    "the key file\nagain from it (from-sheet FILE). The other "
+	    "repositories of the cluster follow.",
+	    examples_keys, cmd_keys },
 	{ "verify", COMMAND_VERIFY, "[LABEL]...", 0, 1000,
 	    "prove that what is stored can be restored",
 	    "Reads back everything that is stored, or the backups named, and "

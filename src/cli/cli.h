@@ -158,6 +158,7 @@ int cmd_dump(const struct config *cfg, struct err *err) ERR_USE;
  */
 const char *cmd_dump_refused(const char *name, size_t len, char letter);
 
+int cmd_keys(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_load(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_restore(const struct config *cfg, struct err *err) ERR_USE;
 int cmd_expire(const struct config *cfg, struct err *err) ERR_USE;

@@ -64,16 +64,16 @@ kind_of_arguments(const struct command *c)
 	const char *last = strrchr(c->arguments, ' ');
 
 	last = last == NULL ? c->arguments : last + 1;
-	if (strchr(last, '|') != NULL)
+	if (c->arguments[0] != '[' && strchr(c->arguments, '|') != NULL)
 		return KIND_CHOICES;
 	return kind_of_word(last, strlen(last));
 }
 
-/* Words apart by spaces; of "bash|zsh" too. */
+/* Words apart by spaces, of the first "bash|zsh". */
 static void
 print_words(const char *text)
 {
-	for (; *text != '\0'; text++)
+	for (; *text != '\0' && *text != ' '; text++)
 		(void)putchar(*text == '|' ? ' ' : *text);
 }
 
@@ -220,7 +220,7 @@ bash_options(void)
 	(void)printf("_dapk_backup_commands='");
 	for (c = command_table; c->name != NULL; c++)
 		(void)printf("%s ", c->name);
-	(void)printf("help'\n\n# How S3 and SFTP are reached.\n"
+	(void)printf("help'\n\n# How a repository is reached and opened.\n"
 	    "_dapk_backup_storage='");
 	for (o = option_table; o->name != NULL; o++) {
 		if (is_seldom(o))

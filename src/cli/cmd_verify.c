@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "repo/keyring.h"
 #include "repo/notes.h"
 
 #define SHARE_MAX 3650
@@ -71,6 +72,7 @@ open_source(const struct config *cfg, const struct repo *repo,
     struct repo **out, struct err *err)
 {
 	struct storage_settings set;
+	struct keyring_unlock unlock;
 
 	if (cfg->verify_repair_from == NULL)
 		return 0;
@@ -79,6 +81,9 @@ open_source(const struct config *cfg, const struct repo *repo,
 	set.url = cfg->verify_repair_from;
 	if (repo_open(out, &set, err) != 0)
 		return err_wrap(err, "--repair-from");
+	repo_unlock(&cfg->repo, &unlock);
+	if ((*out)->ring != NULL)
+		keyring_give((*out)->ring, &unlock);
 	if (memcmp((*out)->id, repo->id, sizeof(repo->id)) == 0 &&
 	    (*out)->fingerprint_seed == repo->fingerprint_seed)
 		return 0;

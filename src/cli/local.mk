@@ -12,6 +12,7 @@ libdapk_a_SOURCES += \
 	%D%/cmd_hold.c \
 	%D%/cmd_info.c \
 	%D%/cmd_init.c \
+	%D%/cmd_keys.c \
 	%D%/cmd_load.c \
 	%D%/cmd_pin.c \
 	%D%/cmd_restore.c \
@@ -33,7 +34,10 @@ libdapk_a_SOURCES += \
 	%D%/info_text.c \
 	%D%/jout.c %D%/jout.h \
 	%D%/note.c \
+	%D%/keys_sheet.c %D%/keys_sheet.h \
 	%D%/parse.c \
+	%D%/people.c %D%/people.h \
+	%D%/prompt.c %D%/prompt.h \
 	%D%/progress.c %D%/progress.h \
 	%D%/status.c %D%/status.h \
 	%D%/status_prometheus.c \

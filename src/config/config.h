@@ -184,6 +184,11 @@ struct config {
 	char *copy_from, *copy_to; /* names, or NULL */
 	bool copy_again;
 
+	/* init, keys */
+	bool encrypt, with_secret;
+	char *new_key_file, *new_passphrase_file, *new_public_key_file;
+	char *key_name, *accept;
+
 	/* load */
 	char *load_database, *into_schema;
 	bool load_create, load_clean, load_data_only, load_schema_only;

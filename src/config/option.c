@@ -537,6 +537,43 @@ const struct option option_table[] = {
 	    .commands = COMMAND_RESTORE, .value = "ACTION",
 	    .default_value = "promote", .choices = action_choices, AT(action),
 	    .help = "what the server does at the target" },
+	{ .name = "encrypt", .type = OPTION_BOOL, .commands = COMMAND_INIT,
+	    AT(encrypt),
+	    .help = "encrypt all that will be stored, for whoever has the key "
+		    "file, passphrase or public key that is named; without "
+		    "any a passphrase is asked for" },
+	{ .name = "new-key-file", .type = OPTION_PATH,
+	    .commands = COMMAND_KEYS, .value = "FILE", AT(new_key_file),
+	    .help = "add: let in who has this key file, which is made if it "
+		    "is not there" },
+	{ .name = "new-passphrase-file", .type = OPTION_PATH,
+	    .commands = COMMAND_KEYS, .value = "FILE",
+	    AT(new_passphrase_file),
+	    .help = "add: let in who knows the passphrase in this file of "
+		    "mode 0600; without any of these it is asked for" },
+	{ .name = "new-public-key-file", .type = OPTION_PATH,
+	    .commands = COMMAND_KEYS, .value = "FILE",
+	    AT(new_public_key_file),
+	    .help = "add: let in who has the key of which this is the public "
+		    "half" },
+	{ .name = "name", .type = OPTION_TEXT,
+	    .commands = COMMAND_INIT | COMMAND_KEYS, .value = "TEXT",
+	    AT(key_name),
+	    .help = "what the recipient is called in lists; without it as the "
+		    "file" },
+	{ .name = "accept", .type = OPTION_TEXT, .commands = COMMAND_KEYS,
+	    .value = "ID", AT(accept),
+	    .help = "rotate: vouch for the secrets of this id, which a host "
+		    "with the public key alone made when it had lost its "
+		    "state" },
+	{ .name = "with-secret", .type = OPTION_BOOL,
+	    .commands = COMMAND_KEYS, AT(with_secret),
+	    .help = "sheet: print the key file's secret too, for a safe; "
+		    "needs --output" },
+	{ .name = "output", .short_name = 'o', .type = OPTION_TEXT,
+	    .commands = COMMAND_KEYS, .value = "FILE", AT(output),
+	    .help = "sheet: write a new file of mode 0600; - for standard "
+		    "output" },
 	{ .name = "until", .type = OPTION_TEXT,
 	    .commands = COMMAND_PIN, .value = "TIME", AT(until),
 	    .help = "the pin ends then: '2027-01-31 12:00+01', or a date "
@@ -688,7 +725,7 @@ const struct option option_table[] = {
 	/* output */
 	{ .name = "json", .type = OPTION_BOOL,
 	    .commands = COMMAND_INFO | COMMAND_VERIFY | COMMAND_COPY |
-		COMMAND_STATUS | COMMAND_EXPIRE,
+		COMMAND_STATUS | COMMAND_EXPIRE | COMMAND_KEYS,
 	    AT(json), .help = "print the result as JSON" },
 	{ .name = "quiet", .short_name = 'q', .type = OPTION_BOOL,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,

@@ -36,7 +36,8 @@ enum option_command {
 	COMMAND_RELEASE = 1 << 17,
 	COMMAND_COMPLETION = 1 << 18,
 	COMMAND_REPORT = 1 << 19,
-	COMMAND_ANY = (1 << 20) - 1
+	COMMAND_KEYS = 1 << 20,
+	COMMAND_ANY = (1 << 21) - 1
 };
 
 enum option_type {

@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "copy/copy_work.h"
 #include "repo/hold.h"
+#include "repo/keyring.h"
 
 #define POLL_MS 100
 
@@ -18,6 +19,7 @@ static int
 check_places(const struct repo *from, const struct repo *to, struct err *err)
 {
 	if (memcmp(from->id, to->id, sizeof(from->id)) != 0 ||
+	    (from->ring == NULL) != (to->ring == NULL) ||
 	    from->fingerprint_seed != to->fingerprint_seed) {
 		err_set(err, ERR_REFUSED, "%s is repository %s and %s is "
 		    "repository %s: they are not places of one repository",
@@ -74,6 +76,10 @@ copy_new(struct copy **out, const struct copy_params *params,
 	struct copy_worker *own;
 
 	if (check_places(params->from, params->to, err) != 0)
+		return -1;
+	/* First: what comes may be sealed to a pair that is new. */
+	if (params->from->ring != NULL && !params->dry_run &&
+	    keyring_copy(params->from, params->to, err) != 0)
 		return -1;
 	c = xcalloc(1, sizeof(*c));
 	c->p = *params;

@@ -89,7 +89,8 @@ struct copy_result {
 struct copy;
 
 /*
- * ERR_REFUSED unless both are places of one repository.
+ * ERR_REFUSED unless both are places of one repository. The keys of an
+ * encrypted one that lack there are copied at once.
  */
 int copy_new(struct copy **out, const struct copy_params *params,
     struct err *err) ERR_USE;

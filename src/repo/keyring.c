@@ -12,6 +12,7 @@
 #include "core/secret.h"
 #include "core/text.h"
 #include "repo/keyring_private.h"
+#include "repo/state.h"
 
 #define DATA_KEY "data key"
 
@@ -198,31 +199,93 @@ put_first(struct repo *repo, const char *ring, struct keyring_recipient *r,
 	    root, err);
 }
 
+/* root and public_half come out too, for who goes on with them. */
+static int
+create(struct repo *repo, struct keyring_recipient *first,
+    char ring[KEYRING_ID_TEXT], struct keyring_set *root,
+    uint8_t public_half[CRYPT_KEY], struct err *err)
+{
+	struct keyring_item secrets = { .type = ITEM_SECRETS, .pair = 1 };
+	uint8_t half[CRYPT_KEY];
+	int rc = -1;
+
+	if (random_id(ring, err) != 0 ||
+	    random_bytes(root->id, sizeof(root->id), err) != 0 ||
+	    random_bytes(root->master, sizeof(root->master), err) != 0 ||
+	    random_bytes(half, sizeof(half), err) != 0 ||
+	    keyring_set_derive(root, repo->id, err) != 0 ||
+	    crypt_public(half, public_half, err) != 0)
+		goto out;
+	text_hex(root->id, sizeof(root->id), secrets.id);
+	if (put_first(repo, ring, first, half, root, err) == 0 &&
+	    keyring_put_sealed(repo, ring, &secrets, public_half,
+		root->master, root, err) == 0)
+		rc = keyring_put_pair(repo, ring, 1, public_half, root, err);
+out:
+	explicit_bzero(half, sizeof(half));
+	return rc;
+}
+
 int
 keyring_create(struct repo *repo, struct keyring_recipient *first,
     char ring[KEYRING_ID_TEXT], struct err *err)
 {
-	struct keyring_item secrets = { .type = ITEM_SECRETS, .pair = 1 };
-	uint8_t half[CRYPT_KEY], public_half[CRYPT_KEY];
 	struct keyring_set root = { .seed = 0 };
-	int rc = -1;
+	uint8_t public_half[CRYPT_KEY];
+	int rc = create(repo, first, ring, &root, public_half, err);
 
-	if (random_id(ring, err) != 0 ||
-	    random_bytes(root.id, sizeof(root.id), err) != 0 ||
-	    random_bytes(root.master, sizeof(root.master), err) != 0 ||
-	    random_bytes(half, sizeof(half), err) != 0 ||
-	    keyring_set_derive(&root, repo->id, err) != 0 ||
-	    crypt_public(half, public_half, err) != 0)
-		goto out;
-	text_hex(root.id, sizeof(root.id), secrets.id);
-	if (put_first(repo, ring, first, half, &root, err) == 0 &&
-	    keyring_put_sealed(repo, ring, &secrets, public_half, root.master,
-		&root, err) == 0)
-		rc = keyring_put_pair(repo, ring, 1, public_half, &root, err);
-out:
-	explicit_bzero(half, sizeof(half));
 	explicit_bzero(&root, sizeof(root));
 	return rc;
+}
+
+/* Whoever writes without a key lives on what is remembered. */
+static int
+check_state(const struct keyring_recipient *first,
+    const struct keyring_unlock *unlock, struct err *err)
+{
+	if (first->kind != KEYRING_PUBLIC_KEY ||
+	    (unlock->state_directory != NULL &&
+	    state_may_keep(unlock->state_directory)))
+		return 0;
+	(void)err_set(err, ERR_CONFIG, "with a public key alone this host "
+	    "writes by what its state directory keeps, and nothing can be "
+	    "kept in %s", unlock->state_directory == NULL ? "it" :
+	    unlock->state_directory);
+	return err_hint(err, "run this as the user that runs PostgreSQL, with "
+	    "a --state-directory of its own");
+}
+
+int
+keyring_begin(struct repo *repo, struct keyring_recipient *first,
+    const struct keyring_unlock *unlock, struct err *err)
+{
+	struct keyring_set root = { .seed = 0 };
+	uint8_t public_half[CRYPT_KEY];
+	char ring[KEYRING_ID_TEXT];
+	struct keyring *k;
+	int rc;
+
+	if (check_state(first, unlock, err) != 0)
+		return -1;
+	rc = create(repo, first, ring, &root, public_half, err);
+	if (rc == 0)
+		rc = keyring_new(&k, ring, unlock, err);
+	if (rc == 0) {
+		k->set = root;
+		k->pair = 1;
+		memcpy(k->public_half, public_half, CRYPT_KEY);
+		k->state_read = k->writing = true;
+		repo->ring = k;
+		rc = keyring_state_write(repo, err);
+	}
+	explicit_bzero(&root, sizeof(root));
+	return rc;
+}
+
+const char *
+keyring_name(const struct keyring *k)
+{
+	return k->name;
 }
 
 int

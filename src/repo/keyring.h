@@ -86,6 +86,14 @@ int keyring_create(struct repo *repo, struct keyring_recipient *first,
     char ring[KEYRING_ID_TEXT], struct err *err) ERR_USE;
 
 /*
+ * The same, and repo->ring is that ring, which can write; what it needs for
+ * that is in this host's state. With a public key alone nothing else could:
+ * ERR_CONFIG when no state can be kept.
+ */
+int keyring_begin(struct repo *repo, struct keyring_recipient *first,
+    const struct keyring_unlock *unlock, struct err *err) ERR_USE;
+
+/*
  * Changes need a ring with a key. What is new is durable and read back before
  * it counts, and before anything is removed: after an error the ring opens as
  * before, or as after, and the same can be done again (an ERR_LOCKED tells
@@ -115,9 +123,43 @@ int keyring_revoke(struct repo *repo, const char *id,
 int keyring_accept(struct repo *repo, const char *set,
     struct err *err) ERR_USE;
 
+/*
+ * What lies in the ring of `from` and not in that of `to`, a further place
+ * with the same ring, as it lies: no key is needed. What is there stays, also
+ * who was revoked in `from` alone. ERR_REFUSED when the same number is another
+ * pair there: both were rotated, each by itself.
+ */
+int keyring_copy(const struct repo *from, struct repo *to, struct err *err) ERR_USE;
+
+/* What is in a ring, pairs first, each in the order of its number or id. */
+struct keyring_entry {
+	uint32_t pair;		  /* 0: a recipient */
+	char id[KEYRING_ID_TEXT]; /* of a recipient */
+	enum keyring_kind kind;
+	char name[KEYRING_NAME_MAX];
+	int64_t created;
+	char fingerprint[KEYRING_ID_TEXT]; /* of the public half */
+	unsigned pairs; /* that it is let in to */
+};
+
+/*
+ * checked: a key opens the ring, and it speaks for all of them (an error if
+ * not); else they are what the store says. The caller frees *out.
+ */
+int keyring_entries(struct repo *repo, bool checked,
+    struct keyring_entry **out, size_t *n, struct err *err) ERR_USE;
+
+/* The public half of a key file's secret: who is let in by it. */
+int keyring_public_of(const uint8_t key[CRYPT_KEY],
+    uint8_t public_half[CRYPT_KEY], struct err *err) ERR_USE;
+/* What a person compares: 16 digits of the hash of a public half. */
+int keyring_fingerprint(const uint8_t public_half[CRYPT_KEY],
+    char out[KEYRING_ID_TEXT], struct err *err) ERR_USE;
+
 /* ring: as the identity object has it; ERR_DAMAGED if it is no name of one. */
 int keyring_new(struct keyring **out, const char *ring,
     const struct keyring_unlock *unlock, struct err *err) ERR_USE;
+const char *keyring_name(const struct keyring *k);
 /* Before anything was read with it: what opens it, for one made without. */
 void keyring_give(struct keyring *k, const struct keyring_unlock *unlock);
 struct keyring *keyring_share(struct keyring *k);

@@ -204,7 +204,7 @@ by_pair(const void *a, const void *b)
 }
 
 int
-keyring_items(struct repo *repo, const char *ring, struct keyring_list *out,
+keyring_items(const struct repo *repo, const char *ring, struct keyring_list *out,
     struct err *err)
 {
 	char prefix[STORAGE_KEY_MAX];
@@ -303,9 +303,9 @@ keyring_put_pair(struct repo *repo, const char *ring, uint32_t pair,
 }
 
 int
-keyring_get_pair(struct repo *repo, const char *ring, uint32_t pair,
+keyring_look_pair(struct repo *repo, const char *ring, uint32_t pair,
     const struct keyring_set *root, uint8_t public_half[CRYPT_KEY],
-    struct err *err)
+    int64_t *created, struct err *err)
 {
 	struct keyring_item item = { .type = ITEM_PAIR, .pair = pair };
 	struct json_reader r;
@@ -318,7 +318,19 @@ keyring_get_pair(struct repo *repo, const char *ring, uint32_t pair,
 	if (strcmp(json_get_text(&r, r.root, "kind"), "x25519") != 0)
 		json_note(&r, "kind");
 	json_get_hex(&r, r.root, "public", public_half, CRYPT_KEY);
+	*created = json_get_time(&r, r.root, "created");
 	return end_item(&b, &r, ring, &item, err);
+}
+
+int
+keyring_get_pair(struct repo *repo, const char *ring, uint32_t pair,
+    const struct keyring_set *root, uint8_t public_half[CRYPT_KEY],
+    struct err *err)
+{
+	int64_t created;
+
+	return keyring_look_pair(repo, ring, pair, root, public_half,
+	    &created, err);
 }
 
 int
@@ -360,7 +372,11 @@ static void
 take_person(struct json_reader *r, struct keyring_person *out)
 {
 	const char *kind = json_get_text(r, r->root, "kind");
+	char *name = json_get_escaped(r, r->root, "name");
 
+	(void)snprintf(out->name, sizeof(out->name), "%s", name);
+	free(name);
+	out->created = json_get_time(r, r->root, "created");
 	for (out->kind = KEYRING_PASSPHRASE; out->kind < KEYRING_PUBLIC_KEY &&
 	    strcmp(kind, who_kinds[out->kind]) != 0; out->kind++)
 		;

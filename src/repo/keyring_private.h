@@ -87,6 +87,8 @@ struct keyring_person {
 	struct keyring_stretch stretch;
 	uint8_t vouch[SHA256_SIZE];
 	bool vouched;
+	char name[KEYRING_NAME_MAX];
+	int64_t created;
 };
 
 /* keyring_objects.c */
@@ -99,7 +101,7 @@ int keyring_mac_text(const struct keyring_set *set, const char *kind,
     const char *key, struct buf *json, struct err *err) ERR_USE;
 int keyring_mac_verify(const struct keyring_set *set, const char *kind,
     const char *key, const char *json, size_t len, struct err *err) ERR_USE;
-int keyring_items(struct repo *repo, const char *ring,
+int keyring_items(const struct repo *repo, const char *ring,
     struct keyring_list *out, struct err *err) ERR_USE;
 void keyring_key(const char *ring, const struct keyring_item *item,
     char out[STORAGE_KEY_MAX]);
@@ -110,6 +112,10 @@ int keyring_put_pair(struct repo *repo, const char *ring, uint32_t pair,
 int keyring_get_pair(struct repo *repo, const char *ring, uint32_t pair,
     const struct keyring_set *root, uint8_t public_half[CRYPT_KEY],
     struct err *err) ERR_USE;
+/* The same, with when it was made. */
+int keyring_look_pair(struct repo *repo, const char *ring, uint32_t pair,
+    const struct keyring_set *root, uint8_t public_half[CRYPT_KEY],
+    int64_t *created, struct err *err) ERR_USE;
 int keyring_put_recipient(struct repo *repo, const char *ring, const char *id,
     const char *name, const struct keyring_person *who,
     const struct keyring_set *root, struct err *err) ERR_USE;

@@ -26,7 +26,7 @@ libdapk_a_SOURCES += \
 	%D%/json.c %D%/json.h \
 	%D%/keyfile.c %D%/keyfile.h \
 	%D%/keyring.c %D%/keyring.h \
-	%D%/keyring_change.c \
+	%D%/keyring_change.c %D%/keyring_list.c \
 	%D%/keyring_objects.c %D%/keyring_private.h \
 	%D%/keyring_state.c %D%/keyring_unlock.c \
 	%D%/keyring_write.c \
@@ -57,7 +57,7 @@ libdapk_a_SOURCES += \
 	%D%/packlist.c %D%/packlist.h \
 	%D%/packset.c %D%/packset.h \
 	%D%/packsums.c %D%/packsums.h \
-	%D%/repo.c %D%/repo.h \
+	%D%/repo.c %D%/repo_init.c %D%/repo_private.h %D%/repo.h \
 	%D%/setremove.c %D%/setremove.h \
 	%D%/tombstone.c %D%/tombstone.h \
 	%D%/walcache.c %D%/walcache.h \

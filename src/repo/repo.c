@@ -16,66 +16,9 @@
 #include "repo/json.h"
 #include "repo/keyfile.h"
 #include "repo/keyring.h"
+#include "repo/repo_private.h"
 
-#define IDENTITY_KEY "dapk-repository"
-#define IDENTITY_KIND "repository"
-#define README_KEY "README.recovery"
 #define IDENTITY_MAX ((size_t)64 << 10)
-
-static const char readme[] =
-    "This directory is a repository of dapk-backup: backups of PostgreSQL\n"
-    "clusters, their write-ahead log (WAL), and dumps of databases. Nothing in\n"
-    "it is to be edited, renamed or removed by hand. Copying the whole of it is\n"
-    "fine.\n"
-    "\n"
-    "What is here\n"
-    "\n"
-    "  dapk-repository              what makes this a repository\n"
-    "  clusters/NAME/MAJOR-SYSTEM/  one PostgreSQL cluster: its major version\n"
-    "                               and system identifier\n"
-    "    backups/LABEL/commit       a backup exists when this file does; it is\n"
-    "                               text and can be read\n"
-    "    backups/LABEL/pack-*.zst   the files' content\n"
-    "    backups/LABEL/manifest-*   which files there are, and where in packs\n"
-    "    dumps/LABEL/...            the same of a database that was dumped\n"
-    "    wal/TIMELINE/...           archived WAL, one file a segment\n"
-    "\n"
-    "How to restore\n"
-    "\n"
-    "  Install dapk-backup on a machine that has the same major version of\n"
-    "  PostgreSQL, and type, with the path of this directory for PATH:\n"
-    "\n"
-    "    dapk-backup info --repository-url file://PATH\n"
-    "    dapk-backup restore --repository-url file://PATH -D DIR\n"
-    "    dapk-backup load --repository-url file://PATH LABEL     (a dump)\n"
-    "\n"
-    "Without the program\n"
-    "\n"
-    "  Every .zst file is a normal zstd file: 'zstd -t FILE' checks it. A WAL\n"
-    "  file comes back with\n"
-    "\n"
-    "    zstd -dc wal/TIMELINE/LOG/SEGMENT-HASH.zst > SEGMENT\n"
-    "\n"
-    "  (if SEGMENT-HASH.part-NNNN.zst files of the same HASH are beside it,\n"
-    "  name them behind it, in order; if SEGMENT-HASH.gN.zst are, take those of\n"
-    "  the highest N alone; several HASHes are what two servers wrote, and only\n"
-    "  a person can tell which is wanted). 'zstd -dc' of a manifest shows one\n"
-    "  line a file, with its size, mode and the places of its blocks in the\n"
-    "  packs; 'zstd -dc' of a pack shows its blocks one after another.\n"
-    "\n"
-    "  recover.py, which comes with dapk-backup (/usr/share/dapk-backup or\n"
-    "  /usr/local/share/dapk-backup; scripts/ in its source), restores a whole\n"
-    "  backup of a repository that is not encrypted with nothing but python3\n"
-    "  and the zstd command:\n"
-    "\n"
-    "    python3 recover.py PATH --list\n"
-    "    python3 recover.py PATH --backup LABEL --output DIR\n"
-    "    python3 recover.py PATH --dump LABEL --output FILE\n"
-    "\n"
-    "  A dump comes out as a file for PostgreSQL's pg_restore.\n"
-    "\n"
-    "  How all of it is laid out, byte by byte, is in FORMAT.md of\n"
-    "  dapk-backup's source: recover.py was written from it alone.\n";
 
 bool
 cluster_name_valid(const char *name)
@@ -207,15 +150,12 @@ repo_put_text(struct repo *repo, const char *key, const char *kind,
 	return ret;
 }
 
-#define CIPHER_NONE "none"
-#define CIPHER "aes-256-gcm"
-
 /*
  * The one place that lets encrypted repositories be made and opened: not
  * before all that is stored in them is encrypted.
  */
 #ifndef REPO_CIPHER_SUPPORTED
-#define REPO_CIPHER_SUPPORTED false
+#define REPO_CIPHER_SUPPORTED true
 #endif
 
 bool
@@ -230,9 +170,9 @@ decode_cipher(struct repo *repo, struct json_reader *r, struct err *err)
 {
 	const char *cipher = json_get_text(r, r->root, "cipher");
 
-	if (cipher[0] == '\0' || strcmp(cipher, CIPHER_NONE) == 0)
+	if (cipher[0] == '\0' || strcmp(cipher, REPO_CIPHER_NONE) == 0)
 		return 0;
-	if (!repo_cipher_supported() || strcmp(cipher, CIPHER) != 0) {
+	if (!repo_cipher_supported() || strcmp(cipher, REPO_CIPHER) != 0) {
 		(void)err_set(err, ERR_UNSUPPORTED,
 		    "the repository is encrypted (%s)", cipher);
 		return err_hint(err, "use a newer dapk-backup");
@@ -275,8 +215,8 @@ out:
 	return ret;
 }
 
-static int
-read_identity(struct repo *repo, struct err *err)
+int
+repo_read_identity(struct repo *repo, struct err *err)
 {
 	struct buf b;
 	const char *json;
@@ -284,18 +224,18 @@ read_identity(struct repo *repo, struct err *err)
 	int ret = -1;
 
 	buf_init(&b, IDENTITY_MAX);
-	if (repo_get_text(repo, IDENTITY_KEY, IDENTITY_KIND, &b, &json, &len,
+	if (repo_get_text(repo, REPO_IDENTITY_KEY, REPO_IDENTITY_KIND, &b, &json, &len,
 		err) != 0)
 		goto out;
 	ret = decode_identity(repo, json, len, err);
 	if (ret != 0)
-		err_wrap(err, "%s/" IDENTITY_KEY, storage_url(repo->st));
+		err_wrap(err, "%s/" REPO_IDENTITY_KEY, storage_url(repo->st));
 out:
 	buf_free(&b);
 	return ret;
 }
 
-static struct repo *
+struct repo *
 repo_new(struct storage *st)
 {
 	struct repo *repo = xcalloc(1, sizeof(*repo));
@@ -336,7 +276,7 @@ repo_open_storage(struct repo **out, struct storage *st, struct err *err)
 {
 	struct repo *repo = repo_new(st);
 
-	if (read_identity(repo, err) != 0) {
+	if (repo_read_identity(repo, err) != 0) {
 		explain_absence(st, err);
 		repo_close(repo);
 		return -1;
@@ -532,146 +472,6 @@ repo_close(struct repo *repo)
 	repo_end_attempt(repo);
 	storage_close(repo->st);
 	free(repo);
-}
-
-/* What stands at the top of the place. */
-struct top {
-	bool identity;
-	char foreign[256]; /* a name that is not ours, or "" */
-};
-
-static int
-note_top(void *arg, const struct storage_entry *entry, struct err *err)
-{
-	struct top *top = arg;
-
-	if (strcmp(entry->name, IDENTITY_KEY) == 0)
-		top->identity = true;
-	else if (strcmp(entry->name, README_KEY) != 0 &&
-	    strcmp(entry->name, "tmp-probe/") != 0)
-		(void)snprintf(top->foreign, sizeof(top->foreign), "%s",
-		    entry->name);
-	return 0;
-}
-
-/* The number whose first digits are the highest, as text. */
-static void
-seed_text(uint64_t seed, char out[17])
-{
-	uint8_t bytes[8];
-
-	put_le64(bytes, __builtin_bswap64(seed));
-	text_hex(bytes, sizeof(bytes), out);
-}
-
-static int
-put_identity(struct repo *repo, const struct repo *of, struct err *err)
-{
-	char created[TIME_TEXT_MAX], id[REPO_ID_TEXT], place[REPO_ID_TEXT];
-	char seed[17], json[512];
-	uint8_t bytes[40];
-	int n;
-
-	if (random_bytes(bytes, sizeof(bytes), err) != 0)
-		return -1;
-	text_hex(bytes, 16, id);
-	text_hex(bytes + 16, 8, seed);
-	text_hex(bytes + 24, 16, place);
-	if (of != NULL) {
-		memcpy(id, of->id_text, sizeof(id));
-		seed_text(of->fingerprint_seed, seed);
-	}
-	n = snprintf(json, sizeof(json),
-	    "{\n\"id\": \"%s\",\n\"place\": \"%s\",\n"
-	    "\"created\": \"%s\",\n\"must_know\": [],\n"
-	    "\"cipher\": \"none\",\n\"fingerprint_seed\": \"%s\"\n}",
-	    id, place, time_format(time_now(), created), seed);
-	return repo_put_text(repo, IDENTITY_KEY, IDENTITY_KIND, json,
-	    (size_t)n, err);
-}
-
-/* A put that found its name taken is fine: another init, or a lost answer. */
-static int
-or_exists(int rc, struct err *err)
-{
-	if (rc == 0 || err->code != ERR_EXISTS)
-		return rc;
-	err_clear(err);
-	return 0;
-}
-
-static int
-init_place(struct repo *repo, const struct repo *of, bool *created,
-    struct err *err)
-{
-	struct top top = { .identity = false };
-	struct storage *st = repo->st;
-
-	*created = false;
-	if (storage_probe_root(st, err) == 0) {
-		if (storage_list(st, "", true, note_top, &top, err) != 0)
-			return -1;
-	} else if (err->code == ERR_NOT_FOUND)
-		err_clear(err);
-	else
-		return -1;
-	if (top.identity)
-		return 0;
-	if (top.foreign[0] != '\0') {
-		err_set(err, ERR_REFUSED,
-		    "%s is not empty (there is '%s') and not a repository",
-		    storage_url(st), top.foreign);
-		return err_hint(err, "name an empty or a new directory");
-	}
-	if (storage_create(st, err) != 0 ||
-	    or_exists(storage_put(st, README_KEY, readme, sizeof(readme) - 1,
-		err), err) != 0)
-		return -1;
-	*created = true;
-	if (put_identity(repo, of, err) == 0)
-		return 0;
-	*created = false;
-	return or_exists(-1, err);
-}
-
-/* One that was there already is another repository. */
-static int
-check_copy(const struct repo *repo, const struct repo *of, struct err *err)
-{
-	if (of == NULL || (memcmp(repo->id, of->id, sizeof(repo->id)) == 0 &&
-	    repo->fingerprint_seed == of->fingerprint_seed))
-		return 0;
-	err_set(err, ERR_REFUSED, "%s is repository %s already, and not a "
-	    "place for copies of %s, which is %s", storage_url(repo->st),
-	    repo->id_text, storage_url(of->st), of->id_text);
-	return err_hint(err, "name another, empty place: 'dapk-backup init' "
-	    "makes it one");
-}
-
-int
-repo_init_storage(struct repo **out, struct storage *st,
-    const struct repo *of, bool *created, struct err *err)
-{
-	struct repo *repo = repo_new(st);
-
-	if (init_place(repo, of, created, err) != 0 ||
-	    read_identity(repo, err) != 0 || check_copy(repo, of, err) != 0) {
-		repo_close(repo);
-		return -1;
-	}
-	*out = repo;
-	return 0;
-}
-
-int
-repo_init(struct repo **out, const struct storage_settings *set,
-    const struct repo *of, bool *created, struct err *err)
-{
-	struct storage *st;
-
-	if (storage_open(&st, set, err) != 0)
-		return -1;
-	return repo_init_storage(out, st, of, created, err);
 }
 
 /* Incarnations found so far; the cluster whose folder is being listed. */

@@ -101,6 +101,25 @@ int repo_open_configured(struct repo **out,
 int repo_open_within(struct repo **out, const struct config_repository *from,
     uint64_t limit_ms, struct err *err) ERR_USE;
 
+/*
+ * The same with keys. `recipients`, if it is to be encrypted, is asked when
+ * nothing is there yet and names who is let in; the list stays the caller's.
+ * A further place (`of`) has its repository's ring, whatever is said here.
+ * ERR_CONFIG: a key is expected, and it would not be encrypted.
+ */
+struct keyring_recipient;
+struct repo_keys {
+	struct keyring_unlock *unlock; /* what opens it then */
+	bool expected;		       /* a key is configured for it */
+	int (*recipients)(void *arg, struct keyring_recipient **out,
+	    size_t *n, struct err *err);
+	void *arg;
+};
+
+int repo_init_keys(struct repo **out, const struct storage_settings *set,
+    const struct repo *of, const struct repo_keys *keys, bool *created,
+    struct err *err) ERR_USE;
+
 /* The same on a storage, which is the repository's (closed) in any case. */
 int repo_init_storage(struct repo **out, struct storage *st,
     const struct repo *of, bool *created, struct err *err) ERR_USE;

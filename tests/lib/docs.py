@@ -22,7 +22,7 @@ def help_of(*args):
 
 def options_of(text):
     found = set(re.findall(r"^  (?:-., )?--([a-z0-9-]+)", text, re.M))
-    at = text.find("How S3 and SFTP are reached")
+    at = text.find("How a repository is reached and opened")
     if at >= 0:
         found |= set(re.findall(r"--([a-z0-9-]+)", text[at:].split("\n\n")[0]))
     return found

@@ -117,7 +117,15 @@ an_identity_that_makes_no_sense_is_refused(void **state)
 	assert_int_equal(open_with("{" ID "," CREATED ",\"must_know\": "
 	    "[\"x\"],\"cipher\": \"none\"," SEED "}"), ERR_UNSUPPORTED);
 	assert_int_equal(open_with("{" ID "," CREATED
-	    ",\"cipher\": \"aes-256-gcm\"}"), ERR_UNSUPPORTED);
+	    ",\"cipher\": \"aes-256-gcm\",\"ring\": \"0123456789abcdef\"}"),
+	    ERR_NONE);
+	assert_int_equal(open_with("{" ID "," CREATED
+	    ",\"cipher\": \"aes-256-gcm\"}"), ERR_DAMAGED);
+	assert_int_equal(open_with("{" ID "," CREATED
+	    ",\"cipher\": \"aes-256-gcm\",\"ring\": \"../../etc/passwd\"}"),
+	    ERR_DAMAGED);
+	assert_int_equal(open_with("{" ID "," CREATED
+	    ",\"cipher\": \"rot-13\"}"), ERR_UNSUPPORTED);
 	assert_int_equal(open_with("{" ID "," CREATED ",\"cipher\": \"none\"}"),
 	    ERR_DAMAGED);
 	assert_int_equal(open_with("{" CREATED ",\"cipher\": \"none\"," SEED
