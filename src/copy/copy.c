@@ -20,7 +20,8 @@ check_places(const struct repo *from, const struct repo *to, struct err *err)
 {
 	if (memcmp(from->id, to->id, sizeof(from->id)) != 0 ||
 	    (from->ring == NULL) != (to->ring == NULL) ||
-	    from->fingerprint_seed != to->fingerprint_seed) {
+	    (from->ring == NULL &&
+	    from->fingerprint_seed != to->fingerprint_seed)) {
 		err_set(err, ERR_REFUSED, "%s is repository %s and %s is "
 		    "repository %s: they are not places of one repository",
 		    storage_url(from->st), from->id_text,

@@ -126,6 +126,7 @@ struct wal_restore_point {
 
 struct wal_summary {
 	bool parsed; /* false: content could not be read as WAL */
+	bool sealed; /* not read at all: that takes a key, and there is none */
 	pg_lsn first_record; /* first record that begins in the segment, or 0 */
 	pg_lsn end; /* end of the last complete record, or 0 */
 	pg_lsn unfinished; /* start of a record that goes on in the next, or 0 */

@@ -282,6 +282,13 @@ keyring_begin(struct repo *repo, struct keyring_recipient *first,
 	return rc;
 }
 
+bool
+keyring_has_key(const struct keyring *k)
+{
+	return k->passphrase != NULL || k->passphrase_file != NULL ||
+	    k->key_file != NULL;
+}
+
 const char *
 keyring_name(const struct keyring *k)
 {

@@ -160,6 +160,8 @@ int keyring_fingerprint(const uint8_t public_half[CRYPT_KEY],
 int keyring_new(struct keyring **out, const char *ring,
     const struct keyring_unlock *unlock, struct err *err) ERR_USE;
 const char *keyring_name(const struct keyring *k);
+/* Was a passphrase or key file given? Not that it opens anything. */
+bool keyring_has_key(const struct keyring *k);
 /* Before anything was read with it: what opens it, for one made without. */
 void keyring_give(struct keyring *k, const struct keyring_unlock *unlock);
 struct keyring *keyring_share(struct keyring *k);

@@ -287,8 +287,8 @@ static int
 check_copy(const struct repo *repo, const struct repo *of, struct err *err)
 {
 	if (of == NULL || (memcmp(repo->id, of->id, sizeof(repo->id)) == 0 &&
-	    repo->fingerprint_seed == of->fingerprint_seed &&
-	    same_ring(repo, of)))
+	    same_ring(repo, of) && (repo->ring != NULL ||
+	    repo->fingerprint_seed == of->fingerprint_seed)))
 		return 0;
 	err_set(err, ERR_REFUSED, "%s is repository %s already, and not a "
 	    "place for copies of %s, which is %s", storage_url(repo->st),

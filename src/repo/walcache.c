@@ -24,6 +24,7 @@
 #define ITEM_PARSED 4
 #define ITEM_ENDED 8
 #define ITEM_COMMITS 16
+#define ITEM_SEALED 32
 
 /* The folder's time was the same at two looks with so much between them. */
 #define SECOND_LOOK_US (INT64_C(3) * 1000000)
@@ -329,6 +330,7 @@ decode_item(const struct walcache_folder *f, const uint8_t *p,
 	out->parsed = (flags & ITEM_PARSED) != 0;
 	out->ended = (flags & ITEM_ENDED) != 0;
 	out->has_commits = (flags & ITEM_COMMITS) != 0;
+	out->sealed = (flags & ITEM_SEALED) != 0;
 	memcpy(out->hash, p + 12, WAL_HASH_SIZE);
 	out->size = get_le64(p + 28);
 	out->mtime = (int64_t)get_le64(p + 36);
@@ -347,7 +349,8 @@ encode_item(const struct walview_item *item, uint8_t *p)
 	put_le32(p + 8, (item->partial ? ITEM_PARTIAL : 0) |
 	    (item->known ? ITEM_KNOWN : 0) |
 	    (item->parsed ? ITEM_PARSED : 0) | (item->ended ? ITEM_ENDED : 0) |
-	    (item->has_commits ? ITEM_COMMITS : 0));
+	    (item->has_commits ? ITEM_COMMITS : 0) |
+	    (item->sealed ? ITEM_SEALED : 0));
 	memcpy(p + 12, item->hash, WAL_HASH_SIZE);
 	put_le64(p + 28, item->size);
 	put_le64(p + 36, (uint64_t)item->mtime);

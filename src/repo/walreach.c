@@ -118,8 +118,13 @@ reach_link(struct wal_chain *c, size_t at, pg_lsn stop, struct wal_reach *out,
 	sum = l.item;
 	t.to = l.limit;
 	if (!sum->parsed) {
-		/* Encrypted by the server: where records end is not known. */
-		t.end = start;
+		/*
+		 * Encrypted, by the server or for want of a key here: where
+		 * records end is not known, but for the backup's own last
+		 * one, which is in a segment that is stored whole.
+		 */
+		t.end = start < stop && stop <= next && !sum->partial ? stop :
+									start;
 		out->opaque = true;
 	} else if (l.limit < next || (start < stop && stop < next)) {
 		if (scan_times(c, at, &t, err) != 0)

@@ -295,6 +295,7 @@ wal_store_describe(struct repo *repo, const struct incarnation *inc,
 		/* Without a key nobody knows what is in it. */
 		err_clear(err);
 		memset(summary, 0, sizeof(*summary));
+		summary->sealed = true;
 		ret = 0;
 	}
 out:

@@ -13,6 +13,7 @@
 
 #include "core/mem.h"
 #include "repo/each.h"
+#include "repo/keyring.h"
 
 struct walview *
 walview_new(struct repo *repo, const struct incarnation *inc)
@@ -302,6 +303,7 @@ take_summary(struct walview *v, struct walview_item *item,
 {
 	item->known = true;
 	item->parsed = sum->parsed;
+	item->sealed = sum->sealed;
 	item->ended = sum->ended;
 	item->has_commits = sum->commits > 0;
 	item->end = sum->end;
@@ -358,13 +360,21 @@ walview_describe(struct walview *v, struct walview_item *item,
 	return other_generation(v, item, &ws, tag, sum, err);
 }
 
+/* What was looked at without a key says more now that there is one. */
+static bool
+says_all(const struct repo *repo, const struct walview_item *item)
+{
+	return item->known && (!item->sealed || repo->ring == NULL ||
+	    !keyring_has_key(repo->ring));
+}
+
 int
 walview_facts(struct walview *v, struct walview_item *item, struct err *err)
 {
 	struct format_wal_tag tag;
 	struct wal_summary sum;
 
-	if (item->known)
+	if (says_all(v->repo, item))
 		return 0;
 	if (walview_describe(v, item, &tag, &sum, err) != 0)
 		return -1;
@@ -386,7 +396,7 @@ read_ahead(struct repo *repo, void *arg, size_t i, struct err *err)
 	struct format_wal_tag tag;
 	struct wal_stored ws;
 
-	if (a->items[i]->known)
+	if (says_all(repo, a->items[i]))
 		return 0;
 	walview_stored(a->items[i], &ws);
 	a->read[i] = wal_store_describe(repo, &a->v->inc, &ws, &tag,
@@ -409,7 +419,7 @@ walview_facts_ahead(struct walview *v, struct walview_item *const *items,
 	a.read = xcalloc(n + 1, sizeof(*a.read));
 	ret = repo_each(v->repo, n, read_ahead, &a, err);
 	for (i = 0; i < n && ret == 0; i++)
-		if (a.read[i] && !items[i]->known)
+		if (a.read[i] && !says_all(v->repo, items[i]))
 			take_summary(v, items[i], &a.sums[i]);
 	free(a.sums);
 	free(a.read);

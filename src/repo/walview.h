@@ -33,7 +33,7 @@ struct walview_item {
 	uint32_t generation;
 	bool partial;
 	bool known; /* walview_facts() was called: the rest is filled in */
-	bool parsed, ended, has_commits;
+	bool parsed, ended, has_commits, sealed;
 	uint8_t hash[WAL_HASH_SIZE];
 	uint64_t size; /* stored bytes (part 0) */
 	int64_t mtime;
