@@ -81,7 +81,7 @@ unit_tests += \
 	tests/unit/test_fileread \
 	tests/unit/test_format \
 	tests/unit/test_encrypted \
-	tests/unit/test_keyring \
+	tests/unit/test_keyplaces tests/unit/test_keyring \
 	tests/unit/test_manifest \
 	tests/unit/test_object \
 	tests/unit/test_pack \

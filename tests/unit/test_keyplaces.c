@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * A ring in several places, what is shown of it, and a key on paper: whatever
+ * fails, the places can be made the same again; whatever is mistyped is found.
+ */
+#include "config.h"
+
+#include "fixture_repo.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/io.h"
+#include "repo/keyfile.h"
+#include "repo/keyring.h"
+
+static const uint8_t key_bytes[CRYPT_KEY] = "thirty-two bytes of a key file.";
+
+struct world {
+	struct fixture *near, *far;
+	char dir[64], key_file[96], ring[KEYRING_ID_TEXT];
+};
+
+/* As a process that has the key comes to a place. */
+static void
+come(struct world *w, struct fixture *f)
+{
+	struct keyring_unlock u = { .key_file = w->key_file };
+
+	keyring_release(f->repo->ring);
+	f->repo->ring = NULL;
+	OK(keyring_new(&f->repo->ring, w->ring, &u, &err));
+}
+
+static int
+setup(void **state)
+{
+	struct keyring_recipient first = { .kind = KEYRING_KEY_FILE,
+		.name = "vault", .key = key_bytes };
+	struct world *w = xcalloc(1, sizeof(*w));
+
+	if (fixture_setup((void **)&w->near) != 0 ||
+	    fixture_setup((void **)&w->far) != 0)
+		return -1;
+	/* Places of one repository. */
+	memcpy(w->far->repo->id, w->near->repo->id, 16);
+	memcpy(w->far->repo->id_text, w->near->repo->id_text, REPO_ID_TEXT);
+	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/test-keys-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	(void)snprintf(w->key_file, sizeof(w->key_file), "%s/key", w->dir);
+	OK(keyfile_write(w->key_file, key_bytes, &err));
+	OK(keyring_create(w->near->repo, &first, w->ring, &err));
+	come(w, w->near);
+	come(w, w->far);
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	OK(io_remove_tree(w->dir, &err));
+	(void)fixture_teardown((void **)&w->near);
+	(void)fixture_teardown((void **)&w->far);
+	free(w);
+	return 0;
+}
+
+/* A key opens all of it there, and it speaks for this many of each. */
+static void
+has(struct world *w, struct fixture *f, unsigned pairs, unsigned recipients)
+{
+	struct keyring_entry *e;
+	unsigned seen[2] = { 0, 0 };
+	size_t n, i;
+
+	come(w, f);
+	OK(keyring_entries(f->repo, true, &e, &n, &err));
+	for (i = 0; i < n; i++) {
+		seen[e[i].pair > 0 ? 0 : 1]++;
+		if (e[i].pair == 0)
+			assert_int_equal(e[i].pairs, pairs);
+	}
+	assert_int_equal(seen[0], pairs);
+	assert_int_equal(seen[1], recipients);
+	free(e);
+}
+
+static void
+any_call_may_fail_while_a_ring_is_copied(void **state)
+{
+	struct world *w = *state;
+	struct keyring_recipient second = { .kind = KEYRING_PUBLIC_KEY,
+		.name = "elsewhere" };
+	uint32_t pair;
+	unsigned nth, torn;
+	int rc = -1;
+
+	OK(keyring_public_of(key_bytes, second.public_half, &err));
+	OK(keyring_copy(w->near->repo, w->far->repo, &err));
+	has(w, w->far, 1, 1);
+	for (torn = 0; torn < 2; torn++)
+		for (nth = 1, rc = -1; rc != 0; nth++) {
+			assert_true(nth < 60);
+			if (nth % 4 == 1)
+				OK(keyring_rotate(w->near->repo, &pair, &err));
+			storage_fault_at(w->far->st, nth, torn != 0);
+			rc = keyring_copy(w->near->repo, w->far->repo, &err);
+			storage_fault_at(w->far->st, 0, false);
+			err_clear(&err);
+			/* What came opens, or the ring is as it was. */
+			come(w, w->far);
+			OK(keyring_need(w->far->repo, &err));
+		}
+	OK(keyring_add(w->near->repo, &second, &err));
+	OK(keyring_rotate(w->near->repo, &pair, &err));
+	OK(keyring_copy(w->near->repo, w->far->repo, &err));
+	has(w, w->near, pair, 2);
+	has(w, w->far, pair, 2);
+	OK(keyring_copy(w->far->repo, w->near->repo, &err));
+	has(w, w->near, pair, 2);
+}
+
+static void
+places_that_were_rotated_apart_are_told_and_stay_as_they_are(void **state)
+{
+	struct world *w = *state;
+	uint32_t pair;
+
+	OK(keyring_copy(w->near->repo, w->far->repo, &err));
+	OK(keyring_rotate(w->near->repo, &pair, &err));
+	OK(keyring_rotate(w->far->repo, &pair, &err));
+	FAILS(keyring_copy(w->near->repo, w->far->repo, &err), ERR_REFUSED);
+	has(w, w->near, 2, 1);
+	has(w, w->far, 2, 1);
+}
+
+static void
+what_a_store_made_up_is_listed_only_without_a_key(void **state)
+{
+	struct world *w = *state;
+	static const char json[] = "{\n\"id\": \"00112233445566aa\",\n"
+	    "\"kind\": \"public-key\",\n\"name\": \"a%20friend\",\n"
+	    "\"public\": \"000102030405060708090a0b0c0d0e0f"
+	    "101112131415161718191a1b1c1d1e1f\",\n"
+	    "\"created\": \"2026-11-22 13:31:07.123456+00\"\n}";
+	struct keyring_entry *e;
+	char key[STORAGE_KEY_MAX];
+	size_t n;
+
+	(void)snprintf(key, sizeof(key), "keys/%s/recipient-00112233445566aa",
+	    w->ring);
+	OK(repo_put_text(w->near->repo, key, "recipient", json,
+	    sizeof(json) - 1, &err));
+	OK(keyring_entries(w->near->repo, false, &e, &n, &err));
+	assert_int_equal(n, 3);
+	assert_string_equal(e[1].name, "a friend");
+	assert_int_equal(e[1].pairs, 0);
+	free(e);
+	come(w, w->near);
+	FAILS(keyring_entries(w->near->repo, true, &e, &n, &err),
+	    ERR_DAMAGED);
+}
+
+static bool
+is_digit(char c)
+{
+	return c != '\0' && strchr("0123456789abcdef", c) != NULL;
+}
+
+static void
+every_mistyped_digit_of_a_sheet_is_found_in_its_line(void **state)
+{
+	uint8_t back[CRYPT_KEY];
+	char want[16], was;
+	unsigned line = 0, digits = 0;
+	struct buf b;
+	char *p;
+
+	(void)state;
+	buf_init(&b, 4096);
+	OK(keyfile_to_sheet(key_bytes, &b, &err));
+	buf_add_byte(&b, '\0');
+	OK(keyfile_from_sheet((char *)b.data, back, &err));
+	assert_memory_equal(back, key_bytes, CRYPT_KEY);
+	for (p = (char *)b.data; *p != '\0'; p++) {
+		if (p[1] == ':')
+			line = (unsigned)(*p - '0');
+		/* Digits; not the number, not the c and e of "check". */
+		if (!is_digit(*p) || p[1] == ':' || p[1] == 'h' ||
+		    p[-1] == 'h' || p[1] == 'k')
+			continue;
+		was = *p;
+		*p = was == '7' ? 'f' : '7';
+		digits++;
+		FAILS(keyfile_from_sheet((char *)b.data, back, &err),
+		    ERR_CONFIG);
+		(void)snprintf(want, sizeof(want), "line %u ", line);
+		assert_non_null(strstr(err.msg, want));
+		*p = was;
+	}
+	assert_int_equal(digits, 4 * 20);
+	buf_free(&b);
+}
+
+static void
+lines_of_a_sheet_that_change_places_or_are_left_out_are_found(void **state)
+{
+	uint8_t back[CRYPT_KEY];
+	char *one, *two;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 4096);
+	OK(keyfile_to_sheet(key_bytes, &b, &err));
+	buf_add_byte(&b, '\0');
+	one = strstr((char *)b.data, "1:");
+	two = strstr((char *)b.data, "2:");
+	*one = '2';
+	*two = '1';
+	FAILS(keyfile_from_sheet((char *)b.data, back, &err), ERR_CONFIG);
+	*one = '1';
+	*two = '9';
+	FAILS(keyfile_from_sheet((char *)b.data, back, &err), ERR_CONFIG);
+	assert_non_null(strstr(err.msg, "line 2 "));
+	FAILS(keyfile_from_sheet("", back, &err), ERR_CONFIG);
+	buf_free(&b);
+}
+
+static void
+a_public_half_is_no_key_and_a_key_no_public_half(void **state)
+{
+	struct world *w = *state;
+	uint8_t public_half[CRYPT_KEY], back[CRYPT_KEY];
+	char path[128];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/key.pub", w->dir);
+	OK(keyring_public_of(key_bytes, public_half, &err));
+	OK(keyfile_write_public(path, public_half, &err));
+	FAILS(keyfile_write_public(path, public_half, &err), ERR_EXISTS);
+	OK(keyfile_read_public(path, back, &err));
+	assert_memory_equal(back, public_half, CRYPT_KEY);
+	FAILS(keyfile_read_public(w->key_file, back, &err), ERR_CONFIG);
+	assert_non_null(strstr(err.hint, ".pub"));
+	assert_int_equal(chmod(path, 0600), 0);
+	FAILS(keyfile_read(path, back, &err), ERR_CONFIG);
+	assert_true(keyfile_is(w->key_file));
+	assert_false(keyfile_is(path));
+	assert_false(keyfile_is(w->dir));
+	assert_int_equal(stat(w->key_file, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+#define PLACES(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PLACES(any_call_may_fail_while_a_ring_is_copied),
+		PLACES(places_that_were_rotated_apart_are_told_and_stay_as_they_are),
+		PLACES(what_a_store_made_up_is_listed_only_without_a_key),
+		PLACES(every_mistyped_digit_of_a_sheet_is_found_in_its_line),
+		PLACES(lines_of_a_sheet_that_change_places_or_are_left_out_are_found),
+		PLACES(a_public_half_is_no_key_and_a_key_no_public_half),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
