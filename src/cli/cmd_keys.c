@@ -75,12 +75,18 @@ count_pairs(const struct keyring_entry *e, size_t n)
 	return pairs;
 }
 
+/* Secrets that a host of the public key alone made for itself. */
+struct unvouched {
+	char (*ids)[KEYRING_ID_TEXT];
+	size_t n;
+};
+
 static int
 list_json(const struct repo *repo, const struct keyring_entry *e, size_t n,
-    bool checked, struct err *err)
+    const struct unvouched *un, struct err *err)
 {
 	json_t *top = json_object(), *pairs = json_array(),
-	       *people = json_array(), *o;
+	       *people = json_array(), *sets = json_array(), *o;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -99,15 +105,18 @@ list_json(const struct repo *repo, const struct keyring_entry *e, size_t n,
 	}
 	jout_set(top, "repository", jout_text(repo->id_text));
 	jout_set(top, "ring", jout_text(keyring_name(repo->ring)));
-	jout_set(top, "checked", checked ? json_true() : json_false());
+	for (i = 0; un != NULL && i < un->n; i++)
+		jout_append(sets, jout_text(un->ids[i]));
+	jout_set(top, "checked", un != NULL ? json_true() : json_false());
 	jout_set(top, "pairs", pairs);
 	jout_set(top, "recipients", people);
+	jout_set(top, "unvouched", sets);
 	return jout_write(top, stdout, err);
 }
 
 static void
 list_text(const struct repo *repo, const struct keyring_entry *e, size_t n,
-    bool checked)
+    const struct unvouched *un)
 {
 	const unsigned pairs = count_pairs(e, n);
 	char when[TIME_TEXT_MAX];
@@ -132,7 +141,13 @@ list_text(const struct repo *repo, const struct keyring_entry *e, size_t n,
 		    pairs, pairs == 1 ? "" : "s", buf_str(&name));
 		buf_free(&name);
 	}
-	(void)printf("%s\n", checked ? "all of this is authenticated, by the "
+	for (i = 0; un != NULL && i < un->n; i++)
+		(void)printf("secrets %s: nobody vouches for them; a host with "
+		    "the public key alone made\n  them when it had lost its "
+		    "state, or somebody else who has it. If it is yours:\n"
+		    "  dapk-backup keys rotate --accept %s\n", un->ids[i],
+		    un->ids[i]);
+	(void)printf("%s\n", un != NULL ? "all of this is authenticated, by the "
 	    "key given" : "this is what the store says: give a key to have it "
 	    "checked");
 }
@@ -141,16 +156,20 @@ static int
 keys_list(const struct config *cfg, struct repo *repo, struct err *err)
 {
 	const bool checked = has_secret(cfg);
+	struct unvouched un = { .n = 0 };
 	struct keyring_entry *e;
 	size_t n;
 	int rc = 0;
 
 	if (keyring_entries(repo, checked, &e, &n, err) != 0)
 		return -1;
-	if (cfg->json)
-		rc = list_json(repo, e, n, checked, err);
-	else
-		list_text(repo, e, n, checked);
+	if (checked)
+		rc = keyring_unvouched(repo, &un.ids, &un.n, err);
+	if (rc == 0 && cfg->json)
+		rc = list_json(repo, e, n, checked ? &un : NULL, err);
+	else if (rc == 0)
+		list_text(repo, e, n, checked ? &un : NULL);
+	free(un.ids);
 	free(e);
 	return rc;
 }

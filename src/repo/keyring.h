@@ -149,6 +149,13 @@ struct keyring_entry {
 int keyring_entries(struct repo *repo, bool checked,
     struct keyring_entry **out, size_t *n, struct err *err) ERR_USE;
 
+/*
+ * The sets that nobody vouches for, of a ring that a key opens:
+ * keyring_accept(). The caller frees *out.
+ */
+int keyring_unvouched(struct repo *repo, char (**out)[KEYRING_ID_TEXT],
+    size_t *n, struct err *err) ERR_USE;
+
 /* The public half of a key file's secret: who is let in by it. */
 int keyring_public_of(const uint8_t key[CRYPT_KEY],
     uint8_t public_half[CRYPT_KEY], struct err *err) ERR_USE;

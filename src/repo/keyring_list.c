@@ -133,6 +133,26 @@ keyring_entries(struct repo *repo, bool checked, struct keyring_entry **out,
 	    err));
 }
 
+int
+keyring_unvouched(struct repo *repo, char (**out)[KEYRING_ID_TEXT],
+    size_t *n, struct err *err)
+{
+	struct keyring *k = repo->ring;
+	size_t i;
+	int rc;
+
+	*out = NULL;
+	*n = 0;
+	keyring_lock(k);
+	rc = keyring_unlock(repo, err);
+	if (rc == 0)
+		*out = xcalloc(k->n_sets + 1, sizeof(**out));
+	for (i = 0; rc == 0 && i < k->n_sets; i++)
+		if (k->sets[i].unvouched)
+			text_hex(k->sets[i].id, KEYRING_ID, (*out)[(*n)++]);
+	return keyring_unlock_with(k, rc);
+}
+
 static int
 get_raw(const struct repo *repo, const char *key, struct buf *b, struct err *err)
 {

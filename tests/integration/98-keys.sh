@@ -231,6 +231,7 @@ keys 2 keys rotate
 assert_clear_error 'no key is given'
 rm -rf "$STATE"
 keys 0 keys rotate --encryption-key-file "$T/off"
+assert_lacks "$(dapk keys list --encryption-key-file "$T/off")" 'nobody vouches' "the list"
 keys 0 keys list --encryption-key-file "$T/off"
 assert_match "$OUT" 'public key .* opens 2 of 2 pairs' "its key, kept elsewhere"
 
