@@ -247,20 +247,43 @@ open_set(struct repo *repo, const struct keyring_item *s, struct opening *o,
 	return 0;
 }
 
-/* Which set is the root one is what the recipient vouches for. */
+/*
+ * Is it the root set? A recipient's secret vouches for it; one that was let in
+ * by a public half has to believe whose name is on its own object.
+ */
+static int
+is_root(struct repo *repo, const struct opening *o,
+    const struct keyring_set *set, bool *out, struct err *err)
+{
+	uint8_t vouch[SHA256_SIZE];
+	struct err why = ERR_INIT;
+	struct keyring_person who;
+
+	if (!o->who.vouched) {
+		*out = keyring_get_recipient(repo, repo->ring->name, o->id,
+		    set, &who, &why) == 0;
+		if (*out || why.code == ERR_DAMAGED)
+			return 0;
+		*err = why;
+		return -1;
+	}
+	if (keyring_vouch(o->hand.vouch, repo, set, vouch, err) != 0)
+		return -1;
+	*out = crypt_equal(vouch, o->who.vouch, sizeof(vouch));
+	return 0;
+}
+
 static int
 find_root(struct repo *repo, struct opening *o, struct err *err)
 {
-	uint8_t vouch[SHA256_SIZE];
 	struct keyring_set root;
+	bool found;
 	size_t i;
 
 	for (i = 0; i < o->n_sets; i++) {
-		if (keyring_vouch(o->hand.vouch, repo, &o->sets[i], vouch,
-			err) != 0)
+		if (is_root(repo, o, &o->sets[i], &found, err) != 0)
 			return -1;
-		if (o->who.vouched ?
-		    crypt_equal(vouch, o->who.vouch, sizeof(vouch)) : i == 0) {
+		if (found) {
 			root = o->sets[i];
 			o->sets[i] = o->sets[0];
 			o->sets[0] = root;

@@ -174,7 +174,12 @@ expect() { # CODE[,CODE...] COMMAND...: its exit code must be one of these
 		fail "exit code $RC, expected ${codes//,/ }: $*"$'\n'"$OUT"$'\n'"$ERR"
 }
 
-dapk() { as_user "$BIN" --config "$CONF" "$@"; }
+# With DAPK_TEST_ENCRYPT each test's repository is an encrypted one.
+dapk() {
+	local more=()
+	[ -z "${DAPK_TEST_ENCRYPT:-}" ] || [ "${1:-}" != init ] || more=(--encrypt)
+	as_user "$BIN" --config "$CONF" "$@" "${more[@]}"
+}
 
 assert_eq() { # FOUND EXPECTED WHAT
 	[ "$1" = "$2" ] || fail "${3:-value}: found '$1', expected '$2'"

@@ -172,6 +172,7 @@ write_conf() { # NAME [extra line of the global section...]
 		printf 'conninfo = host=%s port=%s user=postgres dbname=postgres\n' \
 			"$T/$name.sock" "${PORT[$name]}"
 		printf 'repositories = local\n\n[repository local]\nurl = file://%s\n' "$REPO"
+		[ -z "${DAPK_TEST_ENCRYPT:-}" ] || printf 'encryption-key-file = %s/key\n' "$T"
 	} >"$CONF"
 }
 
