@@ -13,7 +13,6 @@
 struct content_hash {
 	struct hash_128_stream *plain;
 	struct keyring_hash *keyed; /* NULL: not encrypted */
-	struct err err;		    /* of adding */
 };
 
 int
@@ -36,8 +35,6 @@ void
 content_hash_add(struct content_hash *h, const void *data, size_t len)
 {
 	hash_128_stream_add(h->plain, data, len);
-	if (h->keyed != NULL && h->err.code == ERR_NONE)
-		(void)!keyring_hash_add(h->keyed, data, len, &h->err);
 }
 
 int
@@ -51,13 +48,11 @@ content_hash_finish(struct content_hash *h, uint8_t out[CONTENT_HASH_SIZE],
 	h->plain = NULL;
 	if (plain != NULL)
 		memcpy(plain, own, sizeof(own));
-	if (h->err.code != ERR_NONE) {
-		*err = h->err;
-		rc = -1;
-	} else if (h->keyed != NULL)
-		rc = keyring_hash_finish(h->keyed, out, err);
-	else
+	if (h->keyed == NULL)
 		memcpy(out, own, sizeof(own));
+	else if (keyring_hash_add(h->keyed, own, sizeof(own), err) != 0 ||
+	    keyring_hash_finish(h->keyed, out, err) != 0)
+		rc = -1;
 	content_hash_free(h);
 	return rc;
 }
