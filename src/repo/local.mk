@@ -96,6 +96,10 @@ EXTRA_DIST += tests/unit/fixture_err.h tests/unit/fixture_repo.h tests/unit/fixt
 	tests/golden/dump-commit.hex \
 	tests/golden/dump-manifest.hex \
 	tests/golden/dump-pack.hex \
+	tests/golden/encrypted-history.hex tests/golden/encrypted-key.hex \
+	tests/golden/encrypted-pair.hex tests/golden/encrypted-recipient.hex \
+	tests/golden/encrypted-repository.hex tests/golden/encrypted-secrets.hex \
+	tests/golden/encrypted-wrap.hex \
 	tests/golden/incremental.hex \
 	tests/golden/manifest.hex \
 	tests/golden/pack.hex \

@@ -9,6 +9,7 @@
 #include "../unit/fixture_repo.h"
 
 #include <ctype.h>
+#include <unistd.h>
 
 #include "core/bytes.h"
 #include "core/crc32c.h"
@@ -17,6 +18,7 @@
 #include "repo/commit.h"
 #include "repo/dumpread.h"
 #include "repo/hash.h"
+#include "repo/keyring.h"
 #include "repo/pack.h"
 #include "repo/walstore.h"
 
@@ -664,6 +666,72 @@ headers_and_indexes_are_still_written_the_same(void **state)
 	}
 }
 
+/*
+ * An encrypted repository with one file of WAL, and the key file that opens
+ * it: made by chance, so it can only be read, and must be for ever.
+ */
+#define RING "c21c996c80f7433e"
+#define HISTORY "1\t0/3000138\tno recovery target specified\n"
+
+static int
+gather(void *arg, const uint8_t *data, size_t len, struct err *why)
+{
+	(void)why;
+	buf_add(arg, data, len);
+	return 0;
+}
+
+static void
+what_was_encrypted_opens_with_its_key(void **state)
+{
+	static const struct incarnation inc = { "main", 15,
+		UINT64_C(7711652944642461319) };
+	struct keyring_unlock unlock = { .passphrase = NULL };
+	struct storage *st = storage_mem_new();
+	struct frame_codec *codec = frame_codec_new(1);
+	struct wal_stored *found;
+	struct wal_file file;
+	struct repo *repo;
+	struct buf key, out;
+	char path[] = "/tmp/test-golden-XXXXXX";
+	size_t n;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0); /* mode 0600, as a key file must have */
+	load("encrypted-key", &key);
+	assert_int_equal(write(fd, key.data, key.len), key.len);
+	(void)close(fd);
+	store(st, "encrypted-repository", "dapk-repository");
+	store(st, "encrypted-pair", "keys/" RING "/pair-00000001");
+	store(st, "encrypted-recipient",
+	    "keys/" RING "/recipient-ca572e4ff95a3ff7");
+	store(st, "encrypted-wrap",
+	    "keys/" RING "/wrap-00000001-ca572e4ff95a3ff7");
+	store(st, "encrypted-secrets",
+	    "keys/" RING "/secrets-00000001-955dfcc7cf64ccf6");
+	store(st, "encrypted-history",
+	    "clusters/main/15-7711652944642461319/wal/00000002/"
+	    "00000002.history-018f04c7635b216f134411f80c6db81e.zst");
+	OK(repo_open_storage(&repo, st, &err));
+	assert_string_equal(keyring_name(repo->ring), RING);
+	unlock.key_file = path;
+	keyring_give(repo->ring, &unlock);
+	OK(wal_file_parse("00000002.history", &file, &err));
+	OK(wal_store_find(repo, &inc, &file, &found, &n, &err));
+	assert_int_equal(n, 1);
+	buf_init(&out, 1 << 20);
+	OK(wal_store_read(repo, &inc, &found[0], codec, gather, &out, &err));
+	assert_int_equal(out.len, sizeof(HISTORY) - 1);
+	assert_memory_equal(out.data, HISTORY, sizeof(HISTORY) - 1);
+	(void)unlink(path);
+	free(found);
+	buf_free(&out);
+	buf_free(&key);
+	frame_codec_free(codec);
+	repo_close(repo);
+}
+
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
@@ -682,6 +750,7 @@ main(void)
 		TEST(chunk_lists_are_still_written_the_same),
 		TEST(the_segment_is_what_it_was),
 		TEST(headers_and_indexes_are_still_written_the_same),
+		TEST(what_was_encrypted_opens_with_its_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
