@@ -122,5 +122,6 @@ EXTRA_DIST += \
 	%D%/integration/96-failover.sh \
 	%D%/integration/97-thirty-days.sh \
 	%D%/integration/98-encrypted.sh \
+	%D%/integration/98-faults-sets.sh \
 	%D%/integration/98-faults-wal.sh \
 	%D%/integration/98-keys.sh
