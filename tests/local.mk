@@ -124,4 +124,5 @@ EXTRA_DIST += \
 	%D%/integration/98-encrypted.sh \
 	%D%/integration/98-faults-sets.sh \
 	%D%/integration/98-faults-wal.sh \
-	%D%/integration/98-keys.sh
+	%D%/integration/98-keys.sh \
+	%D%/integration/98-storm.sh
