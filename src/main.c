@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "core/coredump.h"
 
 int
 main(int argc, char **argv)
 {
+	coredump_forbid();
 	exit(cli_main(argc, argv));
 }

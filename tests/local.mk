@@ -121,6 +121,7 @@ EXTRA_DIST += \
 	%D%/integration/95-hardening.sh %D%/integration/95-packaging.sh \
 	%D%/integration/96-failover.sh \
 	%D%/integration/97-thirty-days.sh \
+	%D%/integration/98-core.sh \
 	%D%/integration/98-encrypted.sh \
 	%D%/integration/98-faults-sets.sh \
 	%D%/integration/98-faults-wal.sh \

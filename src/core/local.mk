@@ -2,6 +2,7 @@ libdapk_a_SOURCES += \
 	%D%/buf.c %D%/buf.h \
 	%D%/bytes.h \
 	%D%/cancel.c %D%/cancel.h \
+	%D%/coredump.c %D%/coredump.h \
 	%D%/crc32c.c %D%/crc32c.h \
 	%D%/detach.c %D%/detach.h \
 	%D%/dynlib.c %D%/dynlib.h \

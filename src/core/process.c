@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
+#include "core/coredump.h"
 #include "core/process.h"
 
 #include <errno.h>
@@ -166,6 +167,7 @@ be_the_child(const struct child *c)
 	    dup2(c->said, 2) >= 0) {
 		close_others_on_exec();
 		reset_signals();
+		coredump_allow();
 		(void)execve(c->path, c->argv, c->env);
 	}
 	failed = errno;

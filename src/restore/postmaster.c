@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/coredump.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -55,6 +56,7 @@ run(char *const argv[], struct buf *output, int *status, struct err *err)
 		if (dup2(fds[1], STDOUT_FILENO) < 0 ||
 		    dup2(fds[1], STDERR_FILENO) < 0)
 			_exit(127);
+		coredump_allow();
 		(void)execv(argv[0], argv);
 		_exit(127);
 	}
@@ -426,6 +428,7 @@ become_server(const struct postmaster *pm, int log)
 	/* PGDATA and friends of the caller have no say. */
 	(void)unsetenv("PGDATA");
 	(void)unsetenv("PGPORT");
+	coredump_allow();
 	(void)execv(pm->args[0], pm->args);
 	_exit(127);
 }
