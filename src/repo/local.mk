@@ -72,6 +72,7 @@ libdapk_a_SOURCES += \
 	%D%/walview_list.c %D%/walview_load.c %D%/walview_private.h
 unit_tests += \
 	tests/unit/test_dumpfolder \
+	tests/fuzz/test_decoders \
 	tests/golden/test_golden \
 	tests/unit/test_chunklist \
 	tests/unit/test_commit \
@@ -106,6 +107,9 @@ EXTRA_DIST += tests/unit/fixture_err.h tests/unit/fixture_repo.h tests/unit/fixt
 	tests/golden/gathered.hex \
 	tests/golden/repository.hex \
 	tests/golden/wal.hex
+tests_fuzz_test_decoders_SOURCES = tests/fuzz/test_decoders.c \
+	tests/fuzz/decoders.c tests/fuzz/decoders.h
+EXTRA_DIST += tests/fuzz/fuzz_decoders.c
 unit_tests += tests/unit/test_walfork tests/unit/test_walreach
 tests_unit_test_walfork_SOURCES = tests/unit/test_walfork.c \
 	tests/unit/fixture_reach.h tests/unit/fixture_wal.h
