@@ -19,6 +19,7 @@ static int
 open_object(struct posix *p, const char *key, int *fd, struct err *err)
 {
 	struct stat st;
+	int failed;
 
 	if (posix_check_root(p, ERR_STORAGE, err) != 0)
 		return -1;
@@ -27,9 +28,12 @@ open_object(struct posix *p, const char *key, int *fd, struct err *err)
 		return err_set(err, ERR_NOT_FOUND, "no such object");
 	if (*fd < 0)
 		return posix_fail(p, errno, err, "open");
-	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
+	failed = fstat(*fd, &st) == 0 ? 0 : errno;
+	if (failed == 0 && S_ISREG(st.st_mode))
 		return 0;
 	(void)close(*fd); /* only read from */
+	if (failed != 0) /* which says nothing of whether it is there */
+		return posix_fail(p, failed, err, "stat");
 	return err_set(err, ERR_NOT_FOUND, "not an object but a directory");
 }
 
