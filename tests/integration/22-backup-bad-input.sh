@@ -54,7 +54,7 @@ refuses 2 'colour|DAPK_BACKUP_JOBS' as_user env DAPK_BACKUP_JOBS=colour "$BIN" -
 
 note "the connection"
 refuses 4 'connect|no such file' dapk backup --conninfo "host=$T/nowhere port=1 user=postgres"
-refuses 4 'connect|refused' dapk backup --conninfo 'host=127.0.0.1 port=5799 user=postgres connect_timeout=5'
+refuses 4 'connect|refused' dapk backup --conninfo 'host=127.0.0.1 port=5699 user=postgres connect_timeout=5'
 refuses 4 'nobody_here' dapk backup --conninfo "host=$T/src.sock port=${PORT[src]} user=nobody_here"
 refuses 2,4 'conninfo|colour|connection' dapk backup --conninfo 'colour=blue'
 sql src "CREATE ROLE poor LOGIN"

@@ -20,8 +20,11 @@ change() { sql src "UPDATE wide SET v = v || 'z' WHERE id % 1000 = $1" >/dev/nul
 in_repo() { find "$REPO/clusters" -path "*/backups/$1"; }
 
 # Overwrite a byte somewhere: the objects are read-only for good reasons.
-spoil() { # FILE OFFSET
-	printf 'X' | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+spoil() { # FILE OFFSET: another byte than the one that is there
+	local byte
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	# shellcheck disable=SC2059
+	printf "\\$(printf %o $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
 pg_new src
