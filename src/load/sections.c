@@ -133,6 +133,54 @@ is_attached(const struct archive_entry *e, const struct archive_entry *attach)
 	    (len == n || e->tag[len - n - 1] == ' ');
 }
 
+/* Entries by their dump id. */
+struct by_id {
+	size_t *at; /* index + 1; 0: none */
+	size_t max;
+};
+
+static void
+by_id_make(const struct archive_head *h, struct by_id *out)
+{
+	size_t i;
+
+	out->max = 0;
+	for (i = 0; i < h->n; i++)
+		if ((size_t)h->entries[i].dump_id > out->max)
+			out->max = (size_t)h->entries[i].dump_id;
+	out->at = xcalloc(out->max + 1, sizeof(*out->at));
+	for (i = 0; i < h->n; i++)
+		out->at[h->entries[i].dump_id] = i + 1;
+}
+
+/* The entry's index + 1; 0: there is none. */
+static size_t
+by_id_find(const struct by_id *ids, int32_t id)
+{
+	return id > 0 && (size_t)id <= ids->max ? ids->at[id] : 0;
+}
+
+static bool
+is_attach(const struct archive_entry *e)
+{
+	return strcmp(e->desc, "INDEX ATTACH") == 0;
+}
+
+/* What an INDEX ATTACH entry attaches: its index + 1, or 0. */
+static size_t
+find_child(const struct archive_head *h, const struct by_id *ids,
+    const struct archive_entry *attach)
+{
+	size_t k, at;
+
+	for (k = 0; k < attach->n_dependencies; k++) {
+		at = by_id_find(ids, attach->dependencies[k]);
+		if (at > 0 && is_attached(&h->entries[at - 1], attach))
+			return at;
+	}
+	return 0;
+}
+
 /*
  * Entries that cannot be dropped by themselves: indexes and constraints of
  * partitions, which go with the partitioned table's.
@@ -141,30 +189,105 @@ static bool *
 find_attached(const struct archive_head *h)
 {
 	bool *attached = xcalloc(h->n + 1, sizeof(*attached));
-	size_t *by_id, i, k, max = 0;
+	struct by_id ids;
+	size_t i, child;
 
-	for (i = 0; i < h->n; i++)
-		if ((size_t)h->entries[i].dump_id > max)
-			max = (size_t)h->entries[i].dump_id;
-	by_id = xcalloc(max + 1, sizeof(*by_id)); /* index + 1 */
-	for (i = 0; i < h->n; i++)
-		by_id[h->entries[i].dump_id] = i + 1;
+	by_id_make(h, &ids);
 	for (i = 0; i < h->n; i++) {
-		const struct archive_entry *a = &h->entries[i];
+		child = is_attach(&h->entries[i]) ?
+		    find_child(h, &ids, &h->entries[i]) : 0;
+		if (child > 0)
+			attached[child - 1] = true;
+	}
+	free(ids.at);
+	return attached;
+}
 
-		if (strcmp(a->desc, "INDEX ATTACH") != 0)
+static void
+depend_on(struct archive_entry *e, int32_t id, bool own)
+{
+	int32_t *list = xcalloc(e->n_dependencies + 1, sizeof(*list));
+
+	memcpy(list, e->dependencies,
+	    e->n_dependencies * sizeof(*list));
+	list[e->n_dependencies++] = id;
+	if (own)
+		free(e->dependencies);
+	e->dependencies = list;
+}
+
+/* INDEX ATTACH entries by the indexes above what they attach, as chains. */
+struct below {
+	size_t *first; /* of each entry: a link + 1 */
+	struct link {
+		size_t attach, next;
+	} *links;
+	size_t n;
+};
+
+static void
+note_below(const struct archive_head *h, const struct by_id *ids, size_t i,
+    struct below *b)
+{
+	const struct archive_entry *a = &h->entries[i], *e;
+	const size_t child = find_child(h, ids, a);
+	size_t k, at;
+
+	for (k = 0; k < a->n_dependencies; k++) {
+		at = by_id_find(ids, a->dependencies[k]);
+		if (at == 0 || at == child)
 			continue;
-		for (k = 0; k < a->n_dependencies; k++) {
-			size_t id = (size_t)a->dependencies[k], at;
+		e = &h->entries[at - 1];
+		if (strcmp(e->desc, "INDEX") != 0 &&
+		    strcmp(e->desc, "CONSTRAINT") != 0)
+			continue;
+		b->links[b->n] = (struct link){ i, b->first[at - 1] };
+		b->first[at - 1] = ++b->n;
+	}
+}
 
-			at = a->dependencies[k] > 0 && id <= max ? by_id[id] :
-								   0;
-			if (at > 0 && is_attached(&h->entries[at - 1], a))
-				attached[at - 1] = true;
+/*
+ * A partition's index that is partitioned itself is attached after its own
+ * partitions' are. pg_dump does not say so, and where two sessions attach at
+ * two levels at once neither sees that the upper one's index has become whole:
+ * a foreign key to that table fails then ("no unique constraint matching").
+ * own: which entries' lists were made here, and are the caller's to free.
+ */
+static void
+order_attaches(struct archive_head *h, bool *own)
+{
+	struct below b = { .n = 0 };
+	size_t i, at, child, n = 0;
+	struct by_id ids;
+
+	for (i = 0; i < h->n; i++)
+		n += is_attach(&h->entries[i]) ?
+		    h->entries[i].n_dependencies : 0;
+	b.first = xcalloc(h->n + 1, sizeof(*b.first));
+	b.links = xcalloc(n + 1, sizeof(*b.links));
+	by_id_make(h, &ids);
+	for (i = 0; i < h->n; i++)
+		if (is_attach(&h->entries[i]))
+			note_below(h, &ids, i, &b);
+	for (i = 0; i < h->n; i++) {
+		child = is_attach(&h->entries[i]) ?
+		    find_child(h, &ids, &h->entries[i]) : 0;
+		for (at = child == 0 ? 0 : b.first[child - 1]; at != 0;
+		     at = b.links[at - 1].next) {
+			const struct archive_entry *e = &h->entries[i];
+			const int32_t id =
+			    h->entries[b.links[at - 1].attach].dump_id;
+
+			/* Named twice by pg_dump: the links follow each other. */
+			if (e->dependencies[e->n_dependencies - 1] == id)
+				continue;
+			depend_on(&h->entries[i], id, own[i]);
+			own[i] = true;
 		}
 	}
-	free(by_id);
-	return attached;
+	free(b.first);
+	free(b.links);
+	free(ids.at);
 }
 
 /*
@@ -195,6 +318,7 @@ static int
 write_toc(struct loadjob *j, int section, struct err *err)
 {
 	struct archive_head h = j->head;
+	bool *own = xcalloc(h.n + 1, sizeof(*own));
 	struct buf b;
 	size_t i;
 	int rc;
@@ -204,6 +328,8 @@ write_toc(struct loadjob *j, int section, struct err *err)
 	set_sections(&h);
 	if (section == ARCHIVE_SECTION_PRE_DATA && j->params->clean)
 		drop_post_data(&h);
+	if (section == ARCHIVE_SECTION_POST_DATA)
+		order_attaches(&h, own);
 	for (i = 0; i < h.n && section == ARCHIVE_SECTION_DATA; i++)
 		if (h.entries[i].had_dumper)
 			h.entries[i].skip = true;
@@ -212,6 +338,10 @@ write_toc(struct loadjob *j, int section, struct err *err)
 	if (rc == 0)
 		rc = io_write_file_durable(j->toc, b.data, b.len, 0600, err);
 	buf_free(&b);
+	for (i = 0; i < h.n; i++)
+		if (own[i])
+			free(h.entries[i].dependencies);
+	free(own);
 	free(h.entries);
 	return rc;
 }
