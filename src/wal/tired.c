@@ -33,9 +33,12 @@ wal_tired(const char *state_directory, const char *url)
 	struct stat st;
 	bool yes;
 
-	/* A clock that was set back must not make it last for ever. */
+	/*
+	 * A clock that was set back must not make it last for ever. A file's
+	 * time may be finer than time()'s, and so a second ahead.
+	 */
 	yes = path != NULL && lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_mtime <= now && now - st.st_mtime < TIRED_SECONDS;
+	    st.st_mtime <= now + 1 && now - st.st_mtime < TIRED_SECONDS;
 	free(path);
 	return yes;
 }
