@@ -3,13 +3,13 @@
 # does not.
 # What integration tests run; built by scripts/test.
 EXTRA_PROGRAMS = tests/lib/walblocks tests/lib/walmany tests/lib/reportpage \
-	tests/contract/storage_faults
+	tests/contract/storage_faults tests/fault/faultrun
 
 EXTRA_DIST += \
 	%D%/contract/place.h %D%/contract/stores.h \
 	%D%/fuzz/fuzz_archive.c \
 	%D%/lib/backups.sh %D%/lib/base.sh %D%/lib/churn.sh %D%/lib/compare.sh \
-	%D%/lib/docs.py %D%/lib/traps.py %D%/lib/dumps.sh %D%/lib/fakestat.c %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
+	%D%/lib/docs.py %D%/lib/traps.py %D%/lib/dumps.sh %D%/lib/fakestat.c %D%/lib/faults.sh %D%/lib/sortcopy.py %D%/lib/sql/lobs.sql \
 	%D%/lib/sql/objects.sql %D%/lib/sql/quoting.sql \
 	%D%/lib/sql/roles.sql %D%/lib/sql/shipments.sql \
 	%D%/lib/sql/types.sql \
@@ -126,4 +126,5 @@ EXTRA_DIST += \
 	%D%/integration/98-faults-sets.sh \
 	%D%/integration/98-faults-wal.sh \
 	%D%/integration/98-keys.sh \
+	%D%/integration/98-power-cut.sh \
 	%D%/integration/98-storm.sh

@@ -42,17 +42,13 @@ open_directory(struct output *o, struct err *err)
 	const char *dir = o->params->output;
 	struct stat st;
 
-	if (mkdir(dir, 0700) == 0) {
-		o->made = true;
-		return 0;
-	}
-	if (errno == ENOENT) {
+	if (stat(dir, &st) != 0) {
+		if (errno != ENOENT)
+			return err_sys(err, errno, "stat %s", dir);
 		o->made = true;
 		return io_mkdir_p(dir, 0700, err);
 	}
-	if (errno != EEXIST)
-		return err_sys(err, errno, "make directory %s", dir);
-	if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
+	if (S_ISDIR(st.st_mode))
 		return 0; /* that no name is taken, each file looks for itself */
 	err_set(err, ERR_REFUSED, "%s is there and no directory", dir);
 	return err_hint(err, "--output takes a directory, a name that ends "

@@ -1,13 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: PostgreSQL
-# expire is killed at, and refused, every kind of call by which it changes a
-# repository, at many places of both of its steps. What the promise needs is
-# there and usable each time, and the next runs end where an undisturbed one
-# does.
+# expire with one system call failing (EIO, ENOSPC, EINTR), done by half (short)
+# or killing it, in both of its steps: what the promise needs is there and usable
+# each time, and the next runs end where an undisturbed one does. A kill where it
+# changes the repository, and a seeded sample of all points (tests/lib/faults.sh);
+# with DAPK_FAULT_SITES=1 each fault at every distinct call site too. How many
+# were tried and held is printed.
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
 [ -x "${DAPK_WALMANY:-}" ] || fail "DAPK_WALMANY is not set; run scripts/test $TEST_NAME"
+# shellcheck source=tests/lib/faults.sh
+. "$TEST_TOP/tests/lib/faults.sh"
 install -m 755 "$DAPK_WALMANY" "$T/bin/walmany"
 tmpfs "$T/ram" 200m
 REPO=$T/ram/repo CONF=$T/expire.conf
@@ -28,7 +32,12 @@ usable() {
 EXPIRE=(expire --grace=0s)
 # Both steps of a run: what the first lists the second may remove in a run
 # that comes later.
-expire_all() { for _ in 1 2 3; do expect 0 dapk "${EXPIRE[@]}"; done; }
+expire_all() {
+	for _ in 1 2 3; do
+		run dapk "${EXPIRE[@]}"
+		[ "$RC" = 0 ] || echo "a later run failed: $ERR"
+	done
+}
 
 keep() { rm -rf "$T/ram/$1" && mkdir "$T/ram/$1" && cp -a "$REPO" "$T/ram/state" "$T/ram/$1/"; }
 back() { rm -rf "$REPO" "$T/ram/state" && cp -a "$T/ram/$1/repo" "$T/ram/$1/state" "$T/ram/"; }
@@ -45,59 +54,47 @@ after=$(names) kept=$(usable)
 [ "$(wc -l <<<"$after")" -lt "$(wc -l <<<"$before")" ] || fail "nothing went"
 assert_between "$(wc -l <<<"$kept")" 5 9 "backups that stay"
 
-CALLS=(openat link linkat rename renameat2 unlink unlinkat mkdir mkdirat rmdir fsync fdatasync write pwrite64)
-traced() { # STRACE OPTION...
-	run as_user strace -f -qq -o "$T/ram/trace" "$@" "$BIN" --config "$CONF" "${EXPIRE[@]}"
-}
-count() { grep -cE "^[0-9]+ +$1\(" "$T/ram/trace.$2" || :; } # CALL STATE
+expire=("$BIN" --config "$CONF" "${EXPIRE[@]}")
 
-# All of few, of many the first and last three, and some between.
-places() { # COUNT
-	if [ "$1" -le 8 ]; then
-		seq 1 "$1"
-	else
-		{ seq 1 3; seq $(($1 - 2)) "$1"; seq 4 $((($1 + 4) / 5)) "$1"; } | sort -nu
-	fi
-}
-
-tried=0 killed=0
-try() { # STATE WHAT STRACE OPTION...
-	local state=$1 what=$2
-	shift 2
-	back "$state"
-	traced "$@"
-	tried=$((tried + 1))
-	[ "$RC" -le 128 ] || killed=$((killed + 1))
-	if [[ $what = *error* && $RC != 0 ]]; then
-		assert_between "$RC" 1 6 "exit code of expire, $what"
-	fi
-	assert_eq "$(comm -13 <(usable) <(echo "$kept"))" "" "usable backups that are lost, $what"
-	assert_eq "$(comm -13 <(names) <(echo "$after") | grep -v /removed/ || :)" "" "what is lost, $what"
+# Says what is wrong after a run.
+check_expire() {
+	local lost
+	# 127: it was the loader's call.
+	[ "$FAULT_KIND" = kill ] || [ "$FAULT_RC" -le 6 ] || [ "$FAULT_RC" = 127 ] || echo "$ERR"
+	lost=$(comm -13 <(usable) <(echo "$kept"))
+	[ -z "$lost" ] || echo "usable backups that are lost: $lost"
+	lost=$(comm -13 <(names) <(echo "$after") | grep -v /removed/ || :)
+	[ -z "$lost" ] || echo "what is lost: $lost"
 	expire_all
-	assert_eq "$(diff <(names) <(echo "$after") || :)" "" "what later runs leave, $what"
+	lost=$(diff <(names) <(echo "$after") || :)
+	[ -z "$lost" ] || echo "what later runs leave: $lost"
 }
 
-for state in nothing-listed listed; do
-	back "$state"
-	traced -e trace="$(IFS=, && echo "${CALLS[*]}")"
-	assert_eq "$RC" 0 "exit code of a traced run"
-	mv "$T/ram/trace" "$T/ram/trace.$state"
-done
+# Where it changes something it is killed: once at each call site, at the
+# first, the last and some others.
+changes() {
+	grep -E '^(link|rename|unlink|mkdir|rmdir|fsync|write|pwrite)' "$1" | sed 's/ .*//; s/$/ kill/' >"$1.changes"
+	awk '{ site = $1; sub(/#.*/, "", site); if (seen[site]++ == 0) print }' "$1.changes"
+	head -n 4 "$1.changes"
+	tail -n 4 "$1.changes"
+	awk 'NR % 12 == 0' "$1.changes"
+}
+
 for state in listed nothing-listed; do
-	note "killed, or refused, at many places: $state"
-	for call in "${CALLS[@]}"; do
-		for n in $(places "$(count "$call" "$state")"); do
-			try "$state" "killed at $call $n" -e trace="$call" -e "inject=$call:signal=KILL:when=$n"
-		done
-	done
-	for fault in write:ENOSPC fsync:EIO link:EIO linkat:EIO renameat2:EIO unlink:EIO unlinkat:EACCES openat:EMFILE; do
-		call=${fault%:*}
-		total=$(count "$call" "$state")
-		for n in $(places "$total" | awk 'NR % 3 == 1'); do
-			try "$state" "error ${fault#*:} at $call $n" -e trace="$call" -e "inject=$call:error=${fault#*:}:when=$n"
-		done
+	back "$state"
+	points=$T/points.$state
+	faults_list "$points" "${expire[@]}"
+	mapfile -t chosen < <({
+		changes "$points"
+		faults_sample "$points" 25
+		[ -z "${DAPK_FAULT_SITES:-}" ] || faults_sites "$points"
+	} | sort -u)
+	note "$state: $(wc -l <"$points") calls"
+	for what in "${chosen[@]}"; do
+		back "$state"
+		# shellcheck disable=SC2086 # point and fault
+		fault $what "${expire[@]}"
+		fault_held "expire, $state, $what" "$(check_expire 2>&1)"
 	done
 done
-note "expire: $tried points tried, $tried held; $killed of the runs were killed"
-[ "$tried" -ge 60 ] || fail "only $tried points were tried"
-[ "$killed" -ge 50 ] || fail "only $killed runs were killed"
+faults_result expire 100

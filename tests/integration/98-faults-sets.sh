@@ -1,19 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: PostgreSQL
 # backup, dump, copy and restore with one system call failing (EIO, ENOSPC,
-# EINTR) or killing the process: exit 0 means that it is whole, nothing half is
-# listed, and the rerun succeeds. A seeded sample of the points (call, its
-# number in a thread, fault); DAPK_FAULT_POINTS and DAPK_FAULT_SEED choose it.
-# How many were tried and held is printed. expire: 90-expire-faults.
+# EINTR), done by half (short) or killing all processes: exit 0 means that it is
+# whole, nothing half is listed, and the rerun succeeds. A seeded sample of the
+# points (see tests/lib/faults.sh); with DAPK_FAULT_SITES=1 each fault at every
+# distinct call site too, and DAPK_FAULT_COMMANDS says of which commands. How
+# many were tried and held is printed. expire: 90-expire-faults.
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-CALLS=(openat read pread64 write pwrite64 fsync fdatasync syncfs close mkdir mkdirat link linkat rename renameat
-	renameat2 unlink unlinkat fstat newfstatat getdents64 ftruncate fallocate copy_file_range sync_file_range
-	symlink symlinkat fchmod utimensat flock sendto recvfrom connect)
-FAULTS=(error=EIO error=ENOSPC error=EINTR signal=SIGKILL)
-POINTS=${DAPK_FAULT_POINTS:-15} # a command
-RANDOM=${DAPK_FAULT_SEED:-20261124}
+# shellcheck source=tests/lib/faults.sh
+. "$TEST_TOP/tests/lib/faults.sh"
 
 pg_with_repository src "$MAIN" --wal-segsize=1
 sql src "CREATE TABLE t AS SELECT n, md5(n::text) AS v FROM generate_series(1, 3000) n"
@@ -87,30 +84,23 @@ check_restore() {
 
 sweep() { # NAME
 	local -n command="do_$1"
-	local all=() call n i point rc before wrong held=0 tried=0 hit=0 broken=() fault
+	local what before chosen=()
 	reset_all
-	as_user strace -f -qq -o "$T/trace" -e trace="$(IFS=,; echo "${CALLS[*]}")" "${command[@]}" >/dev/null 2>&1 ||
-		fail "$1 without a fault failed"
-	while read -r call n; do
-		for ((i = 1; i <= n; i++)); do
-			for fault in "${FAULTS[@]}"; do all+=("$call $i $fault"); done
-		done
-	done < <(sed -nE 's/^([0-9]+) +([a-z0-9_]+)\(.*/\1 \2/p' "$T/trace" | sort | uniq -c |
-		awk '{ if ($1 > most[$3]) most[$3] = $1 } END { for (c in most) print c, most[c] }' | sort)
-	while [ "$tried" -lt "$POINTS" ]; do
-		read -r call n fault <<<"${all[$(((RANDOM * 32768 + RANDOM) % ${#all[@]}))]}"
-		tried=$((tried + 1))
+	faults_list "$T/points" "${command[@]}"
+	mapfile -t chosen < <({
+		faults_sample "$T/points" 15
+		[ -z "${DAPK_FAULT_SITES:-}" ] || faults_sites "$T/points"
+	} | sort -u)
+	note "$1: $(wc -l <"$T/points") calls"
+	for what in "${chosen[@]}"; do
 		reset_all
 		before=$(commits "$REPO")
-		run as_user timeout 60 strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:$fault:when=$n" "${command[@]}"
-		rc=$RC
-		[ "$rc" = 0 ] || hit=$((hit + 1))
-		wrong=$("check_$1" "$rc" "$before" 2>&1)
-		if [ -z "$wrong" ]; then held=$((held + 1)); else broken+=("$1, $call number $n, $fault (exit $rc): $wrong"); fi
+		# shellcheck disable=SC2086 # point and fault
+		fault $what "${command[@]}"
+		fault_held "$1, $what" "$("check_$1" "$FAULT_RC" "$before" 2>&1)"
 	done
-	note "$1: $tried points tried of ${#all[@]}, $held held; $hit of them ended the command"
-	[ "$tried" = "$held" ] || fail "$(printf '%s\n' "${broken[@]}")"
-	[ "$hit" -gt 0 ] || fail "no point did anything: does strace inject?"
+	[ "$fault_hit" -gt 0 ] || fail "no point did anything: does faultrun?"
+	faults_result "$1" "${DAPK_FAULT_POINTS:-15}"
 }
 
-for one in backup dump copy restore; do sweep "$one"; done
+for one in ${DAPK_FAULT_COMMANDS:-backup dump copy restore}; do sweep "$one"; done
