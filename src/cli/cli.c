@@ -5,12 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/cancel.h"
 #include "core/log.h"
+#include "core/privilege.h"
 #include "pg/walname.h"
 
 #define DATABASES_MAX 10000
@@ -111,7 +114,7 @@ static const char *const examples_report[] = {
 
 static const char *const examples_keys[] = {
 	"dapk-backup keys list",
-	"dapk-backup keys add --new-key-file /root/dapk.key --name vault",
+	"dapk-backup keys add --new-key-file /media/stick/dapk.key --name vault",
 	"dapk-backup keys revoke 0123456789abcdef && dapk-backup keys rotate",
 	"dapk-backup keys sheet --with-secret --output - | lpr", NULL
 };
@@ -406,6 +409,45 @@ hint_elsewhere(unsigned bit, const struct config *cfg, struct err *err)
 		cli_hint_elsewhere(cfg, label, err);
 }
 
+/* These make files of the caller's, and open no repository. */
+static bool
+root_may(const struct parsed *p)
+{
+	const char *what = p->n_arguments > 0 ? p->arguments[0] : "";
+
+	return p->command->bit == COMMAND_COMPLETION ||
+	    (p->command->bit == COMMAND_KEYS &&
+		(strcmp(what, "generate") == 0 ||
+		    strcmp(what, "from-sheet") == 0));
+}
+
+/*
+ * What root makes PostgreSQL's user cannot read or remove: archiving would
+ * fail, and a restored server not start (TRAPS T104). And what a hostile store
+ * or server sends should meet no more rights than it must.
+ */
+static int
+leave_root(const struct parsed *p, const struct config *cfg, struct err *err)
+{
+	const struct passwd *owner = NULL;
+	const char *user;
+	struct stat st;
+
+	if (geteuid() != 0 || root_may(p))
+		return 0;
+	if (cfg->run_as != NULL)
+		return privilege_become(cfg->run_as, err);
+	if (cfg->pgdata != NULL && stat(cfg->pgdata, &st) == 0 &&
+	    st.st_uid != 0)
+		owner = getpwuid(st.st_uid); /* no threads yet */
+	user = owner != NULL ? owner->pw_name : "postgres";
+	err_set(err, ERR_CONFIG, "%s does not run as root: what it makes must "
+	    "belong to the user that runs PostgreSQL", p->command->name);
+	return err_hint(err, "sudo -u %s dapk-backup %s ..., or give "
+	    "--run-as=%s (in the configuration's section global: run-as = %s)",
+	    user, p->command->name, user, user);
+}
+
 static int
 run_command(const struct parsed *p, struct config *cfg, struct err *err)
 {
@@ -419,6 +461,8 @@ run_command(const struct parsed *p, struct config *cfg, struct err *err)
 		return -1;
 	log_init(cfg->quiet ? LOG_WARNING : cfg->verbose ? LOG_DEBUG :
 	    LOG_INFO, (enum log_format)cfg->log_format, p->command->name);
+	if (leave_root(p, cfg, err) != 0)
+		return -1;
 	config_warn_environment();
 	cfg->arguments = p->arguments;
 	cfg->n_arguments = p->n_arguments;

@@ -129,10 +129,6 @@ init_one(const struct config *cfg, const struct config_repository *r,
 		    of == NULL ? "" : ", a place of the same repository");
 	if (rc == 0 && created && w.people.n > 0)
 		tell_keys(&w);
-	if (rc == 0 && created && geteuid() == 0 && folder(r) != NULL)
-		log_warning("the repository belongs to root; PostgreSQL's "
-		    "user must be able to write it: chown -R postgres: %s",
-		    folder(r));
 	people_free(&w.people);
 	return rc;
 }

@@ -98,6 +98,7 @@ struct config {
 	unsigned n_others;
 	/* The environment or the command line said more of repo than which. */
 	bool repository_given;
+	char *run_as; /* NULL: root is refused */
 	char *state_directory;
 	char *pg_bin_dir; /* of pg_dump and friends; NULL: look for them */
 

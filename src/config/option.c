@@ -195,6 +195,11 @@ const struct option option_table[] = {
 	    "ENCRYPTION_PUBLIC_KEY_FILE", "FILE", encryption_public_key_file,
 	    "the public half of somebody else's key: this host writes and "
 	    "cannot read"),
+	{ .name = "run-as", .type = OPTION_TEXT,
+	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,
+	    .env = "DAPK_BACKUP_RUN_AS", .value = "USER", AT(run_as),
+	    .help = "started as root, become this user before anything is "
+		    "opened; without this root is refused" },
 	{ .name = "state-directory", .type = OPTION_PATH,
 	    .section = SECTION_GLOBAL, .commands = COMMAND_ANY,
 	    .env = "DAPK_BACKUP_STATE_DIRECTORY", .value = "DIR",

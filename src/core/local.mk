@@ -13,6 +13,7 @@ libdapk_a_SOURCES += \
 	%D%/log.c %D%/log.h \
 	%D%/md5.c %D%/md5.h \
 	%D%/mem.c %D%/mem.h \
+	%D%/privilege.c %D%/privilege.h \
 	%D%/process.c %D%/process.h \
 	%D%/random.c %D%/random.h \
 	%D%/secret.c %D%/secret.h \

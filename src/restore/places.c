@@ -292,8 +292,6 @@ restore_choose(struct restore_plan **out, struct restore_params *params,
 		note_keys(*out);
 		return 0;
 	}
-	if (plan_check_user(params->config, err) != 0)
-		return -1;
 	places = xcalloc(n, sizeof(*places));
 	order = xcalloc(n, sizeof(*order));
 	for (i = 0; i < n; i++)

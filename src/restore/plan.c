@@ -662,21 +662,6 @@ plan_new(const struct restore_params *params)
 	return plan;
 }
 
-/*
- * PostgreSQL does not run as root, and files of root's would not be readable
- * for it (TRAPS T104).
- */
-int
-plan_check_user(const struct config *config, struct err *err)
-{
-	if (geteuid() != 0 || config->dry_run)
-		return 0;
-	err_set(err, ERR_REFUSED,
-	    "restore does not run as root: the files must belong to the user "
-	    "that runs PostgreSQL");
-	return err_hint(err, "sudo -u postgres dapk-backup restore ...");
-}
-
 int
 restore_plan(struct restore_plan **out, const struct restore_params *params,
     struct err *err)
@@ -684,8 +669,6 @@ restore_plan(struct restore_plan **out, const struct restore_params *params,
 	struct restore_plan *plan;
 
 	*out = NULL;
-	if (plan_check_user(params->config, err) != 0)
-		return -1;
 	plan = plan_new(params);
 	if (keyring_need(params->repo, err) != 0 ||
 	    plan_choose(plan, err) != 0 || plan_destination(plan, err) != 0) {

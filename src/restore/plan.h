@@ -124,8 +124,6 @@ struct plan_survey {
 int plan_survey(struct restore_plan *plan, struct plan_survey *out,
     struct err *err) ERR_USE;
 
-/* May restore be run by this user? */
-int plan_check_user(const struct config *config, struct err *err) ERR_USE;
 int plan_destination(struct restore_plan *plan, struct err *err) ERR_USE;
 
 /*

@@ -128,8 +128,8 @@ if [ "$(id -u)" = 0 ]; then
 	next_is "as root: chown -R postgres: $REPO"
 	chown postgres "$dir"
 	chmod 700 "$dir"
-	expect 1 "$BIN" --config "$CONF" check --archive-timeout 2s
-	assert_match "$OUT" '^FAILED +user: uid 0 is not the owner'
+	expect 1 setpriv --reuid=nobody --regid=nogroup --clear-groups "$BIN" --config "$CONF" check --archive-timeout 2s
+	assert_match "$OUT" "^FAILED +user: uid $(id -u nobody) is not the owner"
 	next_is 'sudo -u postgres dapk-backup check'
 fi
 sed "s,^url = .*,url = file://$T/src/inside," "$CONF" >"$T/inside.conf"
