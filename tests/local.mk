@@ -49,6 +49,7 @@ EXTRA_DIST += \
 	%D%/integration/41-hostile-session.sh \
 	%D%/integration/41-least-privilege.sh \
 	%D%/integration/41-root.sh \
+	%D%/integration/41-modes.sh \
 	%D%/integration/42-users-database.sh \
 	%D%/integration/50-damage.sh \
 	%D%/integration/51-info-json.sh \

@@ -313,8 +313,9 @@ queue_note_read(const struct queue *q, struct queue_note *note)
 void
 queue_note_write(struct queue *q, const struct queue_note *note)
 {
-	char *path = xasprintf("%s/" NOTE_FILE, q->dir);
-	char *tmp = xasprintf("%s.tmp", path);
+	char *path = xasprintf("%s/" NOTE_FILE, q->dir), *text = NULL;
+	struct err ignored = ERR_INIT; /* the old note stays */
+	struct state_file f;
 	char boot[BOOT_TEXT];
 	json_t *j;
 
@@ -327,10 +328,13 @@ queue_note_write(struct queue *q, const struct queue_note *note)
 	    (json_int_t)note->failures, "error", note->error, "boot", boot);
 
 	/* An error with bytes that are no UTF-8 has no note. */
-	if (j == NULL || json_dump_file(j, tmp, 0) != 0 ||
-	    rename(tmp, path) != 0)
-		(void)unlink(tmp); /* the old note stays */
+	if (j != NULL)
+		text = json_dumps(j, 0);
 	json_decref(j);
-	free(tmp);
+	if (text == NULL || state_file_begin(&f, path, &ignored) != 0 ||
+	    state_file_end(&f, state_file_add(&f, text, strlen(text),
+	    &ignored), &ignored) != 0)
+		err_clear(&ignored);
+	free(text);
 	free(path);
 }
