@@ -129,4 +129,5 @@ EXTRA_DIST += \
 	%D%/integration/98-faults-wal.sh \
 	%D%/integration/98-keys.sh \
 	%D%/integration/98-power-cut.sh \
-	%D%/integration/98-storm.sh
+	%D%/integration/98-storm.sh \
+	%D%/integration/98-valgrind.sh
