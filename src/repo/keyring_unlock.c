@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/secret.h"
 #include "core/text.h"
@@ -124,6 +125,8 @@ struct opening {
 	size_t n_halves;
 	struct keyring_set *sets;
 	size_t n_sets;
+	bool *left_out;	   /* of the list's items */
+	struct err damage; /* the first reason for that */
 };
 
 static void
@@ -137,7 +140,27 @@ free_opening(struct opening *o)
 		explicit_bzero(o->sets, o->n_sets * sizeof(*o->sets));
 		free(o->sets);
 	}
+	free(o->left_out);
 	explicit_bzero(o, sizeof(*o));
+}
+
+/*
+ * One object that has rotted must not lock up what others open: a set is
+ * sealed to each pair since it was made, and an old pair has old backups only.
+ */
+static bool
+leave_out(const struct repo *repo, struct opening *o, size_t item,
+    struct err *err)
+{
+	if (err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
+		return false;
+	log_warning("%s: not used; what it alone opens cannot be read (%s)",
+	    err->msg, storage_url(repo->st));
+	if (o->damage.code == ERR_NONE)
+		o->damage = *err;
+	o->left_out[item] = true;
+	err_clear(err);
+	return true;
 }
 
 static int
@@ -201,10 +224,17 @@ open_halves(struct repo *repo, const struct keyring_list *l, struct opening *o,
 		    !has_pair(l, w->pair))
 			continue; /* or of a rotation that did not end */
 		if (keyring_get_sealed(repo, repo->ring->name, w,
-			o->hand.half, NULL, h->half, err) != 0)
-			return -1;
+			o->hand.half, NULL, h->half, err) != 0) {
+			if (!leave_out(repo, o, i, err))
+				return -1;
+			continue;
+		}
 		h->pair = w->pair;
 		o->n_halves++;
+	}
+	if (o->n_halves == 0 && o->damage.code != ERR_NONE) {
+		*err = o->damage;
+		return -1;
 	}
 	if (o->n_halves == 0)
 		return err_set(err, ERR_DAMAGED, "no pair in %s is wrapped for "
@@ -223,11 +253,12 @@ half_of(const struct keyring_private_half *halves, size_t n, uint32_t pair)
 	return NULL;
 }
 
-/* A set's item under the newest pair that is open; 1: no such pair is. */
+/* A set's item under the newest pair that is open. */
 static int
-open_set(struct repo *repo, const struct keyring_item *s, struct opening *o,
-    struct err *err)
+open_set(struct repo *repo, const struct keyring_list *l, size_t item,
+    struct opening *o, struct err *err)
 {
+	const struct keyring_item *s = &l->items[item];
 	const uint8_t *half = half_of(o->halves, o->n_halves, s->pair);
 	struct keyring_set *set = &o->sets[o->n_sets];
 	size_t i;
@@ -240,8 +271,9 @@ open_set(struct repo *repo, const struct keyring_item *s, struct opening *o,
 		if (memcmp(o->sets[i].id, set->id, KEYRING_ID) == 0)
 			return 0; /* from before a rotation */
 	if (keyring_get_sealed(repo, repo->ring->name, s, half, NULL,
-		set->master, err) != 0 ||
-	    keyring_set_derive(set, repo->id, err) != 0)
+		set->master, err) != 0)
+		return leave_out(repo, o, item, err) ? 0 : -1;
+	if (keyring_set_derive(set, repo->id, err) != 0)
 		return -1;
 	o->n_sets++;
 	return 0;
@@ -291,6 +323,10 @@ find_root(struct repo *repo, struct opening *o, struct err *err)
 			return 0;
 		}
 	}
+	if (o->damage.code != ERR_NONE) {
+		*err = o->damage;
+		return -1;
+	}
 	return err_set(err, ERR_DAMAGED, "the secrets in %s are not those that "
 	    "this key was let in to: its keys were changed by somebody who "
 	    "has none", storage_url(repo->st));
@@ -329,44 +365,103 @@ check_secrets(struct repo *repo, const struct keyring_item *s,
 	return rc;
 }
 
-/* Now that it is known who may speak: is all that was read theirs? */
+/* 1: its object is rotten, and not another one that somebody put there. */
 static int
-check_all(struct repo *repo, const struct keyring_list *l,
-    const struct opening *o, struct err *err)
+check_pair(struct repo *repo, const struct opening *o, uint32_t pair,
+    uint8_t public_half[CRYPT_KEY], struct err *err)
 {
 	const struct keyring_set *root = &o->sets[0];
-	struct keyring_person who;
+	struct err why = ERR_INIT;
+
+	if (keyring_get_pair(repo, repo->ring->name, pair, root, public_half,
+		err) == 0)
+		return 0;
+	if (err->code != ERR_DAMAGED && err->code != ERR_NOT_FOUND)
+		return -1;
+	return keyring_get_pair(repo, repo->ring->name, pair, NULL,
+	    public_half, &why) == 0 ? -1 : 1;
+}
+
+/* A half is the pair's; where the pair is not known, its wrap says so. */
+static int
+check_half(struct repo *repo, struct opening *o, size_t item,
+    const struct keyring_item *wrap, struct err *err)
+{
+	const uint8_t *half = half_of(o->halves, o->n_halves, wrap->pair);
 	uint8_t public_half[CRYPT_KEY], own[CRYPT_KEY];
+	int rc = check_pair(repo, o, wrap->pair, public_half, err);
+
+	if (rc < 0)
+		return -1;
+	if (rc == 1) {
+		(void)leave_out(repo, o, item, err); /* of these two codes */
+		rc = keyring_get_sealed(repo, repo->ring->name, wrap,
+		    o->hand.half, &o->sets[0], own, err);
+		explicit_bzero(own, sizeof(own));
+		return rc;
+	}
+	if (crypt_public(half, own, err) != 0)
+		return -1;
+	if (!crypt_equal(own, public_half, CRYPT_KEY))
+		return err_set(err, ERR_DAMAGED, "pair %u in %s is not what is "
+		    "wrapped", wrap->pair, storage_url(repo->st));
+	return 0;
+}
+
+/* One that can be read holds; of one that cannot, another was opened. */
+static int
+check_opened(struct repo *repo, struct opening *o, size_t i,
+    const struct keyring_item *item, const uint8_t half[CRYPT_KEY],
+    struct err *err)
+{
+	uint8_t own[CRYPT_KEY];
+	struct err why = ERR_INIT;
+	int rc = check_secrets(repo, item, half, o, err);
+
+	if (rc != 0 && keyring_get_sealed(repo, repo->ring->name, item, half,
+		NULL, own, &why) != 0 && leave_out(repo, o, i, err))
+		rc = 0;
+	explicit_bzero(own, sizeof(own));
+	return rc;
+}
+
+static int
+check_item(struct repo *repo, const struct keyring_list *l, size_t i,
+    struct opening *o, struct err *err)
+{
+	const struct keyring_item *item = &l->items[i];
+	const uint8_t *half = item->type == ITEM_RECIPIENT ? NULL :
+	    half_of(o->halves, o->n_halves, item->pair);
+	uint8_t public_half[CRYPT_KEY];
+	int rc;
+
+	if (o->left_out[i])
+		return 0;
+	if (item->type == ITEM_SECRETS && half != NULL)
+		return check_opened(repo, o, i, item, half, err);
+	if (item->type == ITEM_WRAP && half != NULL &&
+	    strcmp(item->id, o->id) == 0)
+		return check_half(repo, o, i, item, err);
+	if (item->type != ITEM_PAIR || half != NULL)
+		return 0;
+	/* One that this key cannot open was let in without it: rotated to. */
+	rc = check_pair(repo, o, item->pair, public_half, err);
+	return rc == 1 && leave_out(repo, o, i, err) ? 0 : rc;
+}
+
+/* Now that it is known who may speak: is all that was read theirs? */
+static int
+check_all(struct repo *repo, const struct keyring_list *l, struct opening *o,
+    struct err *err)
+{
+	struct keyring_person who;
 	size_t i;
 
-	if (keyring_get_recipient(repo, repo->ring->name, o->id, root, &who,
-		err) != 0)
+	if (keyring_get_recipient(repo, repo->ring->name, o->id, &o->sets[0],
+		&who, err) != 0)
 		return -1;
-	for (i = 0; i < o->n_halves; i++) {
-		if (keyring_get_pair(repo, repo->ring->name,
-			o->halves[i].pair, root, public_half, err) != 0 ||
-		    crypt_public(o->halves[i].half, own, err) != 0)
-			return -1;
-		if (!crypt_equal(own, public_half, CRYPT_KEY))
-			return err_set(err, ERR_DAMAGED, "pair %u in %s is "
-			    "not what is wrapped", o->halves[i].pair,
-			    storage_url(repo->st));
-	}
-	for (i = 0; i < l->n; i++) {
-		const struct keyring_item *s = &l->items[i];
-		const uint8_t *half = half_of(o->halves, o->n_halves, s->pair);
-
-		if (s->type != ITEM_SECRETS || half == NULL)
-			continue;
-		if (check_secrets(repo, s, half, o, err) != 0)
-			return -1;
-	}
-	/* One that this key cannot open was let in without it: rotated to. */
 	for (i = 0; i < l->n; i++)
-		if (l->items[i].type == ITEM_PAIR && half_of(o->halves,
-			o->n_halves, l->items[i].pair) == NULL &&
-		    keyring_get_pair(repo, repo->ring->name, l->items[i].pair,
-			root, public_half, err) != 0)
+		if (check_item(repo, l, i, o, err) != 0)
 			return -1;
 	return 0;
 }
@@ -377,13 +472,14 @@ open_all(struct repo *repo, const struct keyring_list *l,
 {
 	size_t i;
 
+	o->left_out = xcalloc(l->n + 1, sizeof(*o->left_out));
 	if (find_recipient(repo, l, g, o, err) != 0 ||
 	    open_halves(repo, l, o, err) != 0)
 		return -1;
 	o->sets = xcalloc(l->n, sizeof(*o->sets));
 	for (i = l->n; i-- > 0;) /* newest pairs first */
 		if (l->items[i].type == ITEM_SECRETS &&
-		    open_set(repo, &l->items[i], o, err) != 0)
+		    open_set(repo, l, i, o, err) != 0)
 			return -1;
 	if (find_root(repo, o, err) != 0)
 		return -1;

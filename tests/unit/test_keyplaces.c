@@ -13,6 +13,7 @@
 #include "core/io.h"
 #include "repo/keyfile.h"
 #include "repo/keyring.h"
+#include "repo/keyring_private.h"
 
 static const uint8_t key_bytes[CRYPT_KEY] = "thirty-two bytes of a key file.";
 
@@ -254,6 +255,64 @@ a_public_half_is_no_key_and_a_key_no_public_half(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+/*
+ * One rotten object costs what it alone opened and no more: 'pair' and
+ * 'secrets' nothing, a wrap what was sealed to its pair.
+ */
+static void
+a_rotten_object_locks_up_nothing_that_others_open(void **state)
+{
+	struct world *w = *state;
+	struct repo *repo = w->near->repo;
+	struct keyring_list l;
+	struct data_key first, second, opened;
+	char name[STORAGE_KEY_MAX];
+	uint32_t pair;
+	size_t i;
+
+	OK(keyring_new_data_key(repo, &first, &err));
+	OK(keyring_rotate(repo, &pair, &err));
+	OK(keyring_new_data_key(repo, &second, &err));
+	assert_int_not_equal(first.pair, second.pair);
+	OK(keyring_items(repo, w->ring, &l, &err));
+	assert_int_equal(l.n, 2 + 1 + 2 + 2);
+	for (i = 0; i < l.n; i++) {
+		const struct keyring_item *item = &l.items[i];
+		bool wrap = item->type == ITEM_WRAP;
+		struct buf was;
+
+		keyring_key(w->ring, item, name);
+		buf_init(&was, 1 << 20);
+		OK(storage_get_all(w->near->st, name, &was, &err));
+		OK(storage_remove(w->near->st, name, &err));
+		OK(storage_put(w->near->st, name, "rot", 3, &err));
+		come(w, w->near);
+		if (item->type == ITEM_RECIPIENT)
+			FAILS(keyring_need(repo, &err), ERR_DAMAGED);
+		else
+			OK(keyring_need(repo, &err));
+		if (item->type != ITEM_RECIPIENT && (!wrap || item->pair == 2))
+			OK(keyring_open_data_key(repo, first.pair,
+			    first.sealed, &opened, &err));
+		if (item->type != ITEM_RECIPIENT && (!wrap || item->pair == 1))
+			OK(keyring_open_data_key(repo, second.pair,
+			    second.sealed, &opened, &err));
+		if (wrap)
+			FAILS(keyring_open_data_key(repo, item->pair,
+			    item->pair == 1 ? first.sealed : second.sealed,
+			    &opened, &err), ERR_CONFIG);
+		OK(storage_remove(w->near->st, name, &err));
+		OK(storage_put(w->near->st, name, was.data, was.len, &err));
+		buf_free(&was);
+	}
+	free(l.items);
+	come(w, w->near);
+	OK(keyring_open_data_key(repo, first.pair, first.sealed, &opened,
+	    &err));
+	OK(keyring_open_data_key(repo, second.pair, second.sealed, &opened,
+	    &err));
+}
+
 #define PLACES(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -262,6 +321,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		PLACES(any_call_may_fail_while_a_ring_is_copied),
 		PLACES(places_that_were_rotated_apart_are_told_and_stay_as_they_are),
+		PLACES(a_rotten_object_locks_up_nothing_that_others_open),
 		PLACES(what_a_store_made_up_is_listed_only_without_a_key),
 		PLACES(every_mistyped_digit_of_a_sheet_is_found_in_its_line),
 		PLACES(lines_of_a_sheet_that_change_places_or_are_left_out_are_found),
