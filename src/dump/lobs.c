@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "pg/copy.h"
+#include "pg/rights.h"
 
 /* One in 128 OIDs ends an item, some 128 objects each. */
 #define CUT_SHIFT 25
@@ -437,6 +438,11 @@ lobs_read(struct pg_conn *conn, const struct lobs_item *item, lobs_sink *sink,
 	}
 	ret = 0;
 out:
+	if (ret != 0)
+		(void)rights_hint(conn, "pg_read_all_data is for tables; type: "
+		    "ALTER ROLE", " SET lo_compat_privileges = on; (what that "
+		    "allows: docs/database-role.md), or leave them out with "
+		    "--no-large-objects", err);
 	if (ret != 0)
 		(void)err_wrap(err, "large objects from %" PRIu32 " on",
 		    item->oids[0]);

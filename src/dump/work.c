@@ -62,13 +62,47 @@ plan_tasks(struct dump_work *w)
 	free(tables);
 }
 
+/*
+ * pg_dump writes user mappings without their options (passwords of foreign
+ * servers) where the role may not see them, and says nothing.
+ */
+static int
+look_at_mappings(const struct leader *l, struct err *err)
+{
+	const struct archive_entry *e, *first = NULL;
+	char *superuser = NULL;
+	size_t i, n = 0;
+
+	for (i = 0; i < l->head->n; i++) {
+		e = &l->head->entries[i];
+		if (strcmp(e->desc, "USER MAPPING") != 0 || e->defn == NULL ||
+		    strstr(e->defn, " OPTIONS (") != NULL)
+			continue;
+		first = first == NULL ? e : first;
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	if (pg_query_value(l->session.conn, "SELECT pg_catalog."
+	    "current_setting('is_superuser')", &superuser, err) != 0)
+		return -1;
+	if (superuser == NULL || strcmp(superuser, "on") != 0)
+		log_warning("%zu user mappings of foreign servers have no "
+		    "options in this dump; if they have any (passwords), only "
+		    "a superuser's dump has them: %s%s", n, first->tag,
+		    n > 1 ? ", ..." : "");
+	free(superuser);
+	return 0;
+}
+
 int
 work_prepare(struct dump_work *w, struct err *err)
 {
 	const struct leader *l = &w->leader;
 
 	if (leader_begin(&w->leader, &w->leading, err) != 0 ||
-	    lobs_plan(&w->lobs, l->head, l->session.conn, err) != 0)
+	    lobs_plan(&w->lobs, l->head, l->session.conn, err) != 0 ||
+	    look_at_mappings(l, err) != 0)
 		return -1;
 	plan_tasks(w);
 	log_debug("pg_dump %s: %zu entries, %zu tables with rows, %zu pieces",
