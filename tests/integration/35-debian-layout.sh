@@ -27,6 +27,7 @@ start_src() {
 		-o "-c config_file=$T/etc/postgresql.conf" start >/dev/null
 }
 start_src
+make_role src
 sql src "CREATE TABLE t AS SELECT 1 AS n"
 sql src "ALTER SYSTEM SET maintenance_work_mem = '33MB'"
 take_backup
@@ -66,6 +67,7 @@ as_user mv "$T/new" "$T/src"
 as_user sed -i '/archive_mode/d' "$T/src/postgresql.auto.conf"
 echo 'local all all trust' >"$T/etc/pg_hba.conf"
 start_src
+make_role src
 wait_for 60 "the end of recovery" sql_true src "SELECT NOT pg_is_in_recovery()"
 take_backup
 expect 0 dapk restore -D "$T/again"

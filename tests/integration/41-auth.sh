@@ -11,16 +11,17 @@ unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE
 chmod 755 "$T/tls"
 pg_with_repository src
 secret='s3cr3t-of-the-test'
-sql src "SET password_encryption = 'scram-sha-256'; CREATE ROLE keeper LOGIN SUPERUSER PASSWORD '$secret'"
+sql src "SET password_encryption = 'scram-sha-256'; CREATE ROLE keeper LOGIN PASSWORD '$secret' IN ROLE dapk_backup"
 install -o "$CLUSTER_USER" -m 644 "$T/tls/server.crt" "$T/src/server.crt"
 install -o "$CLUSTER_USER" -m 600 "$T/tls/server.key" "$T/src/server.key"
 pg_conf src "ssl = on" "ssl_cert_file = 'server.crt'" "ssl_key_file = 'server.key'"
 cat >"$T/src/pg_hba.conf" <<END
+local all dapk_backup peer map=dapk
 local all postgres peer map=test
 local all keeper scram-sha-256
 hostssl all keeper 127.0.0.1/32 scram-sha-256
 END
-echo "test $CLUSTER_USER postgres" >"$T/src/pg_ident.conf"
+printf '%s\n' "dapk $CLUSTER_USER dapk_backup" "test $CLUSTER_USER postgres" >"$T/src/pg_ident.conf"
 pg_stop src
 pg_start src
 tls="host=localhost hostaddr=127.0.0.1 port=${PORT[src]} user=keeper dbname=postgres sslmode=verify-full"

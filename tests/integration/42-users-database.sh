@@ -20,7 +20,7 @@ host    all             all             127.0.0.1/32            scram-sha-256
 host    all             all             ::1/128                 scram-sha-256
 host    dapk            dapk_user       172.25.0.0/16           scram-sha-256
 END
-printf 'os %s postgres\nos %s dapk_user\n' "$CLUSTER_USER" "$CLUSTER_USER" >"$T/src/pg_ident.conf"
+printf "os $CLUSTER_USER %s\n" postgres dapk_user dapk_backup >"$T/src/pg_ident.conf"
 as_user mkdir "$T/old-archive"
 write_conf src
 dapk init >/dev/null

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 
 pg_with_repository src
-sql src "CREATE TABLE big AS SELECT n, md5(n::text) || md5((n * 7)::text) || md5((n * 13)::text) AS v FROM generate_series(1, 900000) n"
+sql src "CREATE TABLE big WITH (autovacuum_enabled = off) AS SELECT n, md5(n::text) || md5((n * 7)::text) || md5((n * 13)::text) AS v FROM generate_series(1, 900000) n"
 sql src "CREATE TABLE small AS SELECT generate_series(1, 1000) n"
 big=$(sql src "SELECT pg_relation_filepath('big')")
 sql src "CHECKPOINT" >/dev/null

@@ -42,7 +42,7 @@ expect 0 dapk info
 
 note "and into databases of such names"
 for name in "${names[@]:0:8}"; do
-	expect 0 dapk load "$LABEL" --database "$name"
+	expect 0 dapk load "$LABEL" -U postgres --database "$name"
 	assert_eq "$(PGDATABASE=$name client src psql -XqAtc "TABLE \"UPPER\"")" UPPER "in $name"
 done
 

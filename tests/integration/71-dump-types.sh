@@ -12,7 +12,7 @@ dumps_with_repository src
 new_db src types
 fixture src types types
 while read -r name value; do
-	sql src "ALTER ROLE postgres SET $name = $value"
+	for role in postgres "$BACKUP_ROLE"; do sql src "ALTER ROLE $role SET $name = $value"; done
 done <<'END'
 DateStyle 'German, DMY'
 IntervalStyle 'sql_standard'

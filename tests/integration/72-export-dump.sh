@@ -14,6 +14,7 @@ SERVERS=(15 17 18)
 [ -z "${DAPK_TEST_MAJOR:-}" ] || SERVERS=("$DAPK_TEST_MAJOR")
 READERS=(15 17 18)
 FROM=() # where the server is
+BACKUP_ROLE=postgres # one configuration for several servers, and for 13
 tools() { client_dir "$1"; } # MAJOR
 no_keys() { grep -avE '^\\(un)?restrict '; }
 

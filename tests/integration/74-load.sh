@@ -10,6 +10,7 @@
 # shellcheck source=tests/lib/dumps.sh
 . "$TEST_TOP/tests/lib/dumps.sh"
 
+BACKUP_ROLE=postgres # for passwords of roles, and since loads give owners back
 dumps_with_repository src
 new_db src shop
 sql_file src shop >/dev/null <<'SQL'

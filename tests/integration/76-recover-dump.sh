@@ -78,7 +78,7 @@ recover 2 --dump "$second" --output "$T/two.dump"
 assert_contains "$ERR" "exists" "recover.py"
 
 note "globals come out as text"
-expect 0 dapk dump --globals
+expect 0 dapk dump --globals -U postgres
 LABEL=$(newest_dump)
 recover 0 --dump "$LABEL" --output "$T/globals.sql"
 client src pg_dumpall --globals-only >"$T/globals.want"

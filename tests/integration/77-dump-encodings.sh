@@ -27,7 +27,7 @@ for encoding in SQL_ASCII LATIN1 EUC_JP; do
 	take_dump "$db"
 	new_db_like() { new_db src "$1" -E $encoding; }
 	new_db_like back
-	expect 0 dapk load "$LABEL" --database back
+	expect 0 dapk load "$LABEL" -U postgres --database back
 	db_text src "$db" "$T/a"
 	db_text src back "$T/b"
 	assert_same_text "$T/b" "$T/a" "$db by load"

@@ -74,7 +74,7 @@ done
 
 note "an accident: one table comes back beside what is there"
 sql src "DELETE FROM shipments" dapk
-expect 0 dapk load "$second" --database dapk --schema public --into-schema rescued -t 'shipments*' -t warehouses
+expect 0 dapk load "$second" -U postgres --database dapk --schema public --into-schema rescued -t 'shipments*' -t warehouses
 assert_eq "$(sql src "SELECT count(*) FROM rescued.shipments_2026 UNION SELECT 0 ORDER BY 1 DESC LIMIT 1" dapk)" \
 	"$(sed -n '/^COPY public.shipments_2026 /,/^\\\.$/p' "$T/second.text" | sed '1d;$d' | wc -l)" "rescued rows"
 sql src "INSERT INTO shipments SELECT * FROM rescued.shipments_2026" dapk

@@ -8,6 +8,7 @@
 # shellcheck source=tests/lib/dumps.sh
 . "$TEST_TOP/tests/lib/dumps.sh"
 
+BACKUP_ROLE=postgres # for subscriptions, passwords of roles, and loads of them
 dumps_with_repository src
 fixture src postgres roles
 new_db src things -O dump_owner

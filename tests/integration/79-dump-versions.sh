@@ -7,6 +7,7 @@
 # shellcheck source=tests/lib/dumps.sh
 . "$TEST_TOP/tests/lib/dumps.sh"
 
+BACKUP_ROLE=postgres # user mappings' options and subscriptions are a superuser's
 for major in ${DAPK_TEST_MAJORS:-13 14 16 17 18}; do
 	src=src$major
 	REPO=$T/repo$major CONF=$T/dapk$major.conf

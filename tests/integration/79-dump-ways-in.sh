@@ -15,7 +15,7 @@ pooler() { # MODE [line of pgbouncer.ini...]: leaves POOL, its port
 	free_port
 	POOL=$FREE_PORT
 	mkdir -p "$T/pool"
-	printf '"postgres" ""\n' >"$T/pool/users"
+	printf '"%s" ""\n' postgres "$BACKUP_ROLE" >"$T/pool/users"
 	printf '%s\n' '[databases]' "* = host=$T/src.sock port=${PORT[src]}" '[pgbouncer]' \
 		"listen_addr = 127.0.0.1" "listen_port = $POOL" "unix_socket_dir =" "auth_type = trust" \
 		"auth_file = $T/pool/users" "pool_mode = $1" "logfile = $T/pool.log" "pidfile = $T/pool/pid" \
@@ -57,7 +57,7 @@ sql src "SET password_encryption = 'scram-sha-256'; CREATE ROLE keeper LOGIN SUP
 install -o "$CLUSTER_USER" -m 644 "$T/tls/server.crt" "$T/src/server.crt"
 install -o "$CLUSTER_USER" -m 600 "$T/tls/server.key" "$T/src/server.key"
 pg_conf src "ssl = on" "ssl_cert_file = 'server.crt'" "ssl_key_file = 'server.key'"
-printf '%s\n' 'local all postgres trust' 'local all keeper scram-sha-256' 'hostssl all keeper 127.0.0.1/32 scram-sha-256' >"$T/src/pg_hba.conf"
+printf '%s\n' 'local all postgres,dapk_backup trust' 'local all keeper scram-sha-256' 'hostssl all keeper 127.0.0.1/32 scram-sha-256' >"$T/src/pg_hba.conf"
 pg_stop src
 pg_start src
 AS_USER+=("PGSSLROOTCERT=$T/tls/ca.crt")
@@ -86,6 +86,10 @@ for way in file secret; do
 	drop_db src back
 done
 expect 0 as_user env PGPASSWORD="$secret" "$BIN" --config "$CONF" dump shop --conninfo "$tls"
+expect 4 as_user "$BIN" --config "$T/file.conf" dump shop --conninfo "$tls passfile=$T/pass sslrootcert=$T/tls/other-ca.crt"
+assert_clear_error 'certificate verify failed'
+expect 4 as_user "$BIN" --config "$T/file.conf" dump shop --conninfo "${tls/localhost/other.example} hostaddr=127.0.0.1 passfile=$T/pass"
+assert_clear_error 'does not match host name'
 expect 0 traced --config "$T/secret.conf" dump --globals
 nowhere "the globals"
 sed 's/user=keeper/user=nobody/' "$T/secret.conf" >"$T/nobody.conf"
@@ -106,6 +110,7 @@ assert_clear_error '14'
 assert_match "$ERR" 'postgresql-client-15' "the error"
 pg_new new18 18
 pg_start new18 archive_mode=off
+make_role new18
 expect 2,4 dapk dump postgres -h "$T/new18.sock" -p "${PORT[new18]}"
 assert_clear_error 'pg_dump'
 assert_match "$ERR" 'postgresql-client-18' "the error"

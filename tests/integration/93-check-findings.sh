@@ -157,7 +157,7 @@ rm "$T/src/recovery.signal"
 
 note "a role without rights; the clock of another host"
 sql src "CREATE ROLE weak LOGIN" >/dev/null
-sed 's/user=postgres/user=weak/' "$CONF" >"$T/weak.conf"
+sed 's/user=[^ ]*/user=weak/' "$CONF" >"$T/weak.conf"
 expect 1 as_user "$BIN" --config "$T/weak.conf" check
 assert_match "$OUT" '^FAILED +role: weak may not call .*backup'
 next_is 'GRANT EXECUTE ON FUNCTION '

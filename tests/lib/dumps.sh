@@ -100,10 +100,10 @@ take_dump() { # DATABASE [option...]: leaves LABEL
 		fail "dump said 0 and left no commit: $OUT $ERR"
 }
 
-# The server to load into is the one conninfo names, the database is asked for.
-load_dump() { # NAME LABEL DATABASE [option...]: into an empty database
+# Into an empty database; as a superuser, since owners and rights come back.
+load_dump() { # NAME LABEL DATABASE [option...]
 	new_db "$1" "$3"
-	expect 0 dapk load "$2" "${@:4}" -h "$(psql_host "$1")" -p "${PORT[$1]}" --database "$3"
+	expect 0 dapk load "$2" "${@:4}" -h "$(psql_host "$1")" -p "${PORT[$1]}" -U postgres --database "$3"
 }
 
 # What the stock programs make of an export.
@@ -157,6 +157,9 @@ assert_plain_is_stock() { # NAME DATABASE FILE
 
 # A running cluster and a new repository; nothing archives.
 dumps_with_repository() { # NAME [MAJOR [initdb option...]]
+	local BACKUP_ROLE=$BACKUP_ROLE
+	# There the role gets its rights in each database, schema by schema.
+	[ "${2:-$MAIN}" -ge 14 ] || BACKUP_ROLE=postgres
 	pg_new "$@"
 	pg_conf "$1" "archive_mode = off" "max_locks_per_transaction = 256" \
 		"shared_preload_libraries = 'pg_stat_statements'"

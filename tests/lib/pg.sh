@@ -91,6 +91,48 @@ archive_with() { # NAME COMMAND: the archive_command from the next (re)load on
 	pg_conf "$1" "archive_command = '${2//\'/\'\'}'"
 }
 
+# What connects does so as the role of docs/database-role.md, which a cluster has
+# from its first start after write_conf on. A test whose work this role cannot do
+# sets BACKUP_ROLE=postgres, with the reason, or asks for one command -U postgres.
+BACKUP_ROLE=dapk_backup
+ROLE_DUMPS=yes ROLE_WANTED=''
+
+role_sql() { # NAME OF THE BLOCK: its statements, as they stand there
+	local text
+	text=$(awk -v head="\`\`\`sql $1" '$0 == head { on = 1; next } /^```/ { on = 0 } on' \
+		"$TEST_TOP/docs/database-role.md")
+	[ -n "$text" ] || fail "docs/database-role.md has no block '$1'"
+	echo "$text"
+}
+
+want_role() { # NAME: now when it runs, else when it starts
+	[ "$BACKUP_ROLE" != postgres ] || return 0
+	ROLE_WANTED=$1
+	! pg_running "$T/$1" || make_role "$1"
+}
+
+make_role() { # NAME
+	local block='15+'
+	[ "${MAJOR[$1]}" -ge 15 ] || block=13-14
+	ROLE_WANTED=''
+	sql_true "$1" "SELECT NOT pg_is_in_recovery() AND to_regrole('dapk_backup') IS NULL" || return 0
+	sql_file "$1" postgres <<<"$(role_sql "$block")"
+	[ -n "$ROLE_DUMPS" ] || return 0
+	may_dump "$1"
+	may_dump_lobs "$1"
+}
+
+# Cluster-wide from 14 on; on 13 for what is in this database.
+may_dump() { # NAME [DATABASE]
+	local block='dump 14+'
+	[ "${MAJOR[$1]}" -ge 14 ] || block='dump 13'
+	[ "$BACKUP_ROLE" = postgres ] || sql_file "$1" "${2:-postgres}" <<<"$(role_sql "$block")"
+}
+
+may_dump_lobs() { # NAME
+	sql_file "$1" postgres <<<"$(role_sql 'dump large objects')"
+}
+
 pg_start() { # NAME [setting=value...]
 	local name=$1 kv args=()
 	shift
@@ -98,6 +140,7 @@ pg_start() { # NAME [setting=value...]
 	as_user "${PGBIN[$name]}/pg_ctl" -D "$T/$name" -l "$T/$name.log" -w -t 60 \
 		-o "-p ${PORT[$name]} ${args[*]}" start >/dev/null ||
 		fail "cluster $name does not start: $(tail -n 20 "$T/$name.log")"
+	[ "$ROLE_WANTED" != "$name" ] || make_role "$name"
 }
 
 pg_stop() { # NAME [MODE]
@@ -169,11 +212,12 @@ write_conf() { # NAME [extra line of the global section...]
 		printf '[global]\njobs = 2\nstate-directory = %s\n' "$T/state"
 		[ $# = 0 ] || printf '%s\n' "$@"
 		printf '\n[cluster main]\npgdata = %s\n' "$T/$name"
-		printf 'conninfo = host=%s port=%s user=postgres dbname=postgres\n' \
-			"$T/$name.sock" "${PORT[$name]}"
+		printf 'conninfo = host=%s port=%s user=%s dbname=postgres\n' \
+			"$T/$name.sock" "${PORT[$name]}" "$BACKUP_ROLE"
 		printf 'repositories = local\n\n[repository local]\nurl = file://%s\n' "$REPO"
 		[ -z "${DAPK_TEST_ENCRYPT:-}" ] || printf 'encryption-key-file = %s/key\n' "$T"
 	} >"$CONF"
+	want_role "$name"
 }
 
 # A running cluster that archives into a new repository.

@@ -135,8 +135,8 @@ stores_conf() { # CLUSTER REPOSITORY...: local, s3, sftp
 			printf '[global]\njobs = 2\nstate-directory = %s\n' "$T/state"
 			[ -z "${GLOBAL:-}" ] || printf '%s\n' "$GLOBAL"
 			printf '\n[cluster main]\npgdata = %s\n' "$T/$name"
-			printf 'conninfo = host=%s port=%s user=postgres dbname=postgres\n' \
-				"$T/$name.sock" "${PORT[$name]}"
+			printf 'conninfo = host=%s port=%s user=%s dbname=postgres\n' \
+				"$T/$name.sock" "${PORT[$name]}" "$BACKUP_ROLE"
 			printf 'repositories = %s\n\n' "$*"
 			for repo in "$@"; do
 				case $repo in
@@ -150,6 +150,7 @@ stores_conf() { # CLUSTER REPOSITORY...: local, s3, sftp
 	)
 	[ "$(id -u)" != 0 ] || chown "$CLUSTER_USER" "$CONF.new"
 	mv "$CONF.new" "$CONF"
+	want_role "$name"
 }
 
 # A cluster that archives into these, which are made.
