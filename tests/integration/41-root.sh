@@ -15,6 +15,8 @@ open_to_others() { find "$@" ! -type l -perm /077 -printf '%m %p\n'; }
 note "each command refuses root"
 archive_now src
 seg=$(cd "$T/src/pg_wal" && printf '%s\n' 0000000100* | head -n 1)
+# The object is seen before its archive-push has written its note and ended.
+wait_for 30 "the end of archive-push" sql_true src "SELECT last_archived_wal >= '$seg' FROM pg_stat_archiver"
 before=$(find "$REPO" "$T/state" | sort)
 while read -r command; do
 	case $command in
