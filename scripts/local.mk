@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
 EXTRA_DIST += .shellcheckrc \
-	%D%/lib.sh %D%/quickstart %D%/test %D%/test-full %D%/fuzz %D%/lint \
+	%D%/lib.sh %D%/quickstart %D%/test %D%/test-full %D%/fuzz %D%/lint %D%/lint-deep \
 	%D%/check-layers
 # Installed too, for the day when the program is not at hand.
 dist_pkgdata_SCRIPTS = %D%/recover.py

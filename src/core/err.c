@@ -9,7 +9,7 @@
 #include <string.h>
 
 int
-err_set(struct err *err, enum err_code code, const char *fmt, ...)
+(err_set)(struct err *err, enum err_code code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -23,7 +23,7 @@ err_set(struct err *err, enum err_code code, const char *fmt, ...)
 }
 
 int
-err_sys(struct err *err, int errnum, const char *fmt, ...)
+(err_sys)(struct err *err, int errnum, const char *fmt, ...)
 {
 	va_list ap;
 	size_t len;
@@ -52,7 +52,7 @@ err_sys(struct err *err, int errnum, const char *fmt, ...)
 }
 
 int
-err_wrap(struct err *err, const char *fmt, ...)
+(err_wrap)(struct err *err, const char *fmt, ...)
 {
 	va_list ap;
 	char old[ERR_MSG_MAX];
@@ -68,7 +68,7 @@ err_wrap(struct err *err, const char *fmt, ...)
 }
 
 int
-err_hint(struct err *err, const char *fmt, ...)
+(err_hint)(struct err *err, const char *fmt, ...)
 {
 	va_list ap;
 

@@ -65,6 +65,21 @@ int err_wrap(struct err *err, const char *fmt, ...)
 int err_hint(struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * That these give -1 is seen where they are called: compilers and analyzers then
+ * know that a function which returned 0 has filled what it was to fill.
+ */
+static inline int
+err_failed(int minus_one)
+{
+	(void)minus_one;
+	return -1;
+}
+#define err_set(...) err_failed(err_set(__VA_ARGS__))
+#define err_sys(...) err_failed(err_sys(__VA_ARGS__))
+#define err_wrap(...) err_failed(err_wrap(__VA_ARGS__))
+#define err_hint(...) err_failed(err_hint(__VA_ARGS__))
+
 void err_clear(struct err *err);
 
 /* A short name of the code ("storage", "damaged"), for JSON output. */

@@ -516,7 +516,7 @@ process_wait_status(struct process *p, int *status, struct err *err)
 int
 process_wait(struct process *p, struct err *err)
 {
-	int status;
+	int status = 0;
 
 	if (process_wait_status(p, &status, err) != 0)
 		return -1;

@@ -85,7 +85,8 @@ keep_chunks(struct chunkindex *x, const struct dump_chunk *chunks, size_t n,
 		x->chunks = xreallocarray(x->chunks, x->cap_chunks,
 		    sizeof(*x->chunks));
 	}
-	memcpy(x->chunks + x->n, chunks, n * sizeof(*chunks));
+	if (n > 0)
+		memcpy(x->chunks + x->n, chunks, n * sizeof(*chunks));
 	return 0;
 }
 

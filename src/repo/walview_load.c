@@ -134,6 +134,9 @@ walview_load(struct walview *v, struct walview_timeline *t,
 			if (walview_list_folder(v, t, f, err) != 0)
 				return -1;
 			l = find_loaded(v, t->timeline, f->log);
+			if (l == NULL)
+				return err_set(err, ERR_BUG, "a folder of WAL "
+				    "was listed and is not loaded");
 		}
 	}
 	l->used = ++v->uses;

@@ -416,7 +416,7 @@ select_damaged(struct vrun *v, enum repo_kind kind)
 		c = &s.commits[i];
 		for (k = 0; k < c->n_packs && !v->p->wal_only; k++) {
 			vp = verify_find_pack(v, &c->packs[k].id);
-			if ((vp->state == STATE_BAD ||
+			if (vp != NULL && (vp->state == STATE_BAD ||
 				vp->state == STATE_MISSING) &&
 			    is_selected(v, c->label))
 				s.selected[i] = true;
