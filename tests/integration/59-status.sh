@@ -90,7 +90,7 @@ wait_for 90 "archiving" archived src "$segment"
 wait_for 60 "the success in status" status_says '.repositories[0].wal.failing_since == null'
 
 note "damaged notes are none"
-for f in $(find "$T/state/notes" -type f); do
+find "$T/state/notes" -type f | while IFS= read -r f; do
 	printf 'x{"' | dd of="$f" bs=1 conv=notrunc status=none
 done
 status 3
