@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: PostgreSQL
-EXTRA_DIST += .shellcheckrc \
+EXTRA_DIST += .shellcheckrc .clang-tidy \
 	%D%/lib.sh %D%/quickstart %D%/test %D%/test-full %D%/fuzz %D%/lint %D%/lint-deep \
 	%D%/check-layers
 # Installed too, for the day when the program is not at hand.
