@@ -51,7 +51,7 @@ done
 dump_within $(((48 + 16 * 2) * 1024)) "what is stored already, 2 jobs" shop --jobs 2
 LABEL=$(newest_dump)
 new_db src back
-peak_kb "$BIN" --config "$CONF" load "$LABEL" --database back --jobs 2
+peak_kb "$BIN" --config "$CONF" load -U postgres "$LABEL" --database back --jobs 2
 note "load: $PEAK kB"
 assert_between "$PEAK" 1000 $(((48 + 16 * 2) * 1024)) "kB of a load"
 assert_same_db src shop src back
@@ -88,7 +88,7 @@ text_kb=$((800000 * 1000 / 1024))
 dump_within $(((48 + 16 * 2) * 1024 + 3 * text_kb)) "a row of 400 MB, 2 jobs" shop --jobs 2 --full
 LABEL=$(newest_dump)
 new_db src back
-peak_kb "$BIN" --config "$CONF" load "$LABEL" --database back --jobs 2
+peak_kb "$BIN" --config "$CONF" load -U postgres "$LABEL" --database back --jobs 2
 note "load: $PEAK kB"
 assert_between "$PEAK" 1000 $(((48 + 16 * 2) * 1024 + 3 * text_kb)) "kB of a load"
 assert_eq "$(sql src "SELECT md5(b) FROM large WHERE id = 2" back)" "$(sql src "SELECT md5(b) FROM large WHERE id = 2" shop)" "content of the row"
