@@ -505,8 +505,11 @@ stream_add_config(struct stream *s, struct entries *entries, struct err *err)
 	    " COLLATE pg_catalog.\"C\"") != 0)
 		return -1;
 	for (i = 0; i < pg_rows(res); i++) {
-		for (k = 0; strcmp(settings[k], pg_value(res, i, 0)) != 0;)
-			k++; /* it is one of these */
+		for (k = 0; k < sizeof(settings) / sizeof(settings[0]) &&
+		    strcmp(settings[k], pg_value(res, i, 0)) != 0; k++)
+			;
+		if (k == sizeof(settings) / sizeof(settings[0]))
+			continue; /* not asked for */
 		rc = add_config_file(s, entries, settings[k],
 		    pg_value(res, i, 1), err);
 		if (rc < 0)
