@@ -290,12 +290,13 @@ fill_commit(struct run *r)
 	c->attempt = r->attempt;
 	c->read_all = r->basis.evidence == NULL;
 	c->full_read = r->begin.start_time;
-	if (r->basis.parent != NULL) {
+	if (r->basis.parent != NULL)
 		memcpy(c->parent, r->basis.parent->commit.label,
 		    sizeof(c->parent));
-		if (!c->read_all)
-			c->full_read = r->basis.parent->commit.full_read;
-	}
+	else if (!c->read_all)
+		abort(); /* evidence tells what changed since a parent */
+	if (!c->read_all)
+		c->full_read = r->basis.parent->commit.full_read;
 	c->start_lsn = r->begin.start_lsn;
 	c->timeline = r->begin.timeline;
 	c->start_time = r->begin.start_time;

@@ -61,8 +61,8 @@ typedef int lobs_sink(void *arg, const void *data, size_t len,
  * The item's content as FORMAT.md has it: of each object its OID (u32), its
  * length (u64) and its bytes. conn is in a transaction with the snapshot. The
  * memory for it does not grow with the objects. A role that may not read one
- * of them gets the server's error, as from pg_dump, and what to type. After an error of the
- * sink the connection is only good for pg_disconnect().
+ * of them gets the server's error, as from pg_dump, and what to type. After an
+ * error of the sink the connection is only good for pg_disconnect().
  */
 int lobs_read(struct pg_conn *conn, const struct lobs_item *item,
     lobs_sink *sink, void *arg, struct err *err) ERR_USE;

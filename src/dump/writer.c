@@ -84,7 +84,9 @@ gather_packs(const struct dump_writer *w, struct pack_id *ids,
 	for (i = 0; i < w->n; i++) {
 		c = &w->chunks[i];
 		memset(&id, 0, sizeof(id));
-		if (t != NULL && c->foreign) { /* only of a parent */
+		if (c->foreign) {
+			if (t == NULL)
+				abort(); /* it is of a parent */
 			id = t->list[c->c.pack].id;
 		} else {
 			memcpy(id.label, w->st->label, sizeof(id.label));

@@ -275,6 +275,7 @@ open_set(struct repo *repo, const struct keyring_list *l, size_t item,
 		return leave_out(repo, o, item, err) ? 0 : -1;
 	if (keyring_set_derive(set, repo->id, err) != 0)
 		return -1;
+	set->unvouched = true; /* until check_secrets() or find_root() */
 	o->n_sets++;
 	return 0;
 }
@@ -317,6 +318,7 @@ find_root(struct repo *repo, struct opening *o, struct err *err)
 			return -1;
 		if (found) {
 			root = o->sets[i];
+			root.unvouched = false;
 			o->sets[i] = o->sets[0];
 			o->sets[0] = root;
 			explicit_bzero(&root, sizeof(root));
@@ -334,7 +336,8 @@ find_root(struct repo *repo, struct opening *o, struct err *err)
 
 /*
  * A set's secrets: by the root set, or by itself, when a host that had only
- * the public half made it (keyring_write.c).
+ * the public half made it (keyring_write.c). They must be those that were
+ * opened: a store may answer otherwise when it is asked again.
  */
 static int
 check_secrets(struct repo *repo, const struct keyring_item *s,
@@ -343,6 +346,7 @@ check_secrets(struct repo *repo, const struct keyring_item *s,
 	struct keyring_set *set = NULL;
 	uint8_t own[CRYPT_KEY], id[KEYRING_ID];
 	struct err why = ERR_INIT;
+	bool itself = false;
 	size_t i;
 	int rc;
 
@@ -351,16 +355,20 @@ check_secrets(struct repo *repo, const struct keyring_item *s,
 			set = &o->sets[i];
 	rc = keyring_get_sealed(repo, repo->ring->name, s, half, &o->sets[0],
 	    own, err);
-	/* The newest item comes last, and is the one that was opened. */
-	if (rc == 0 && set != NULL)
-		set->unvouched = false;
-	else if (rc != 0 && err->code == ERR_DAMAGED && set != NULL &&
+	if (rc != 0 && err->code == ERR_DAMAGED && set != NULL &&
 	    set != &o->sets[0] && keyring_get_sealed(repo,
 		repo->ring->name, s, half, set, own, &why) == 0) {
 		err_clear(err);
-		set->unvouched = true;
+		itself = true;
 		rc = 0;
 	}
+	if (rc == 0 && set != NULL &&
+	    !crypt_equal(own, set->master, sizeof(own)))
+		rc = err_set(err, ERR_DAMAGED, "the set of secrets %s in %s "
+		    "is not what was opened", s->id, storage_url(repo->st));
+	/* The newest item comes last, and is the one that was opened. */
+	if (rc == 0 && set != NULL)
+		set->unvouched = itself;
 	explicit_bzero(own, sizeof(own));
 	return rc;
 }
@@ -397,6 +405,10 @@ check_half(struct repo *repo, struct opening *o, size_t item,
 		(void)leave_out(repo, o, item, err); /* of these two codes */
 		rc = keyring_get_sealed(repo, repo->ring->name, wrap,
 		    o->hand.half, &o->sets[0], own, err);
+		if (rc == 0 && !crypt_equal(own, half, CRYPT_KEY))
+			rc = err_set(err, ERR_DAMAGED, "what is wrapped of "
+			    "pair %u in %s is not what was opened",
+			    wrap->pair, storage_url(repo->st));
 		explicit_bzero(own, sizeof(own));
 		return rc;
 	}

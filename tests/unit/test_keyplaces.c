@@ -14,6 +14,7 @@
 #include "repo/keyfile.h"
 #include "repo/keyring.h"
 #include "repo/keyring_private.h"
+#include "storage/storage_ops.h"
 
 static const uint8_t key_bytes[CRYPT_KEY] = "thirty-two bytes of a key file.";
 
@@ -313,6 +314,130 @@ a_rotten_object_locks_up_nothing_that_others_open(void **state)
 	    &err));
 }
 
+/* A store that answers the first time with what lies there, then with rot. */
+static struct {
+	const struct storage_ops *true_ops;
+	struct storage_ops ops;
+	char key[STORAGE_KEY_MAX];
+	unsigned reads;
+} liar;
+
+static int
+lie(struct storage *st, const char *key, uint64_t off, size_t len, void *out,
+    struct err *e)
+{
+	int rc = liar.true_ops->get(st, key, off, len, out, e);
+
+	if (rc == 0 && strcmp(key, liar.key) == 0 && liar.reads++ > 0)
+		memset(out, 'x', len);
+	return rc;
+}
+
+static void
+lie_about(struct storage *st, const char *ring, const struct keyring_item *item)
+{
+	keyring_key(ring, item, liar.key);
+	liar.reads = 0;
+	liar.true_ops = st->ops;
+	liar.ops = *st->ops;
+	liar.ops.get = lie;
+	liar.ops.get_all = NULL;
+	st->ops = &liar.ops;
+}
+
+/* What is left out as rotten must not be what was opened before that. */
+static void
+a_set_that_rots_after_it_was_opened_is_believed_by_nobody(void **state)
+{
+	struct world *w = *state;
+	struct repo *repo = w->near->repo;
+	struct keyring_set forged = { .id = { 9 }, .master = { 9 } };
+	struct keyring_item item = { .type = ITEM_SECRETS, .pair = 1,
+		.id = "0900000000000000" };
+	uint8_t public_half[CRYPT_KEY], half[CRYPT_KEY] = { 7 };
+	uint8_t sealed[KEYRING_SEALED];
+	struct data_key opened;
+
+	OK(keyring_set_derive(&forged, repo->id, &err));
+	OK(keyring_get_pair(repo, w->ring, 1, NULL, public_half, &err));
+	OK(keyring_put_sealed(repo, w->ring, &item, public_half,
+	    forged.master, &forged, &err));
+	memcpy(sealed, forged.id, KEYRING_ID);
+	OK(crypt_seal(public_half, "data key", half, sealed + KEYRING_ID,
+	    &err));
+	come(w, w->near);
+	lie_about(w->near->st, w->ring, &item);
+	FAILS(keyring_open_data_key(repo, 1, sealed, &opened, &err),
+	    ERR_REFUSED);
+	w->near->st->ops = liar.true_ops;
+	assert_true(liar.reads > 1);
+}
+
+/* One by a host of the public half, which was accepted and rotated with. */
+static void
+accept_another_set(struct world *w, struct keyring_item *newest)
+{
+	struct keyring_set set = { .id = { 8 }, .master = { 8 } };
+	struct repo *repo = w->near->repo;
+	uint8_t public_half[CRYPT_KEY];
+	struct keyring_item item = { .type = ITEM_SECRETS, .pair = 1,
+		.id = "0800000000000000" };
+
+	OK(keyring_set_derive(&set, repo->id, &err));
+	OK(keyring_get_pair(repo, w->ring, 1, NULL, public_half, &err));
+	OK(keyring_put_sealed(repo, w->ring, &item, public_half, set.master,
+	    &set, &err));
+	come(w, w->near);
+	OK(keyring_accept(repo, item.id, &err));
+	OK(keyring_rotate(repo, &item.pair, &err));
+	*newest = item;
+}
+
+static void
+an_accepted_set_is_not_exchanged_by_answering_twice(void **state)
+{
+	struct world *w = *state;
+	struct repo *repo = w->near->repo;
+	struct keyring_set forged = { .id = { 8 }, .master = { 9 } };
+	struct keyring_item item, first = { .type = ITEM_SECRETS };
+	uint8_t public_half[CRYPT_KEY], half[CRYPT_KEY] = { 7 };
+	uint8_t sealed[KEYRING_SEALED];
+	char name[STORAGE_KEY_MAX];
+	struct data_key opened;
+	struct buf was;
+
+	accept_another_set(w, &item);
+	/* Two that are vouched for, and none by its host alone. */
+	OK(keyring_rotate(repo, &item.pair, &err));
+	first.pair = 1;
+	memcpy(first.id, item.id, sizeof(first.id));
+	keyring_key(w->ring, &first, name);
+	OK(storage_remove(w->near->st, name, &err));
+	OK(keyring_set_derive(&forged, repo->id, &err));
+	OK(keyring_get_pair(repo, w->ring, item.pair, NULL, public_half,
+	    &err));
+	keyring_key(w->ring, &item, name);
+	buf_init(&was, 1 << 20);
+	OK(storage_get_all(w->near->st, name, &was, &err));
+	OK(storage_remove(w->near->st, name, &err));
+	OK(keyring_put_sealed(repo, w->ring, &item, public_half,
+	    forged.master, &forged, &err));
+	memcpy(sealed, forged.id, KEYRING_ID);
+	OK(crypt_seal(public_half, "data key", half, sealed + KEYRING_ID,
+	    &err));
+	come(w, w->near);
+	lie_about(w->near->st, w->ring, &item);
+	FAILS(keyring_open_data_key(repo, item.pair, sealed, &opened, &err),
+	    ERR_DAMAGED);
+	w->near->st->ops = liar.true_ops;
+	/* As it was it is believed. */
+	OK(storage_remove(w->near->st, name, &err));
+	OK(storage_put(w->near->st, name, was.data, was.len, &err));
+	buf_free(&was);
+	come(w, w->near);
+	OK(keyring_open_data_key(repo, item.pair, sealed, &opened, &err));
+}
+
 #define PLACES(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -321,6 +446,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		PLACES(any_call_may_fail_while_a_ring_is_copied),
 		PLACES(places_that_were_rotated_apart_are_told_and_stay_as_they_are),
+		PLACES(a_set_that_rots_after_it_was_opened_is_believed_by_nobody),
+		PLACES(an_accepted_set_is_not_exchanged_by_answering_twice),
 		PLACES(a_rotten_object_locks_up_nothing_that_others_open),
 		PLACES(what_a_store_made_up_is_listed_only_without_a_key),
 		PLACES(every_mistyped_digit_of_a_sheet_is_found_in_its_line),
