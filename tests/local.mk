@@ -4,6 +4,8 @@
 # What integration tests run; built by scripts/test.
 EXTRA_PROGRAMS = tests/lib/walblocks tests/lib/walmany tests/lib/reportpage \
 	tests/contract/storage_faults tests/fault/faultrun
+tests_fault_faultrun_SOURCES = tests/fault/faultrun.c \
+	tests/fault/durable.c tests/fault/durable.h
 
 EXTRA_DIST += \
 	%D%/contract/place.h %D%/contract/stores.h \

@@ -23,15 +23,12 @@
  * strace counts by thread and cannot cut a write short.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
+#include "durable.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,7 +39,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -57,23 +53,6 @@ main(void)
 	return 98;
 }
 #else
-
-static void die(const char *fmt, ...)
-    __attribute__((noreturn, format(printf, 1, 2)));
-
-static void
-die(const char *fmt, ...)
-{
-	int saved = errno;
-	va_list ap;
-
-	fprintf(stderr, "faultrun: ");
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fprintf(stderr, ": %s\n", strerror(saved));
-	exit(98);
-}
 
 /*
  * The calls that a disk, a store or a server that fails makes fail. Those of
@@ -122,301 +101,8 @@ static struct {
 	enum kind kind;
 	int error;
 	FILE *listed;
-	dev_t dev;
 	bool met, shared;
 } opt;
-
-/* ---- what is durable ---- */
-
-/* Others may work in ROOT too: what is gone by now is left out. */
-static bool
-look(const char *path, struct stat *st)
-{
-	if (lstat(path, st) == 0)
-		return true;
-	if (errno != ENOENT)
-		die("stat %s", path);
-	return false;
-}
-
-static void
-copy_fd(int from, const char *to)
-{
-	char buf[65536];
-	off_t at = 0;
-	ssize_t n;
-	int fd;
-
-	fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		die("create %s", to);
-	while ((n = pread(from, buf, sizeof(buf), at)) > 0) {
-		if (write(fd, buf, (size_t)n) != n)
-			die("write %s", to);
-		at += n;
-	}
-	if (n < 0)
-		die("read for %s", to);
-	close(fd);
-}
-
-static char
-type_of(const struct stat *st)
-{
-	return S_ISDIR(st->st_mode) ? 'd' :
-	    S_ISREG(st->st_mode)    ? 'f' :
-	    S_ISLNK(st->st_mode)    ? 'l' :
-				      '?';
-}
-
-/* Where a symbolic link leads is as durable as its name. */
-static void
-keep_link(const char *path, uintmax_t ino)
-{
-	char to[4200], target[4200];
-	ssize_t n = readlink(path, target, sizeof(target) - 1);
-
-	if (n < 0)
-		die("read link %s", path);
-	target[n] = '\0';
-	snprintf(to, sizeof(to), "%s/l.%ju", opt.state, ino);
-	if (symlink(target, to) != 0 && errno != EEXIST)
-		die("make %s", to);
-}
-
-static void
-keep_dir(const char *path, const char *to)
-{
-	char name[4200];
-	struct dirent *e;
-	struct stat st;
-	DIR *d = opendir(path);
-	FILE *f = fopen(to, "we");
-
-	if (d == NULL || f == NULL)
-		die("keep %s as %s", path, to);
-	while ((e = readdir(d)) != NULL) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
-		if (!look(name, &st))
-			continue;
-		if (S_ISLNK(st.st_mode))
-			keep_link(name, (uintmax_t)st.st_ino);
-		fprintf(f, "%c %ju %s\n", type_of(&st), (uintmax_t)st.st_ino,
-		    e->d_name);
-	}
-	if (fclose(f) != 0)
-		die("write %s", to);
-	closedir(d);
-}
-
-/* As it is now is what is durable of one file or directory. */
-static void
-keep(const char *path)
-{
-	char to[4200], temp[4200];
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0 && errno == ENOENT)
-		return;
-	if (fd < 0 || fstat(fd, &st) != 0)
-		die("look at %s", path);
-	if (st.st_dev == opt.dev &&
-	    (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))) {
-		snprintf(to, sizeof(to), "%s/%c.%ju", opt.state, type_of(&st),
-		    (uintmax_t)st.st_ino);
-		snprintf(temp, sizeof(temp), "%s/tmp.%d", opt.state, getpid());
-		if (type_of(&st) == 'd')
-			keep_dir(path, temp);
-		else
-			copy_fd(fd, temp);
-		if (rename(temp, to) != 0)
-			die("rename %s", temp);
-	}
-	close(fd);
-}
-
-static void
-keep_all(const char *path)
-{
-	char name[4200];
-	struct dirent *e;
-	struct stat st;
-	DIR *d;
-
-	keep(path);
-	d = opendir(path);
-	if (d == NULL)
-		die("read %s", path);
-	while ((e = readdir(d)) != NULL) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
-		if (!look(name, &st))
-			continue;
-		if (S_ISDIR(st.st_mode))
-			keep_all(name);
-		else if (S_ISREG(st.st_mode))
-			keep(name);
-	}
-	closedir(d);
-}
-
-/* After a sync that was done: `fd` of process `pid`. */
-static void
-synced(pid_t pid, int nr, int fd)
-{
-	char path[64];
-	struct stat st;
-
-	if (opt.root == NULL)
-		return;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
-	if (stat(path, &st) != 0 || st.st_dev != opt.dev)
-		return;
-	if (nr == SYS_syncfs)
-		keep_all(opt.root);
-	else
-		keep(path);
-}
-
-static void
-put_file(uintmax_t ino, const char *to)
-{
-	char from[4200];
-	int fd;
-
-	snprintf(from, sizeof(from), "%s/f.%ju", opt.state, ino);
-	fd = open(from, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno != ENOENT)
-		die("open %s", from);
-	if (fd < 0) /* it has its name and nothing of what is in it */
-		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	copy_fd(fd, to);
-	close(fd);
-}
-
-static void
-put_link(uintmax_t ino, const char *to)
-{
-	char from[4200], target[4200];
-	ssize_t n;
-
-	snprintf(from, sizeof(from), "%s/l.%ju", opt.state, ino);
-	n = readlink(from, target, sizeof(target) - 1);
-	if (n < 0)
-		die("read link %s", from);
-	target[n] = '\0';
-	if (symlink(target, to) != 0)
-		die("make link %s", to);
-}
-
-static void put_dir(uintmax_t ino, const char *to);
-
-static void
-put_entry(char type, uintmax_t ino, const char *to)
-{
-	if (type == 'd')
-		put_dir(ino, to);
-	else if (type == 'f')
-		put_file(ino, to);
-	else if (type == 'l')
-		put_link(ino, to);
-}
-
-static void
-put_dir(uintmax_t ino, const char *to)
-{
-	char from[4200], line[4200], path[8500], name[4200], type;
-	uintmax_t child;
-	FILE *f;
-
-	if (mkdir(to, 0700) != 0)
-		die("make %s", to);
-	snprintf(from, sizeof(from), "%s/d.%ju", opt.state, ino);
-	f = fopen(from, "re");
-	if (f == NULL && errno != ENOENT)
-		die("open %s", from);
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, "%c %ju %4199[^\n]", &type, &child, name) != 3)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", to, name);
-		put_entry(type, child, path);
-	}
-	if (f != NULL)
-		fclose(f);
-}
-
-/* All names as they are now. */
-static void
-put_now(const char *from, const char *to)
-{
-	char source[4200], path[4200];
-	struct dirent *e;
-	struct stat st;
-	DIR *d = opendir(from);
-
-	if (d == NULL || mkdir(to, 0700) != 0)
-		die("make %s of %s", to, from);
-	while ((e = readdir(d)) != NULL) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		snprintf(source, sizeof(source), "%s/%s", from, e->d_name);
-		snprintf(path, sizeof(path), "%s/%s", to, e->d_name);
-		if (!look(source, &st))
-			continue;
-		if (S_ISDIR(st.st_mode))
-			put_now(source, path);
-		else if (S_ISREG(st.st_mode))
-			put_file(st.st_ino, path);
-		else if (S_ISLNK(st.st_mode)) {
-			keep_link(source, (uintmax_t)st.st_ino);
-			put_link((uintmax_t)st.st_ino, path);
-		}
-	}
-	closedir(d);
-}
-
-static int
-after_power_cut(void)
-{
-	char path[4200], line[64];
-	FILE *f;
-
-	if (opt.now != NULL) {
-		put_now(opt.now, opt.out);
-		return 0;
-	}
-	snprintf(path, sizeof(path), "%s/root", opt.state);
-	f = fopen(path, "re");
-	if (f == NULL || fgets(line, sizeof(line), f) == NULL)
-		die("read %s", path);
-	fclose(f);
-	put_dir(strtoumax(line, NULL, 10), opt.out);
-	return 0;
-}
-
-static void
-begin_durable(void)
-{
-	char path[4200];
-	struct stat st;
-	FILE *f;
-
-	if (stat(opt.root, &st) != 0)
-		die("stat %s", opt.root);
-	opt.dev = st.st_dev;
-	if (opt.shared)
-		return;
-	keep_all(opt.root);
-	snprintf(path, sizeof(path), "%s/root", opt.state);
-	f = fopen(path, "we");
-	if (f == NULL || fprintf(f, "%ju\n", (uintmax_t)st.st_ino) < 0 ||
-	    fclose(f) != 0)
-		die("write %s", path);
-}
 
 /* ---- the traced ---- */
 
@@ -649,8 +335,8 @@ on_end(struct task *t)
 	if ((t->cut || t->fail) &&
 	    ptrace(PTRACE_SETREGS, t->pid, NULL, &r) != 0 && errno != ESRCH)
 		die("set registers");
-	if (!t->fail && !t->cut && r.rax == 0)
-		synced(t->pid, c->nr, (int)r.rdi);
+	if (!t->fail && !t->cut && r.rax == 0 && opt.root != NULL)
+		durable_synced(t->pid, (int)r.rdi, c->nr == SYS_syncfs);
 	t->at = NULL;
 	t->fail = t->cut = false;
 }
@@ -800,8 +486,10 @@ main(int argc, char **argv)
 	errno = EINVAL;
 	if ((opt.root != NULL || opt.out != NULL) && opt.state == NULL)
 		die("-s is missing");
-	if (opt.out != NULL)
-		return after_power_cut();
+	if (opt.out != NULL) {
+		durable_cut(opt.state, opt.out, opt.now);
+		return 0;
+	}
 	if (optind >= argc || (opt.point != NULL && opt.kind == NONE))
 		die("see the head of the source");
 	if (realpath(argv[optind], program) == NULL)
@@ -809,7 +497,7 @@ main(int argc, char **argv)
 	if (opt.list != NULL && (opt.listed = fopen(opt.list, "we")) == NULL)
 		die("create %s", opt.list);
 	if (opt.root != NULL)
-		begin_durable();
+		durable_begin(opt.root, opt.state, opt.shared);
 	return trace(argv + optind);
 }
 #endif

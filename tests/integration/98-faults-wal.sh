@@ -14,15 +14,8 @@
 STEP=${DAPK_FAULT_STEP:-1} # each so many-th point
 
 pg_with_repository src "$MAIN" --wal-segsize=1
-sql src "CREATE TABLE t AS SELECT n, md5(n::text) FROM generate_series(1, 3000) n"
-archive_with src false
-pg_reload src
-seg=$(sql src "SELECT pg_walfile_name(pg_switch_wal())")
-sql src "CHECKPOINT"
-as_user cp "$T/src/pg_wal/$seg" "$T/$seg"
+faults_segment
 as_user cp -a "$REPO" "$T/empty"
-push=("$BIN" --config "$CONF" archive-push --pgdata "$T/src" "$T/$seg")
-get=("$BIN" --config "$CONF" archive-get --prefetch 0 --pgdata "$T/src" "$seg" "$T/got")
 
 one_file() { # only whole objects, and what a killed one may leave: never under a name that counts
 	find "$REPO" -path '*/wal/*' -type f -name '*.zst' | wc -l

@@ -21,15 +21,8 @@ sed "s,^url = .*,url = file://$T/ram/repo," "$CONF" >"$T/ram.conf"
 CONF=$T/ram.conf
 as_user mv "$REPO" "$T/ram/repo"
 REPO=$T/ram/repo
-sql src "CREATE TABLE t AS SELECT n, md5(n::text) FROM generate_series(1, 3000) n"
-archive_with src false
-pg_reload src
-seg=$(sql src "SELECT pg_walfile_name(pg_switch_wal())")
-sql src "CHECKPOINT"
-as_user cp "$T/src/pg_wal/$seg" "$T/$seg"
+faults_segment
 as_user cp -a "$REPO" "$T/kept/base"
-push=("$BIN" --config "$CONF" archive-push --pgdata "$T/src" "$T/$seg")
-get=("$BIN" --config "$CONF" archive-get --prefetch 0 --pgdata "$T/src" "$seg" "$T/got")
 
 fresh() {
 	rm -rf "$REPO" "$T/state" "$T/got"

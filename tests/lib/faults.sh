@@ -10,6 +10,9 @@
 #	fault_held WHAT [WRONG]		counts it: held when nothing is WRONG
 #	faults_result WHAT LEAST	prints the counts; fails where one is bad
 #
+#	faults_segment			a segment of cluster src that is not
+#					archived; leaves seg, push and get
+#
 # DAPK_FAULT_POINTS is how many are drawn by faults_sample, DAPK_FAULT_SEED
 # draws others.
 FAULTS=(EIO ENOSPC EINTR kill short)
@@ -83,4 +86,16 @@ faults_result() {
 	[ "$fault_tried" = "$fault_good" ] || fail "$(printf '%s\n' "${fault_broken[@]}")"
 	[ "$fault_tried" -ge "$2" ] || fail "only $fault_tried points were tried"
 	fault_none
+}
+
+# shellcheck disable=SC2034 # push and get are for the test
+faults_segment() {
+	sql src "CREATE TABLE t AS SELECT n, md5(n::text) FROM generate_series(1, 3000) n"
+	archive_with src false
+	pg_reload src
+	seg=$(sql src "SELECT pg_walfile_name(pg_switch_wal())")
+	sql src "CHECKPOINT"
+	as_user cp "$T/src/pg_wal/$seg" "$T/$seg"
+	push=("$BIN" --config "$CONF" archive-push --pgdata "$T/src" "$T/$seg")
+	get=("$BIN" --config "$CONF" archive-get --prefetch 0 --pgdata "$T/src" "$seg" "$T/got")
 }
